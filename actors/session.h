@@ -1,0 +1,64 @@
+/*
+ * actors/session.h - the messages, options and shared objects of the session root actor.
+ * Diagram: session.c.
+ */
+#ifndef ACTORS_SESSION_H
+#define ACTORS_SESSION_H
+
+#include "base/arena.h"
+
+#include <rollcall/actor.h>
+#include <rollcall/session.h>
+
+#define SESSION_LIST(X)                                                                            \
+    X(SESSION_CONTACT, 0)       /* from registration: etcd has answered */                         \
+    X(SESSION_REGISTERED, 0)    /* from registration; object: session_membership */                \
+    X(SESSION_REFUSED, 0)       /* from registration: gave up; object: rollcall_reason */          \
+    X(SESSION_LEASE_SAFE, 0)    /* from keepalive */                                               \
+    X(SESSION_LEASE_SUSPECT, 0) /* from keepalive */                                               \
+    X(SESSION_LEASE_LOST, 0)    /* from keepalive */                                               \
+    X(SESSION_LEAVE, 0)         /* from the application: going-stop, revoke */                     \
+    X(SESSION_LEFT, 0)          /* from registration: revoked, or nothing was held */              \
+    X(SESSION_NO_CONTACT, 0)    /* timer: etcd has not answered once */
+ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
+
+/* What a session was opened with.  Immutable; shared by its actors. */
+struct session_config {
+    struct rollcall_object object;
+    struct rollcall__arena arena; /* holds the strings and labels */
+    const char *root, *role, *endpoints;
+    struct rollcall_record record; /* without server ID, lease and Stopping */
+    bool exclusive;
+    int64_t ttl_s;
+    int64_t server_id; /* 0: to be allocated */
+    uint32_t retries;
+    int64_t connect_timeout_ms;
+};
+
+/* What registering won.  Immutable; shared. */
+struct session_membership {
+    struct rollcall_object object;
+    int64_t server_id, lease_id, ttl_s;
+    int64_t granted_sent_ms; /* when the grant was asked for: the TTL counts from here */
+    int64_t revision, create_revision;
+    char key[]; /* terminated */
+};
+
+/* What the application is told.  Immutable. */
+struct session_event {
+    struct rollcall_object object;
+    struct session_membership *membership; /* shared; NULL until it has registered */
+    enum rollcall_session_state state;
+    int64_t at_ms;
+    enum rollcall_status status;
+    char reason[ROLLCALL_ERROR_TEXT_BYTES];
+};
+
+struct session_options {
+    struct session_config *config; /* moved */
+    struct rollcall_ref application, transport;
+};
+
+extern const struct rollcall_actor_type session_type;
+
+#endif /* ACTORS_SESSION_H */

@@ -1,0 +1,603 @@
+/*
+ * watcher - tells the application of the sessions of one role: a snapshot, then every change.
+ *
+ *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING     TELLING --all told--> OVER (list only)
+ *    LISTING, FOLLOWING --NO_CONTACT, an error that will not pass--> OVER (told FAILED)
+ *
+ * It keeps a view of what is and what was told.  TELLING tells the difference: the first time as a
+ * snapshot, later, when changes may have been missed, between RESYNC marks.  FOLLOWING applies the
+ * responses of one watch stream in order.  An error that may pass fails the actor: the supervisor
+ * restarts it, and the handover says where: at the revision after the last one told, or, after a
+ * compaction, at a new list.
+ * Flow control: at most WATCHER_EVENTS_MAX events are on their way to the application.  When it is
+ * slow, responses wait here unacknowledged, and then in etcd; nothing is dropped.
+ * Invariant: everything below next_revision has been told.
+ */
+#include "actors/watcher.h"
+
+#include "actors/application.h"
+#include "base/buffer.h"
+#include "session/view.h"
+#include "transport/request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_KEYS = 500, WATCH_ID = 1 };
+enum state { LISTING, TELLING, FOLLOWING, OVER, STATE_COUNT };
+
+/* Survives a restart. */
+struct watcher_handover {
+    struct rollcall__view view;
+    int64_t next_revision; /* 0: list first */
+    int64_t contact_by_ms; /* when etcd must have answered once */
+    bool contact;
+    bool snapshot_told; /* or not wanted */
+    bool telling;       /* BEGIN has been told, END has not */
+    uint64_t skipped;   /* keys whose value is no session record, in the last list */
+    char resync_reason[ROLLCALL_ERROR_TEXT_BYTES];
+    struct rollcall_error end; /* why it is OVER; status OK: it is not */
+};
+
+struct watcher {
+    const struct watcher_config *config;
+    struct rollcall_ref application, transport;
+    struct watcher_handover *held;
+    uint64_t asked;            /* id of the page that is awaited */
+    int64_t list_revision;     /* all pages are read at the revision of the first; 0: none yet */
+    size_t cursor;             /* TELLING: the next entry */
+    uint64_t told;             /* events told in this TELLING */
+    uint32_t credits;
+    struct transport_watch_response *waiting[TRANSPORT_WATCH_WINDOW]; /* a ring; kept */
+    uint32_t waiting_head, waiting_count;
+    size_t event; /* the next one of the first waiting */
+};
+
+static rollcall_handler_fn on_page, on_credit_telling, on_credit_following, on_credit,
+    on_response, on_no_contact;
+
+/* clang-format off */
+static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
+    [LISTING]  [WATCHER_PAGE]       = {on_page,             ROLLCALL_TO(LISTING) | ROLLCALL_TO(TELLING) | ROLLCALL_TO(FOLLOWING) | ROLLCALL_TO(OVER)},
+    [LISTING]  [WATCHER_CREDIT]     = {on_credit,           0},
+    [LISTING]  [WATCHER_NO_CONTACT] = {on_no_contact,       ROLLCALL_TO(OVER)},
+
+    [TELLING]  [WATCHER_CREDIT]     = {on_credit_telling,   ROLLCALL_TO(TELLING) | ROLLCALL_TO(FOLLOWING) | ROLLCALL_TO(OVER)},
+
+    [FOLLOWING][WATCHER_RESPONSE]   = {on_response,         ROLLCALL_TO(OVER)},
+    [FOLLOWING][WATCHER_CREDIT]     = {on_credit_following, 0},
+    [FOLLOWING][WATCHER_NO_CONTACT] = {on_no_contact,       ROLLCALL_TO(OVER)},
+
+    [OVER]     [WATCHER_RESPONSE]   = {rollcall_ignore,     0},
+    [OVER]     [WATCHER_CREDIT]     = {rollcall_ignore,     0},
+};
+/* clang-format on */
+
+/* ---- telling ---- */
+
+static void destroy_event(struct rollcall_object *object)
+{
+    struct watcher_event *event = (struct watcher_event *)object;
+    if (event->item != NULL) {
+        rollcall_object_drop(&event->item->object);
+    }
+    free(event);
+}
+
+/* Sends a copy of `draft`, for one credit.  false: it could not be sent, and the actor must fail. */
+static bool tell(struct rollcall_context *cx, struct watcher *wa, const struct watcher_event *draft)
+{
+    const struct application_event payload = {.credit = WATCHER_CREDIT};
+    struct watcher_event *event = malloc(sizeof *event);
+    if (event == NULL) {
+        return false;
+    }
+    *event = *draft;
+    rollcall_object_init(&event->object, destroy_event);
+    event->at_ms = rollcall_wall_ms(cx);
+    if (event->item != NULL) {
+        rollcall_object_keep(&event->item->object);
+    }
+    wa->credits -= wa->credits > 0;
+    return rollcall_send_object(cx, wa->application, APPLICATION_EVENT, &payload, sizeof payload,
+                                &event->object) == ROLLCALL_OK;
+}
+
+static int cannot_tell(struct rollcall_context *cx)
+{
+    return rollcall_fail(cx, ROLLCALL_E_FULL, "the application's mailbox is full");
+}
+
+/* Tells why it ends.  This event is outside the credits: the mailbox has room for it. */
+static int over(struct rollcall_context *cx, struct watcher *wa, enum rollcall_status status,
+                const char *reason)
+{
+    struct watcher_event event = {.type = ROLLCALL_WATCH_FAILED, .status = status};
+    snprintf(event.reason, sizeof event.reason, "%s", reason);
+    rollcall_error_set(&wa->held->end, status, "%s", reason);
+    rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
+    return tell(cx, wa, &event) ? OVER : cannot_tell(cx);
+}
+
+/* Tells what `entry` has become since it was last told, if anything. */
+static bool tell_entry(struct rollcall_context *cx, struct watcher *wa,
+                       struct rollcall__view_entry *entry, int64_t mod_revision, bool snapshot)
+{
+    struct watcher_event event = {.mod_revision = mod_revision};
+    if (entry->now == entry->told) {
+        return true;
+    }
+    event.item = (struct watcher_item *)(entry->now != NULL ? entry->now : entry->told);
+    if (entry->now == NULL) {
+        event.type = ROLLCALL_WATCH_DELETE;
+    } else if (snapshot) {
+        event.type = ROLLCALL_WATCH_SESSION;
+    } else {
+        event.type = entry->told == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_UPDATE;
+    }
+    if (!tell(cx, wa, &event)) {
+        return false;
+    }
+    rollcall__view_set_told(entry);
+    wa->told++;
+    return true;
+}
+
+/* ---- following ---- */
+
+static int follow(struct rollcall_context *cx, struct watcher *wa)
+{
+    const struct transport_watch watch = {.watch_id = WATCH_ID, .answer = WATCHER_RESPONSE};
+    struct transport_range *range =
+        transport_range_create(wa->config->range_start, wa->config->range_end);
+    if (range == NULL) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
+    }
+    range->revision = wa->held->next_revision;
+    range->prev_kv = true;
+    if (rollcall_send_object(cx, wa->transport, TRANSPORT_WATCH, &watch, sizeof watch,
+                             &range->object) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
+    }
+    return FOLLOWING;
+}
+
+/* The item of a key-value pair, or NULL when it does not count; what cannot be read is noted. */
+static struct watcher_item *read_item(struct rollcall_context *cx, struct watcher *wa,
+                                      const struct transport_kv *kv)
+{
+    struct rollcall_error error;
+    struct watcher_item *item;
+    if (watcher_item_create(kv, &item, &error) != ROLLCALL_OK) {
+        wa->held->skipped++;
+        rollcall_log(cx, ROLLCALL_WARN, "skipped %.*s: %s", (int)kv->key.size_bytes, kv->key.data,
+                     error.text);
+        return NULL;
+    }
+    if (!watcher_wants_item(wa->config, item)) {
+        rollcall_object_drop(&item->object);
+        return NULL;
+    }
+    return item;
+}
+
+/* A DELETE of what this watch never told, for it began later: etcd's previous value serves. */
+static bool tell_unknown_delete(struct rollcall_context *cx, struct watcher *wa,
+                                const struct transport_event *change)
+{
+    struct watcher_event event = {.type = ROLLCALL_WATCH_DELETE,
+                                  .mod_revision = change->kv.mod_revision};
+    if (!change->has_prev_kv || (event.item = read_item(cx, wa, &change->prev_kv)) == NULL) {
+        return true;
+    }
+    const bool told = tell(cx, wa, &event);
+    rollcall_object_drop(&event.item->object);
+    return told;
+}
+
+static bool apply(struct rollcall_context *cx, struct watcher *wa,
+                  const struct transport_event *change)
+{
+    const struct transport_kv *kv = &change->kv;
+    struct rollcall__view *view = &wa->held->view;
+    struct rollcall__view_entry *entry = rollcall__view_find(view, kv->key);
+    if (kv->mod_revision < wa->held->next_revision || !watcher_wants_key(wa->config, kv->key)) {
+        return true; /* etcd repeats itself after some restarts */
+    }
+    if (entry != NULL && entry->told != NULL &&
+        ((struct watcher_item *)entry->told)->mod_revision >= kv->mod_revision) {
+        return true; /* told before a restart of ours, within this revision */
+    }
+    struct watcher_item *item = change->kind == TRANSPORT_PUT ? read_item(cx, wa, kv) : NULL;
+    if (entry == NULL && item == NULL) {
+        return change->kind == TRANSPORT_PUT || tell_unknown_delete(cx, wa, change);
+    }
+    if (entry == NULL && (entry = rollcall__view_put(view, kv->key)) == NULL) {
+        rollcall_object_drop(&item->object);
+        return false;
+    }
+    rollcall__view_set_now(entry, item == NULL ? NULL : &item->object);
+    const bool told = tell_entry(cx, wa, entry, kv->mod_revision, false);
+    if (told && entry->now == NULL) {
+        rollcall__view_sweep(view);
+    }
+    return told;
+}
+
+/* Takes the first waiting response off, and lets the transport send another. */
+static void finish_response(struct rollcall_context *cx, struct watcher *wa)
+{
+    const struct transport_watch_id ack = {.watch_id = WATCH_ID};
+    struct transport_watch_response *done = wa->waiting[wa->waiting_head];
+    if (done->event_count != 0) {
+        wa->held->next_revision = done->events[done->event_count - 1].kv.mod_revision + 1;
+    }
+    wa->waiting_head = (wa->waiting_head + 1) % TRANSPORT_WATCH_WINDOW;
+    wa->waiting_count--;
+    wa->event = 0;
+    rollcall_object_drop(&done->object);
+    if (rollcall_send(cx, wa->transport, TRANSPORT_WATCH_ACK, &ack, sizeof ack) != ROLLCALL_OK) {
+        rollcall_log(cx, ROLLCALL_WARN, "the transport's mailbox is full: one response fewer");
+    }
+}
+
+/* Tells what is waiting, as far as the credits go. */
+static int pump(struct rollcall_context *cx, struct watcher *wa)
+{
+    while (wa->waiting_count > 0) {
+        const struct transport_watch_response *response = wa->waiting[wa->waiting_head];
+        while (wa->event < response->event_count) {
+            const struct transport_event *change = &response->events[wa->event];
+            if (wa->credits == 0) {
+                return ROLLCALL_STAY;
+            }
+            if (!apply(cx, wa, change)) {
+                return cannot_tell(cx);
+            }
+            wa->held->next_revision = change->kv.mod_revision > wa->held->next_revision
+                                          ? change->kv.mod_revision
+                                          : wa->held->next_revision;
+            wa->event++;
+        }
+        finish_response(cx, wa);
+    }
+    return ROLLCALL_STAY;
+}
+
+/* The next incarnation begins with a list, and tells the difference. */
+static int relist(struct rollcall_context *cx, struct watcher *wa, enum rollcall_status status,
+                  const char *reason)
+{
+    wa->held->next_revision = 0;
+    snprintf(wa->held->resync_reason, sizeof wa->held->resync_reason, "%s", reason);
+    return rollcall_fail(cx, status, "%s", reason);
+}
+
+static void contact(struct rollcall_context *cx, struct watcher *wa)
+{
+    wa->held->contact = true;
+    rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
+}
+
+/* What ends the stream; true: it does, and *next says how. */
+static bool stream_ended(struct rollcall_context *cx, struct watcher *wa,
+                         const struct transport_watch_response *response, int *next)
+{
+    const enum rollcall_status status = response->error.status;
+    if (response->compact_revision != 0 || status == ROLLCALL_E_COMPACTED) {
+        *next = relist(cx, wa, ROLLCALL_E_COMPACTED,
+                       "etcd has compacted revisions that were not told yet");
+    } else if (status != ROLLCALL_OK && rollcall_status_class(status) != ROLLCALL_RETRY) {
+        *next = over(cx, wa, status, response->error.text);
+    } else if (status != ROLLCALL_OK) {
+        *next = rollcall_fail(cx, status, "%s", response->error.text);
+    } else if (response->canceled) {
+        *next = rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "etcd canceled the watch: %s",
+                              response->error.text);
+    } else if (response->created && response->revision != 0 &&
+               response->revision + 1 < wa->held->next_revision) {
+        *next = relist(cx, wa, ROLLCALL_E_UNAVAILABLE,
+                       "etcd's revision went back: it was restored or replaced");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static int on_response(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
+{
+    struct watcher *wa = self;
+    struct transport_watch_response *response = (struct transport_watch_response *)message->object;
+    int next;
+    if (stream_ended(cx, wa, response, &next)) {
+        return next;
+    }
+    contact(cx, wa);
+    if (response->event_count == 0 && !response->created && wa->waiting_count == 0 &&
+        response->revision >= wa->held->next_revision) {
+        wa->held->next_revision = response->revision + 1; /* progress: all up to it was told */
+    }
+    if (wa->waiting_count == TRANSPORT_WATCH_WINDOW) {
+        return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the transport broke the watch window");
+    }
+    wa->waiting[(wa->waiting_head + wa->waiting_count++) % TRANSPORT_WATCH_WINDOW] = response;
+    rollcall_object_keep(&response->object);
+    return pump(cx, wa);
+}
+
+static int on_credit_following(struct rollcall_context *cx, void *self,
+                               const struct rollcall_message *message)
+{
+    (void)message;
+    ((struct watcher *)self)->credits++;
+    return pump(cx, self);
+}
+
+/* ---- listing ---- */
+
+static int ask_page(struct rollcall_context *cx, struct watcher *wa, struct rollcall_bytes start)
+{
+    const struct transport_call call = {
+        .id = ++wa->asked, .answer = WATCHER_PAGE, .wait_for_ready = true};
+    struct transport_request *request = transport_request_range(start, wa->config->range_end);
+    if (request == NULL) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
+    }
+    request->range.limit = PAGE_KEYS;
+    request->range.revision = wa->list_revision;
+    if (rollcall_send_object(cx, wa->transport, TRANSPORT_CALL, &call, sizeof call,
+                             &request->object) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
+    }
+    return LISTING;
+}
+
+static int list(struct rollcall_context *cx, struct watcher *wa)
+{
+    struct rollcall__view *view = &wa->held->view;
+    for (size_t i = 0; i < view->count; i++) {
+        rollcall__view_set_now(&view->entries[i], NULL); /* until a page says it is there */
+    }
+    wa->held->skipped = 0;
+    wa->list_revision = 0;
+    return ask_page(cx, wa, wa->config->range_start);
+}
+
+static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struct transport_kv *kv)
+{
+    struct rollcall__view *view = &wa->held->view;
+    struct rollcall__view_entry *entry = rollcall__view_find(view, kv->key);
+    struct watcher_item *item;
+    if (!watcher_wants_key(wa->config, kv->key)) {
+        return true;
+    }
+    if (entry != NULL && entry->told != NULL &&
+        ((struct watcher_item *)entry->told)->mod_revision == kv->mod_revision) {
+        rollcall__view_set_now(entry, rollcall_object_keep(entry->told)); /* nothing new */
+        return true;
+    }
+    if ((item = read_item(cx, wa, kv)) == NULL) {
+        return true;
+    }
+    if (entry == NULL && (entry = rollcall__view_put(view, kv->key)) == NULL) {
+        rollcall_object_drop(&item->object);
+        return false;
+    }
+    rollcall__view_set_now(entry, &item->object);
+    return true;
+}
+
+static int ask_next_page(struct rollcall_context *cx, struct watcher *wa,
+                         struct rollcall_bytes last_key)
+{
+    struct rollcall__buffer start = {0};
+    rollcall__buffer_append(&start, last_key.data, last_key.size_bytes);
+    rollcall__buffer_append(&start, "", 1); /* the key right after: a NUL more */
+    const int next = start.failed
+                         ? rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a key")
+                         : ask_page(cx, wa, rollcall__buffer_bytes(&start));
+    rollcall__buffer_free(&start);
+    return next;
+}
+
+static bool differs(const struct rollcall__view *view)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->entries[i].now != view->entries[i].told) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int go_on_telling(struct rollcall_context *cx, struct watcher *wa);
+
+static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
+{
+    struct watcher_handover *held = wa->held;
+    struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_BEGIN
+                                                              : ROLLCALL_WATCH_SNAPSHOT_BEGIN,
+                                  .revision = wa->list_revision,
+                                  .status = held->snapshot_told ? ROLLCALL_E_COMPACTED
+                                                                : ROLLCALL_OK};
+    if (held->snapshot_told && !held->telling && !differs(&held->view) &&
+        held->resync_reason[0] == '\0') {
+        held->next_revision = wa->list_revision + 1;
+        return follow(cx, wa);
+    }
+    snprintf(event.reason, sizeof event.reason, "%s", held->resync_reason);
+    if (!held->telling && !tell(cx, wa, &event)) {
+        return cannot_tell(cx);
+    }
+    held->telling = true;
+    wa->cursor = 0;
+    wa->told = 0;
+    return go_on_telling(cx, wa);
+}
+
+static int on_page(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct watcher *wa = self;
+    const struct transport_answer *answer = message->payload;
+    const struct transport_result *page = (const struct transport_result *)message->object;
+    if (answer->id != wa->asked) {
+        return ROLLCALL_STAY;
+    }
+    if (answer->status != ROLLCALL_OK) {
+        return rollcall_status_class(answer->status) == ROLLCALL_RETRY
+                   ? rollcall_fail(cx, answer->status, "%s", page->error.text)
+                   : over(cx, wa, answer->status, page->error.text);
+    }
+    contact(cx, wa);
+    if (wa->list_revision == 0) {
+        wa->list_revision = page->revision;
+    }
+    for (size_t i = 0; i < page->kv_count; i++) {
+        if (!take_kv(cx, wa, &page->kvs[i])) {
+            return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a list");
+        }
+    }
+    return page->more && page->kv_count != 0
+               ? ask_next_page(cx, wa, page->kvs[page->kv_count - 1].key)
+               : begin_telling(cx, wa);
+}
+
+/* ---- telling the difference ---- */
+
+static int end_telling(struct rollcall_context *cx, struct watcher *wa)
+{
+    struct watcher_handover *held = wa->held;
+    const struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END
+                                                                    : ROLLCALL_WATCH_SNAPSHOT_END,
+                                        .revision = wa->list_revision,
+                                        .count = wa->told,
+                                        .skipped = held->skipped};
+    if (!tell(cx, wa, &event)) {
+        return cannot_tell(cx);
+    }
+    rollcall__view_sweep(&held->view);
+    held->telling = false;
+    held->snapshot_told = true;
+    held->resync_reason[0] = '\0';
+    held->next_revision = wa->list_revision + 1;
+    if (wa->config->list_only) {
+        held->end.status = ROLLCALL_E_STOPPED;
+        return OVER;
+    }
+    return follow(cx, wa);
+}
+
+static int go_on_telling(struct rollcall_context *cx, struct watcher *wa)
+{
+    struct rollcall__view *view = &wa->held->view;
+    while (wa->credits > 0) {
+        if (wa->cursor == view->count) {
+            return end_telling(cx, wa);
+        }
+        struct rollcall__view_entry *entry = &view->entries[wa->cursor++];
+        const struct watcher_item *now = (const struct watcher_item *)entry->now;
+        if (!tell_entry(cx, wa, entry, now != NULL ? now->mod_revision : wa->list_revision,
+                        !wa->held->snapshot_told)) {
+            return cannot_tell(cx);
+        }
+    }
+    return TELLING;
+}
+
+static int on_credit_telling(struct rollcall_context *cx, void *self,
+                             const struct rollcall_message *message)
+{
+    (void)message;
+    ((struct watcher *)self)->credits++;
+    return go_on_telling(cx, self);
+}
+
+static int on_credit(struct rollcall_context *cx, void *self,
+                     const struct rollcall_message *message)
+{
+    (void)cx, (void)message;
+    ((struct watcher *)self)->credits++;
+    return ROLLCALL_STAY;
+}
+
+/* ---- life ---- */
+
+static int on_no_contact(struct rollcall_context *cx, void *self,
+                         const struct rollcall_message *message)
+{
+    struct watcher *wa = self;
+    char reason[ROLLCALL_ERROR_TEXT_BYTES];
+    (void)message;
+    snprintf(reason, sizeof reason,
+             "no etcd answers at %.120s within %" PRId64
+             " ms: is it running, and is the address right?",
+             wa->config->endpoints, wa->config->connect_timeout_ms);
+    return over(cx, wa, ROLLCALL_E_UNAVAILABLE, reason);
+}
+
+static int init(struct rollcall_context *cx, void *self, const void *options)
+{
+    const struct watcher_options *o = options;
+    struct watcher *wa = self;
+    struct watcher_handover *held = rollcall_handover(cx);
+    wa->config = o->config;
+    wa->application = o->application;
+    wa->transport = o->transport;
+    wa->held = held;
+    wa->credits = WATCHER_EVENTS_MAX;
+    if (held->end.status != ROLLCALL_OK) {
+        return OVER;
+    }
+    if (rollcall_epoch(cx) == 1) {
+        held->contact_by_ms = rollcall_now_ms(cx) + wa->config->connect_timeout_ms;
+        held->next_revision = wa->config->from_revision;
+        held->snapshot_told = wa->config->from_revision != 0;
+    }
+    if (!held->contact) {
+        rollcall_timer_set(cx, WATCHER_NO_CONTACT, held->contact_by_ms);
+    }
+    return held->next_revision == 0 ? list(cx, wa) : follow(cx, wa);
+}
+
+static void fini(void *self)
+{
+    struct watcher *wa = self;
+    for (; wa->waiting_count > 0; wa->waiting_count--) {
+        rollcall_object_drop(&wa->waiting[wa->waiting_head]->object);
+        wa->waiting_head = (wa->waiting_head + 1) % TRANSPORT_WATCH_WINDOW;
+    }
+}
+
+static void handover_fini(void *handover)
+{
+    rollcall__view_free(&((struct watcher_handover *)handover)->view);
+}
+
+static void options_fini(void *options)
+{
+    rollcall_object_drop(&((struct watcher_options *)options)->config->object);
+}
+
+static const char *const STATE_NAMES[STATE_COUNT] = {"LISTING", "TELLING", "FOLLOWING", "OVER"};
+static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(WATCHER_LIST);
+static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(WATCHER_LIST);
+
+const struct rollcall_actor_type watcher_type = {
+    .name = "watcher",
+    .self_size_bytes = sizeof(struct watcher),
+    .options_size_bytes = sizeof(struct watcher_options),
+    .handover_size_bytes = sizeof(struct watcher_handover),
+    .init = init,
+    .fini = fini,
+    .options_fini = options_fini,
+    .handover_fini = handover_fini,
+    .state_count = STATE_COUNT,
+    .message_count = WATCHER_COUNT,
+    .state_names = STATE_NAMES,
+    .message_names = MESSAGE_NAMES,
+    .payload_sizes = PAYLOAD_SIZES,
+    .table = &TABLE[0][0],
+};

@@ -1,0 +1,52 @@
+/* What a watcher makes of one key-value pair: a shared item, decoded once. */
+#include "actors/watcher.h"
+
+#include "base/buffer.h"
+#include "session/keys.h"
+#include "session/record.h"
+
+#include <stdlib.h>
+
+static void destroy_item(struct rollcall_object *object)
+{
+    struct watcher_item *item = (struct watcher_item *)object;
+    rollcall__arena_free(&item->arena);
+    free(item);
+}
+
+enum rollcall_status watcher_item_create(const struct transport_kv *kv, struct watcher_item **made,
+                                         struct rollcall_error *error)
+{
+    struct watcher_item *item = calloc(1, sizeof *item);
+    if (item == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
+    }
+    rollcall_object_init(&item->object, destroy_item);
+    item->create_revision = kv->create_revision;
+    item->mod_revision = kv->mod_revision;
+    item->lease_id = kv->lease_id;
+    enum rollcall_status status = ROLLCALL_E_NO_MEMORY;
+    if (rollcall__arena_copy(&item->arena, kv->key, &item->key) &&
+        rollcall__arena_copy(&item->arena, kv->value, &item->value)) {
+        status = rollcall__record_decode(item->value, &item->arena, &item->record, error);
+    }
+    if (status != ROLLCALL_OK) {
+        rollcall_object_drop(&item->object);
+        return status;
+    }
+    *made = item;
+    return ROLLCALL_OK;
+}
+
+bool watcher_wants_key(const struct watcher_config *config, struct rollcall_bytes key)
+{
+    return config->raw_prefix ||
+           rollcall__key_is_of_role(key, config->session_prefix, rollcall__bytes(config->role));
+}
+
+bool watcher_wants_item(const struct watcher_config *config, const struct watcher_item *item)
+{
+    const struct rollcall__semver version = rollcall__record_semver(&item->record);
+    return !config->has_version_range ||
+           rollcall__semver_range_matches(&config->version_range, &version);
+}

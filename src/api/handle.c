@@ -1,0 +1,79 @@
+#include "api/handle.h"
+
+#include "actors/application.h"
+#include "base/clock.h"
+#include "runtime/port.h"
+
+enum { GONE_TIMEOUT_MS = 10000, DATA_WORKER = 1 };
+
+int64_t rollcall__deadline_ns(int64_t timeout_ms)
+{
+    const int64_t now_ns = rollcall__clock_monotonic_ns();
+    return timeout_ms > (INT64_MAX - now_ns) / 1000000 ? INT64_MAX : now_ns + timeout_ms * 1000000;
+}
+
+void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd *etcd,
+                           void (*destroy)(struct rollcall_object *object))
+{
+    rollcall_object_init(&handle->object, destroy);
+    handle->etcd = etcd;
+    handle->gone = false;
+    rollcall__monitor_init(&handle->monitor);
+    rollcall__etcd_hold(etcd);
+}
+
+void rollcall__handle_fini(struct rollcall__handle *handle)
+{
+    rollcall__monitor_fini(&handle->monitor);
+}
+
+static void gone(struct rollcall_object *object)
+{
+    struct rollcall__handle *handle = (struct rollcall__handle *)object;
+    rollcall__monitor_lock(&handle->monitor);
+    handle->gone = true;
+    rollcall__monitor_notify(&handle->monitor);
+    rollcall__monitor_unlock(&handle->monitor);
+}
+
+enum rollcall_status rollcall__handle_start(
+    struct rollcall__handle *handle, uint32_t mailbox_messages,
+    void (*tell)(struct rollcall_object *handle, struct rollcall_object *event),
+    void (*tell_failed)(struct rollcall_object *handle, const struct rollcall_error *error),
+    struct rollcall_error *error)
+{
+    const struct application_options options = {.handle = rollcall_object_keep(&handle->object),
+                                                .tell = tell,
+                                                .tell_failed = tell_failed,
+                                                .gone = gone};
+    return rollcall_runtime_spawn(rollcall__etcd_runtime(handle->etcd), DATA_WORKER,
+                                  ROLLCALL_SPAWN_OPTIONS(.type = &application_type,
+                                                         .options = &options,
+                                                         .mailbox_messages = mailbox_messages),
+                                  &handle->application, error);
+}
+
+enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
+{
+    const int64_t deadline_ns = rollcall__deadline_ns(GONE_TIMEOUT_MS);
+    if (!rollcall_ref_is_nobody(handle->application)) {
+        rollcall_runtime_stop(rollcall__etcd_runtime(handle->etcd), handle->application);
+        rollcall__monitor_lock(&handle->monitor);
+        while (!handle->gone && rollcall__monitor_wait(&handle->monitor, deadline_ns)) {
+        }
+        rollcall__monitor_unlock(&handle->monitor);
+    }
+    const bool timely = handle->gone || rollcall_ref_is_nobody(handle->application);
+    rollcall__etcd_release(handle->etcd);
+    rollcall_object_drop(&handle->object);
+    return timely ? ROLLCALL_OK : ROLLCALL_E_TIMEOUT;
+}
+
+enum rollcall_status rollcall__handle_may_wait(const struct rollcall__handle *handle)
+{
+    const struct rollcall_runtime *rt = rollcall__etcd_runtime(handle->etcd);
+    if (rollcall__runtime_forked(rt)) {
+        return ROLLCALL_E_FORKED;
+    }
+    return rollcall__runtime_on_worker(rt) ? ROLLCALL_E_BUSY : ROLLCALL_OK;
+}

@@ -1,0 +1,6 @@
+#include <rollcall/version.h>
+
+const char *rollcall_version(void)
+{
+    return ROLLCALL_VERSION;
+}

@@ -1,0 +1,349 @@
+/* The public calls of rollcall/watch.h: options checked and copied, then messages. */
+#include "actors/watcher.h"
+
+#include "actors/supervisor.h"
+#include "api/handle.h"
+#include "base/clock.h"
+#include "base/options.h"
+#include "session/keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    LIST_TIMEOUT_MS = 5000,
+    DATA_WORKER = 1,
+    APPLICATION_MAILBOX = 1024 /* the events of a watcher and of its restarted successor */
+};
+static const char *const ROOT_DEFAULT = "by-dev/meta";
+
+/* The events of a list, kept until they are told on the caller's thread. */
+struct collection {
+    struct watcher_event **events; /* shared */
+    size_t count, capacity;
+    bool complete;
+    struct rollcall_error error;
+};
+
+struct rollcall_watch {
+    struct rollcall__handle handle; /* must be first */
+    rollcall_watch_event_fn *on_event;
+    void *user;
+    struct collection *collection; /* NULL: events are told; guarded by handle.monitor */
+};
+
+/* ---- options ---- */
+
+static enum rollcall_status check(const struct rollcall_watch_options *o,
+                                  struct rollcall_error *error)
+{
+    enum rollcall_status status = ROLLCALL_OK;
+    if (o->on_event == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID, "on_event is missing");
+    }
+    if (o->role != NULL && !o->raw_prefix) {
+        status = rollcall__role_check(o->role, error);
+    }
+    if (status == ROLLCALL_OK && o->root != NULL) {
+        status = rollcall__root_check(o->root, error);
+    }
+    if (status == ROLLCALL_OK && (o->from_revision < 0 || o->connect_timeout_ms < 0)) {
+        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                    "the revision or the connect timeout is negative: give 0 for "
+                                    "the default, or a positive number");
+    }
+    return status;
+}
+
+/* ---- the shared configuration ---- */
+
+static void destroy_config(struct rollcall_object *object)
+{
+    struct watcher_config *config = (struct watcher_config *)object;
+    rollcall__semver_range_free(&config->version_range);
+    rollcall__arena_free(&config->arena);
+    free(config);
+}
+
+/* A copy in the config's arena; sets *failed when out of memory. */
+static struct rollcall_bytes copy_bytes(struct watcher_config *config, struct rollcall_bytes from,
+                                        bool *failed)
+{
+    struct rollcall_bytes copy = {"", 0};
+    *failed |= !rollcall__arena_copy(&config->arena, from, &copy);
+    return copy;
+}
+
+static void fill_keys(struct watcher_config *config, const struct rollcall_watch_options *o,
+                      bool *failed)
+{
+    const char *root = o->root == NULL ? ROOT_DEFAULT : o->root;
+    struct rollcall__buffer all = {0}, start = {0}, end = {0};
+    rollcall__key_prefix(&all, root, NULL);
+    rollcall__key_prefix(&start, root, o->role);
+    rollcall__prefix_end(rollcall__buffer_bytes(&start), &end);
+    *failed |= all.failed || start.failed || end.failed;
+    config->session_prefix = copy_bytes(config, rollcall__buffer_bytes(&all), failed);
+    config->range_start = copy_bytes(config, rollcall__buffer_bytes(&start), failed);
+    config->range_end = copy_bytes(config, rollcall__buffer_bytes(&end), failed);
+    rollcall__buffer_free(&all);
+    rollcall__buffer_free(&start);
+    rollcall__buffer_free(&end);
+}
+
+static enum rollcall_status create_config(struct rollcall_etcd *etcd,
+                                          const struct rollcall_watch_options *o, bool list_only,
+                                          struct watcher_config **created,
+                                          struct rollcall_error *error)
+{
+    struct watcher_config *config = calloc(1, sizeof *config);
+    enum rollcall_status status = ROLLCALL_OK;
+    bool failed = false;
+    if (config == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
+    }
+    rollcall_object_init(&config->object, destroy_config);
+    config->role =
+        copy_bytes(config, rollcall__bytes(o->role == NULL ? "" : o->role), &failed).data;
+    config->endpoints =
+        copy_bytes(config, rollcall__bytes(rollcall__etcd_endpoints(etcd)), &failed).data;
+    config->raw_prefix = o->raw_prefix && o->role != NULL;
+    config->list_only = list_only;
+    config->from_revision = o->from_revision;
+    config->connect_timeout_ms =
+        o->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : o->connect_timeout_ms;
+    fill_keys(config, o, &failed);
+    if (o->version_range != NULL) {
+        config->has_version_range = true;
+        status = rollcall__semver_range_parse(rollcall__bytes(o->version_range),
+                                              ROLLCALL__SEMVER_OURS, &config->version_range, error);
+    }
+    if (status == ROLLCALL_OK && failed) {
+        status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
+    }
+    if (status != ROLLCALL_OK) {
+        rollcall_object_drop(&config->object);
+        return status;
+    }
+    *created = config;
+    return ROLLCALL_OK;
+}
+
+/* ---- what the application actor calls, on its worker ---- */
+
+static void tell_event(rollcall_watch_event_fn *on_event, void *user,
+                       const struct watcher_event *event)
+{
+    struct rollcall_watch_event told = {.type = event->type,
+                                        .at_ms = event->at_ms,
+                                        .revision = event->revision,
+                                        .mod_revision = event->mod_revision,
+                                        .count = event->count,
+                                        .skipped = event->skipped,
+                                        .status = event->status,
+                                        .reason = event->reason};
+    if (event->item != NULL) {
+        told.key = event->item->key;
+        told.value = event->item->value;
+        told.record = &event->item->record;
+        told.create_revision = event->item->create_revision;
+        told.lease_id = event->item->lease_id;
+    }
+    on_event(user, &told);
+}
+
+/* Called locked. */
+static void collect(struct collection *collection, struct watcher_event *event)
+{
+    if (event->type == ROLLCALL_WATCH_FAILED) {
+        rollcall_error_set(&collection->error, event->status, "%s", event->reason);
+    }
+    if (collection->count == collection->capacity) {
+        const size_t capacity = collection->capacity == 0 ? 64 : 2 * collection->capacity;
+        struct watcher_event **events = realloc(collection->events, capacity * sizeof(*events));
+        if (events == NULL) {
+            rollcall_error_set(&collection->error, ROLLCALL_E_NO_MEMORY, "list: out of memory");
+            return;
+        }
+        collection->events = events;
+        collection->capacity = capacity;
+    }
+    collection->events[collection->count++] = event;
+    rollcall_object_keep(&event->object);
+    collection->complete = event->type == ROLLCALL_WATCH_SNAPSHOT_END;
+}
+
+static void tell(struct rollcall_object *handle, struct rollcall_object *object)
+{
+    struct rollcall_watch *watch = (struct rollcall_watch *)handle;
+    struct watcher_event *event = (struct watcher_event *)object;
+    if (watch->on_event != NULL) {
+        tell_event(watch->on_event, watch->user, event);
+        return;
+    }
+    rollcall__monitor_lock(&watch->handle.monitor);
+    if (watch->collection != NULL) {
+        collect(watch->collection, event);
+    }
+    rollcall__monitor_notify(&watch->handle.monitor);
+    rollcall__monitor_unlock(&watch->handle.monitor);
+}
+
+static void tell_failed(struct rollcall_object *handle, const struct rollcall_error *error)
+{
+    struct rollcall_watch *watch = (struct rollcall_watch *)handle;
+    const struct rollcall_watch_event told = {.type = ROLLCALL_WATCH_FAILED,
+                                              .at_ms = rollcall__clock_wall_ms(),
+                                              .status = error->status,
+                                              .reason = error->text};
+    if (watch->on_event != NULL) {
+        watch->on_event(watch->user, &told);
+        return;
+    }
+    rollcall__monitor_lock(&watch->handle.monitor);
+    if (watch->collection != NULL) {
+        watch->collection->error = *error;
+    }
+    rollcall__monitor_notify(&watch->handle.monitor);
+    rollcall__monitor_unlock(&watch->handle.monitor);
+}
+
+/* ---- the calls ---- */
+
+static void destroy_watch(struct rollcall_object *object)
+{
+    struct rollcall_watch *watch = (struct rollcall_watch *)object;
+    rollcall__handle_fini(&watch->handle);
+    free(watch);
+}
+
+/* The supervisor lives under the application actor, and the watcher under the supervisor: to stop
+ * the application actor is to stop the watch.  config: moved. */
+static enum rollcall_status spawn(struct rollcall_watch *watch, struct watcher_config *config,
+                                  struct rollcall_error *error)
+{
+    struct rollcall_runtime *rt = rollcall__etcd_runtime(watch->handle.etcd);
+    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
+    struct rollcall_ref supervisor_ref, ref;
+    enum rollcall_status status =
+        rollcall__handle_start(&watch->handle, APPLICATION_MAILBOX, tell, tell_failed, error);
+    if (status == ROLLCALL_OK) {
+        status = rollcall_runtime_spawn(
+            rt, DATA_WORKER,
+            ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor,
+                                   .supervisor = watch->handle.application),
+            &supervisor_ref, error);
+    }
+    if (status != ROLLCALL_OK) {
+        rollcall_object_drop(&config->object);
+        return status;
+    }
+    const struct watcher_options options = {.config = config,
+                                            .application = watch->handle.application,
+                                            .transport = rollcall__etcd_bulk(watch->handle.etcd)};
+    return rollcall_runtime_spawn(rt, DATA_WORKER,
+                                  ROLLCALL_SPAWN_OPTIONS(.type = &watcher_type, .options = &options,
+                                                         .supervisor = supervisor_ref,
+                                                         .mailbox_messages = WATCHER_MAILBOX),
+                                  &ref, error);
+}
+
+static enum rollcall_status open(struct rollcall_etcd *etcd,
+                                 const struct rollcall_watch_options *given,
+                                 struct collection *collection, struct rollcall_watch **opened,
+                                 struct rollcall_error *error)
+{
+    struct rollcall_watch_options options;
+    struct watcher_config *config = NULL;
+    enum rollcall_status status = rollcall__options_copy(&options, sizeof options, given,
+                                                         "rollcall_watch_options", error);
+    if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK ||
+        (status = create_config(etcd, &options, collection != NULL, &config, error)) !=
+            ROLLCALL_OK) {
+        return status;
+    }
+    struct rollcall_watch *watch = calloc(1, sizeof *watch);
+    if (watch == NULL) {
+        rollcall_object_drop(&config->object);
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
+    }
+    rollcall__handle_init(&watch->handle, etcd, destroy_watch);
+    watch->on_event = collection == NULL ? options.on_event : NULL;
+    watch->user = options.user;
+    watch->collection = collection;
+    status = spawn(watch, config, error);
+    if (status != ROLLCALL_OK) {
+        ROLLCALL_DROP(rollcall__handle_close(&watch->handle), "the first error is told");
+        return status;
+    }
+    *opened = watch;
+    return ROLLCALL_OK;
+}
+
+enum rollcall_status rollcall_watch_open(struct rollcall_etcd *etcd,
+                                         const struct rollcall_watch_options *options,
+                                         struct rollcall_watch **watch,
+                                         struct rollcall_error *error)
+{
+    return open(etcd, options, NULL, watch, error);
+}
+
+enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch)
+{
+    if (watch == NULL) {
+        return ROLLCALL_OK;
+    }
+    const enum rollcall_status status = rollcall__handle_may_wait(&watch->handle);
+    return status == ROLLCALL_OK ? rollcall__handle_close(&watch->handle) : status;
+}
+
+/* ---- list: a watch that ends after its snapshot ---- */
+
+static enum rollcall_status wait_complete(struct rollcall_watch *watch,
+                                          struct collection *collection, int64_t timeout_ms)
+{
+    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms);
+    rollcall__monitor_lock(&watch->handle.monitor);
+    while (!collection->complete && collection->error.status == ROLLCALL_OK &&
+           rollcall__monitor_wait(&watch->handle.monitor, deadline_ns)) {
+    }
+    if (!collection->complete && collection->error.status == ROLLCALL_OK) {
+        rollcall_error_set(&collection->error, ROLLCALL_E_TIMEOUT,
+                           "etcd at %.120s did not answer within %lld ms",
+                           rollcall__etcd_endpoints(watch->handle.etcd), (long long)timeout_ms);
+    }
+    watch->collection = NULL; /* what comes later is not wanted */
+    rollcall__monitor_unlock(&watch->handle.monitor);
+    return collection->error.status;
+}
+
+enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
+                                   const struct rollcall_watch_options *options,
+                                   int64_t timeout_ms, struct rollcall_error *error)
+{
+    struct collection collection = {0};
+    struct rollcall_watch *watch;
+    if (timeout_ms < 0 || (options != NULL && options->from_revision != 0)) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "list: the timeout is negative, or a revision is given: a list "
+                                  "is of now");
+    }
+    enum rollcall_status status = open(etcd, options, &collection, &watch, error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    status = wait_complete(watch, &collection, timeout_ms == 0 ? LIST_TIMEOUT_MS : timeout_ms);
+    ROLLCALL_DROP(rollcall__handle_close(&watch->handle), "nothing it could tell is wanted");
+    for (size_t i = 0; i < collection.count; i++) {
+        if (status == ROLLCALL_OK) {
+            tell_event(options->on_event, options->user, collection.events[i]);
+        }
+        rollcall_object_drop(&collection.events[i]->object);
+    }
+    free(collection.events);
+    if (status != ROLLCALL_OK && error != NULL) {
+        *error = collection.error;
+    }
+    return status;
+}

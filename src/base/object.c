@@ -1,0 +1,36 @@
+/*
+ * Reference counts of the objects messages carry.  C11-style atomics by way of gcc's builtins,
+ * because the count sits in a public header that C++ programs include too.
+ */
+#include "base/assert.h"
+
+#include <rollcall/actor.h>
+
+void rollcall_object_init(struct rollcall_object *object,
+                          void (*destroy)(struct rollcall_object *object))
+{
+    object->references = 1;
+    object->destroy = destroy;
+}
+
+struct rollcall_object *rollcall_object_keep(struct rollcall_object *object)
+{
+    /* Relaxed: whoever keeps holds a reference already, so no order is needed to see the object. */
+    const uint32_t before = __atomic_fetch_add(&object->references, 1, __ATOMIC_RELAXED);
+    ROLLCALL_ASSERT(before > 0 && before < UINT32_MAX / 2);
+    return object;
+}
+
+void rollcall_object_drop(struct rollcall_object *object)
+{
+    if (object == NULL) {
+        return;
+    }
+    /* Release, paired with the acquire below: what every holder did with the object happens before
+     * the last one destroys it. */
+    const uint32_t before = __atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL);
+    ROLLCALL_ASSERT(before > 0);
+    if (before == 1) {
+        object->destroy(object);
+    }
+}

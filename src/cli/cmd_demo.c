@@ -1,0 +1,267 @@
+/*
+ * `rollcall demo`: a tour on a private etcd.
+ *
+ * Every step waits for what it shows, with a deadline; the pauses are only for reading.  Whatever
+ * happens, the end of cli_demo removes all that was made.
+ */
+#include "cli/commands.h"
+
+#include "cli/demo_etcd.h"
+#include "cli/demo_stage.h"
+#include "cli/session_view.h"
+
+#include <stdio.h>
+
+enum { READING_PAUSE_MS = 1500, LIST_WITHIN_MS = 20000, LEAVE_WITHIN_MS = 10000, LEAVER = 1 };
+
+struct demo {
+    struct cli_output *output;
+    struct cli_options options; /* of the private etcd, not the user's */
+    struct cli_demo_etcd etcd;
+    struct cli_demo_stage stage;
+    bool on_stage; /* stage was opened: it is to be closed */
+    struct rollcall_error error;
+};
+
+typedef enum rollcall_status demo_step_fn(struct demo *demo);
+
+static void say(struct demo *demo, const char *text)
+{
+    cli_text_format(&demo->output->text, "   %s\n", text);
+    cli_output_flush(demo->output);
+}
+
+static bool every_node_is(const struct cli_demo_stage *stage, enum rollcall_session_state state)
+{
+    for (int i = 0; i < CLI_DEMO_NODES; i++) {
+        if (stage->nodes[i].state != state) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool all_active(const struct cli_demo_stage *stage)
+{
+    return every_node_is(stage, ROLLCALL_SESSION_ACTIVE);
+}
+
+static bool all_suspect(const struct cli_demo_stage *stage)
+{
+    return every_node_is(stage, ROLLCALL_SESSION_SUSPECT);
+}
+
+static bool all_watched(const struct cli_demo_stage *stage)
+{
+    bool watched = stage->watching;
+    for (int i = 0; i < CLI_DEMO_NODES; i++) {
+        watched = watched && stage->nodes[i].watched;
+    }
+    return watched;
+}
+
+static bool is_watching(const struct cli_demo_stage *stage)
+{
+    return stage->watching;
+}
+
+static bool leaver_is_gone(const struct cli_demo_stage *stage)
+{
+    const struct cli_demo_node *node = &stage->nodes[LEAVER];
+    return node->state == ROLLCALL_SESSION_STOPPED && node->seen_stopping && node->seen_gone;
+}
+
+static enum rollcall_status start_etcd(struct demo *demo)
+{
+    enum rollcall_status status = cli_demo_etcd_create(&demo->etcd, &demo->error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    cli_text_format(&demo->output->text, "   It listens on %s and keeps its data in %s\n",
+                    demo->etcd.endpoint, demo->etcd.directory);
+    cli_output_flush(demo->output);
+    demo->options.endpoints = demo->etcd.endpoint;
+    demo->on_stage = true;
+    return cli_demo_stage_open(&demo->stage, demo->output, &demo->options, &demo->error);
+}
+
+static enum rollcall_status start_watcher(struct demo *demo)
+{
+    const enum rollcall_status status = cli_demo_stage_watch(&demo->stage, &demo->error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    say(demo, "Nobody is there yet.");
+    return cli_demo_stage_await(&demo->stage, is_watching, "the watcher's snapshot", &demo->error);
+}
+
+static enum rollcall_status register_nodes(struct demo *demo)
+{
+    for (int i = 0; i < CLI_DEMO_NODES; i++) {
+        const enum rollcall_status status = cli_demo_stage_register(&demo->stage, i, &demo->error);
+        if (status != ROLLCALL_OK) {
+            return status;
+        }
+    }
+    enum rollcall_status status =
+        cli_demo_stage_await(&demo->stage, all_active, "three nodes ACTIVE", &demo->error);
+    return status == ROLLCALL_OK
+               ? cli_demo_stage_await(&demo->stage, all_watched, "the watcher sees three nodes",
+                                      &demo->error)
+               : status;
+}
+
+struct listing {
+    struct cli_table table;
+    int count;
+};
+
+static void on_listed(void *user, const struct rollcall_watch_event *event)
+{
+    struct listing *listing = user;
+    if (event->type == ROLLCALL_WATCH_SESSION) {
+        cli_session_row(&listing->table, event);
+        listing->count++;
+    }
+}
+
+static enum rollcall_status list_nodes(struct demo *demo, int wanted)
+{
+    struct listing listing = {.table = {.columns = CLI_SESSION_COLUMNS}};
+    struct cli_options options = demo->options;
+    options.role = "querynode";
+    const struct rollcall_watch_options what = cli_watch_options(&options, on_listed, &listing);
+    cli_session_header(&listing.table);
+    enum rollcall_status status =
+        rollcall_list(demo->stage.connection.etcd, &what, LIST_WITHIN_MS, &demo->error);
+    if (status == ROLLCALL_OK) {
+        cli_table_print(&listing.table, &demo->output->text);
+        cli_output_flush(demo->output);
+        if (listing.count != wanted) {
+            status = rollcall_error_set(&demo->error, ROLLCALL_E_LEASE_LOST,
+                                        "%d sessions are listed, not %d", listing.count, wanted);
+        }
+    }
+    cli_table_fini(&listing.table);
+    return status;
+}
+
+static enum rollcall_status list_all(struct demo *demo)
+{
+    return list_nodes(demo, CLI_DEMO_NODES);
+}
+
+static enum rollcall_status kill_etcd(struct demo *demo)
+{
+    cli_demo_etcd_kill(&demo->etcd);
+    say(demo, "SIGKILL.  No lease can be renewed; before one could end, its node is SUSPECT:");
+    return cli_demo_stage_await(&demo->stage, all_suspect, "three nodes SUSPECT", &demo->error);
+}
+
+static enum rollcall_status restart_etcd(struct demo *demo)
+{
+    say(demo, "The same data, the same port.  The leases are still there, and are renewed:");
+    enum rollcall_status status = cli_demo_etcd_restart(&demo->etcd, &demo->error);
+    status = status == ROLLCALL_OK ? cli_demo_stage_await(&demo->stage, all_active,
+                                                          "three nodes ACTIVE again", &demo->error)
+                                   : status;
+    return status == ROLLCALL_OK ? list_all(demo) : status;
+}
+
+static enum rollcall_status stop_node(struct demo *demo)
+{
+    say(demo, "First the record says Stopping, so that others send it nothing new; then it goes:");
+    rollcall_session_stop(demo->stage.nodes[LEAVER].session);
+    const enum rollcall_status status = cli_demo_stage_await(
+        &demo->stage, leaver_is_gone, "the watcher sees the node leave", &demo->error);
+    return status == ROLLCALL_OK ? list_nodes(demo, CLI_DEMO_NODES - 1) : status;
+}
+
+static const struct {
+    const char *title;
+    demo_step_fn *run;
+} STEPS[] = {
+    {"A private etcd starts", start_etcd},
+    {"A watcher for the role querynode", start_watcher},
+    {"Three query nodes register", register_nodes},
+    {"Who is there?  rollcall list querynode", list_all},
+    {"etcd is killed", kill_etcd},
+    {"etcd is restarted: no session was lost", restart_etcd},
+    {"One node leaves gracefully", stop_node},
+};
+enum { STEP_COUNT = sizeof STEPS / sizeof STEPS[0] };
+
+static void show_title(struct demo *demo, int step)
+{
+    const bool colour = demo->output->colour;
+    cli_text_format(&demo->output->text, "\n%s%d. %s%s\n", colour ? "\033[1m" : "", step + 1,
+                    STEPS[step].title, colour ? "\033[0m" : "");
+    cli_output_flush(demo->output);
+}
+
+/* Returns how many steps were done: STEP_COUNT, or the number of the one that failed. */
+static int run_steps(struct demo *demo, bool fast)
+{
+    for (int step = 0; step < STEP_COUNT; step++) {
+        show_title(demo, step);
+        enum rollcall_status status = STEPS[step].run(demo);
+        if (status == ROLLCALL_OK) {
+            status = cli_demo_stage_pause(&demo->stage, fast ? 0 : READING_PAUSE_MS, &demo->error);
+        }
+        if (status != ROLLCALL_OK) {
+            demo->error.status = status;
+            return step;
+        }
+    }
+    return STEP_COUNT;
+}
+
+static void say_goodbye(struct demo *demo)
+{
+    cli_text_string(&demo->output->text,
+                    "\nDone; everything it made is removed.  Try next, with an etcd of your own:\n"
+                    "   rollcall register querynode --address 127.0.0.1:21123\n"
+                    "   rollcall list\n"
+                    "   rollcall watch querynode\n"
+                    "   rollcall --help\n");
+    cli_output_flush(demo->output);
+}
+
+static int fail(struct demo *demo, int step)
+{
+    if (demo->error.status == ROLLCALL_E_STOPPED) {
+        return demo->output->closed ? CLI_EXIT_DONE : CLI_EXIT_INTERRUPTED;
+    }
+    struct rollcall_error error;
+    ROLLCALL_DROP(rollcall_error_set(&error, demo->error.status, "demo step %d (%s) failed: %s",
+                                     step + 1, STEPS[step].title, demo->error.text),
+                  "reported in the next line");
+    cli_output_fail(demo->output, &error);
+    return CLI_EXIT_FAILED;
+}
+
+int cli_demo(const struct cli_options *options, struct cli_output *output)
+{
+    struct demo demo = {.output = output,
+                        .options = {.dial_timeout_ms = options->dial_timeout_ms,
+                                    .call_timeout_ms = options->call_timeout_ms,
+                                    .log_level = options->log_level}};
+    cli_text_string(&output->text, "rollcall demo: be a member, and see the members.\n");
+    cli_output_flush(output);
+    const int done = run_steps(&demo, options->fast);
+    if (demo.on_stage) {
+        const bool in_order = done == STEP_COUNT;
+        if (in_order) {
+            cli_text_string(&output->text, "\n   The others leave as well:\n");
+            cli_output_flush(output);
+        }
+        ROLLCALL_DROP(cli_demo_stage_close(&demo.stage, in_order ? LEAVE_WITHIN_MS : 0),
+                      "etcd and all it holds is thrown away next");
+    }
+    cli_demo_etcd_destroy(&demo.etcd);
+    if (done < STEP_COUNT) {
+        return fail(&demo, done);
+    }
+    say_goodbye(&demo);
+    return CLI_EXIT_DONE;
+}

@@ -1,0 +1,152 @@
+#include "cli/help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { HELP_COLUMN = 36, LINE_COLUMNS = 100 };
+
+struct page {
+    const char *usage, *summary, *example;
+};
+
+static const struct page pages[CLI_COMMAND_COUNT] = {
+    [CLI_NO_COMMAND] =
+        {"rollcall COMMAND [OPTIONS]",
+         "Be a member, and see the members: sessions of processes, kept in etcd under leases.\n"
+         "\n"
+         "Commands:\n"
+         "  demo       a tour: a private etcd, sessions, a watcher, a crash; nothing to set up\n"
+         "  register   register a process and stay until SIGTERM or SIGINT\n"
+         "  list       print the sessions now\n"
+         "  watch      print the sessions now, and every change after\n"
+         "\n"
+         "`rollcall COMMAND --help` tells the options of one.\n",
+         "  rollcall demo\n"
+         "  rollcall register querynode --address 10.0.0.7:21123 &\n"
+         "  rollcall list querynode\n"},
+    [CLI_REGISTER] =
+        {"rollcall register ROLE --address ADDR [OPTIONS]",
+         "Registers a session for ROLE and keeps it alive until SIGTERM or SIGINT; then it is\n"
+         "marked as stopping, its lease is revoked, and the command ends.  A second signal\n"
+         "revokes at once.  While etcd does not answer it stays and says so: while SUSPECT, do\n"
+         "not act as the owner.\n",
+         "  rollcall register querynode --address 10.0.0.7:21123 --ttl 10 --label zone=a\n"},
+    [CLI_LIST] =
+        {"rollcall list [ROLE] [OPTIONS]",
+         "Prints the sessions of ROLE now, or all.  A key that holds no session record is\n"
+         "counted, not shown.\n",
+         "  rollcall list querynode --range \">=2.2.3 <3.0.0\"\n"},
+    [CLI_WATCH] =
+        {"rollcall watch ROLE [OPTIONS]",
+         "Prints the sessions of ROLE now (the snapshot), then every add, update and delete,\n"
+         "until SIGINT.  When steps were missed (compaction, a slow reader) the difference is\n"
+         "told between resync_begin and resync_end: nothing is lost silently.\n",
+         "  rollcall watch querynode --count 1 -o json\n"},
+    [CLI_DEMO] =
+        {"rollcall demo [OPTIONS]",
+         "Starts a private etcd (the one on PATH) in a temporary directory, on loopback, and\n"
+         "shows the whole job: query nodes register, a watcher sees them, etcd is killed and\n"
+         "restarted and no session is lost, one node leaves gracefully.  It ends by itself and\n"
+         "removes all it made.\n",
+         "  rollcall demo --fast\n"},
+};
+
+/* Where and how the default comes from: "  (default 5s) [ROLLCALL_TIMEOUT]". */
+static void format_origin(const struct cli_option *option, struct cli_text *line)
+{
+    if (option->initial != NULL) {
+        cli_text_format(line, " (default: %s)", option->initial);
+    }
+    if (option->environment[0] != NULL) {
+        cli_text_format(line, " [%s%s%s]", option->environment[0],
+                        option->environment[1] != NULL ? ", " : "",
+                        option->environment[1] != NULL ? option->environment[1] : "");
+    }
+}
+
+/* Appends `words`, broken between words, from HELP_COLUMN on; the line is at `column` already. */
+static void append_wrapped(struct cli_text *text, size_t column, struct cli_text *words)
+{
+    const size_t size = words->failed ? 0 : words->size_bytes;
+    if (column + 2 > HELP_COLUMN) {
+        cli_text_string(text, "\n");
+        column = 0;
+    }
+    cli_text_spaces(text, HELP_COLUMN - column);
+    column = HELP_COLUMN;
+    for (size_t at = 0; at < size;) {
+        const char *word = words->data + at;
+        const char *space = memchr(word, ' ', size - at);
+        const size_t word_size = space == NULL ? size - at : (size_t)(space - word);
+        if (column + 1 + word_size > LINE_COLUMNS) {
+            cli_text_string(text, "\n");
+            cli_text_spaces(text, HELP_COLUMN);
+            column = HELP_COLUMN;
+        } else if (column > HELP_COLUMN) {
+            cli_text_string(text, " ");
+            column++;
+        }
+        cli_text_append(text, word, word_size);
+        column += word_size;
+        at += word_size + 1;
+    }
+    cli_text_string(text, "\n");
+}
+
+static void append_option(struct cli_text *text, const struct cli_option *option)
+{
+    struct cli_text words = {0};
+    const size_t begin = text->size_bytes;
+    cli_text_string(text, "  ");
+    if (option->letter != 0) {
+        cli_text_format(text, "-%c, ", option->letter);
+    }
+    cli_text_format(text, "--%s", option->name);
+    if (option->argument != NULL) {
+        cli_text_format(text, " %s", option->argument);
+    }
+    cli_text_string(&words, option->help);
+    format_origin(option, &words);
+    append_wrapped(text, text->size_bytes - begin, &words);
+    text->failed = text->failed || words.failed;
+    cli_text_fini(&words);
+}
+
+/* Options of the command alone, or those every command has. */
+static void append_options(struct cli_text *text, enum cli_command command, bool global)
+{
+    for (size_t i = 0; i < cli_option_count; i++) {
+        const struct cli_option *option = &cli_option_table[i];
+        const bool is_global = (option->commands & CLI_FOR(CLI_NO_COMMAND)) != 0;
+        if (option->kind != CLI_LATER && is_global == global &&
+            (option->commands & CLI_FOR(command)) != 0) {
+            append_option(text, option);
+        }
+    }
+}
+
+void cli_help(struct cli_text *text, enum cli_command command)
+{
+    const struct page *page = &pages[command];
+    cli_text_format(text, "Usage: %s\n\n%s\n", page->usage, page->summary);
+    if (command != CLI_NO_COMMAND) {
+        cli_text_format(text, "Options of %s:\n", cli_command_name(command));
+        append_options(text, command, false);
+        cli_text_string(text, "\n");
+    }
+    cli_text_string(text, "Global options, before or after the command [environment]:\n");
+    append_options(text, command, true);
+    cli_text_string(text, "\n"
+                          "Exit codes:\n"
+                          "  0    done\n"
+                          "  1    the operation failed; the reason is on stderr\n"
+                          "  2    usage\n"
+                          "  3    etcd unreachable within the time allowed\n"
+                          "  4    the session was lost\n"
+                          "  5    a rival holds the key\n"
+                          "  130  interrupted before it was running\n"
+                          "\n"
+                          "Results go to stdout, text for people to stderr.\n"
+                          "\n");
+    cli_text_format(text, "Example:\n%s", page->example);
+}

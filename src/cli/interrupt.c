@@ -1,0 +1,73 @@
+/*
+ * Two pipes, one byte each, never read: poll() sees the first signal in the one and the second in
+ * the other, from any thread, as often as it asks.
+ */
+#include "cli/interrupt.h"
+
+#include "cli/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+static int first[2] = {-1, -1}, second[2] = {-1, -1};
+static volatile sig_atomic_t signals, exits;
+
+/* Runs on any thread.  Two signals at once may both take the first pipe; the next one does not. */
+static void on_signal(int number)
+{
+    (void)number;
+    if (exits) {
+        _exit(CLI_EXIT_INTERRUPTED);
+    }
+    const int saved = errno;
+    const int fd = signals == 0 ? first[1] : second[1];
+    signals = 1;
+    const ssize_t written = write(fd, "", 1);
+    (void)written; /* a pipe full of signals is readable, which is all we want */
+    errno = saved;
+}
+
+static bool catch_signal(int number)
+{
+    struct sigaction old, action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigfillset(&action.sa_mask);
+    if (sigaction(number, NULL, &old) != 0) {
+        return false;
+    }
+    return (number == SIGHUP && old.sa_handler == SIG_IGN) || sigaction(number, &action, NULL) == 0;
+}
+
+bool cli_interrupt_init(void)
+{
+    const struct sigaction ignored = {.sa_handler = SIG_IGN};
+    return pipe2(first, O_CLOEXEC | O_NONBLOCK) == 0 &&
+           pipe2(second, O_CLOEXEC | O_NONBLOCK) == 0 && sigaction(SIGPIPE, &ignored, NULL) == 0 &&
+           catch_signal(SIGINT) && catch_signal(SIGTERM) && catch_signal(SIGHUP);
+}
+
+void cli_interrupt_exits(void)
+{
+    exits = 1;
+    if (cli_interrupted()) {
+        _exit(CLI_EXIT_INTERRUPTED);
+    }
+}
+
+int cli_interrupt_fd(void)
+{
+    return first[0];
+}
+
+int cli_interrupt_again_fd(void)
+{
+    return second[0];
+}
+
+bool cli_interrupted(void)
+{
+    struct pollfd fd = {.fd = first[0], .events = POLLIN};
+    return poll(&fd, 1, 0) == 1;
+}

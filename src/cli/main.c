@@ -1,0 +1,89 @@
+/* The command `rollcall`: parses, runs one command, and makes its outcome an exit code. */
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/interrupt.h"
+
+#include <rollcall/version.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Started with a standard stream closed, the next file opened would take its number. */
+static bool open_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *environment(const char *name)
+{
+    return getenv(name);
+}
+
+static int show_help(const struct cli_options *options, struct cli_output *output)
+{
+    cli_help(&output->text, options->command);
+    cli_output_flush(output);
+    return CLI_EXIT_DONE;
+}
+
+static int show_version(struct cli_output *output)
+{
+    cli_text_format(&output->text, "rollcall %s\n", rollcall_version());
+    cli_output_flush(output);
+    return CLI_EXIT_DONE;
+}
+
+static int run(const struct cli_options *options, struct cli_output *output)
+{
+    switch (options->command) {
+    case CLI_REGISTER:
+        return cli_register(options, output);
+    case CLI_LIST:
+        return cli_list(options, output);
+    case CLI_WATCH:
+        return cli_watch(options, output);
+    case CLI_DEMO:
+        return cli_demo(options, output);
+    case CLI_NO_COMMAND:
+    case CLI_COMMAND_COUNT:
+        break;
+    }
+    return CLI_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (!open_standard_streams() || !cli_interrupt_init()) {
+        cli_notice("the system refuses file descriptors or signals: check the limits (ulimit -n)");
+        return CLI_EXIT_FAILED;
+    }
+    struct cli_options options;
+    struct rollcall_error error = {0};
+    const enum rollcall_status status =
+        cli_options_parse(argc, argv, environment, &options, &error);
+    struct cli_output output = {
+        .json = options.format == CLI_FORMAT_JSON ||
+                (options.format == CLI_FORMAT_AUTO && isatty(STDOUT_FILENO) == 0),
+        .colour = !options.no_color && isatty(STDOUT_FILENO) != 0};
+    int code;
+    if (status != ROLLCALL_OK) {
+        code = cli_output_fail(&output, &error);
+    } else if (options.help) {
+        code = show_help(&options, &output);
+    } else if (options.show_version) {
+        code = show_version(&output);
+    } else {
+        code = run(&options, &output);
+    }
+    if (code == CLI_EXIT_DONE && output.failed) {
+        code = CLI_EXIT_FAILED; /* said where it was found */
+    }
+    cli_output_fini(&output);
+    return code;
+}

@@ -1,0 +1,330 @@
+/*
+ * Reads the command line from left to right, then the environment for what was not given.
+ *
+ * Before the command only global options are known.  `set` remembers, by row of the table, what
+ * has a value: it keeps the environment from overwriting the command line.
+ */
+#include "cli/options.h"
+
+#include "cli/values.h"
+
+#include <string.h>
+
+struct parser {
+    struct cli_options *options;
+    struct rollcall_error *error;
+    int argc, at; /* at: the argument being read */
+    char **argv;
+    uint64_t set; /* a bit for each row of the table */
+};
+
+static enum cli_command command_of(const char *name)
+{
+    for (int i = CLI_NO_COMMAND + 1; i < CLI_COMMAND_COUNT; i++) {
+        if (strcmp(name, cli_command_name((enum cli_command)i)) == 0) {
+            return (enum cli_command)i;
+        }
+    }
+    return CLI_NO_COMMAND;
+}
+
+static bool is_later_command(const char *name)
+{
+    static const char *const later[] = {"force", "stop",  "revoke",    "doctor",
+                                        "sim",   "bench", "completion"};
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        if (strcmp(name, later[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds where to read more, and fails. */
+#define USAGE(parser, format, ...)                                                                 \
+    rollcall_error_set((parser)->error, ROLLCALL_E_INVALID, format "; see `rollcall %s%s--help`",  \
+                       __VA_ARGS__, cli_command_name((parser)->options->command),                  \
+                       (parser)->options->command == CLI_NO_COMMAND ? "" : " ")
+
+static enum rollcall_status set_format(struct parser *parser, const char *name, const char *text)
+{
+    if (strcmp(text, "table") == 0) {
+        parser->options->format = CLI_FORMAT_TABLE;
+    } else if (strcmp(text, "json") == 0) {
+        parser->options->format = CLI_FORMAT_JSON;
+    } else {
+        return USAGE(parser, "%s cannot be \"%.80s\": give table or json", name, text);
+    }
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status set_log_level(struct parser *parser, const char *name, const char *text)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        if (strcmp(text, levels[i]) == 0) {
+            parser->options->log_level = (enum rollcall_log_level)(ROLLCALL_ERROR + i);
+            return ROLLCALL_OK;
+        }
+    }
+    return USAGE(parser, "%s cannot be \"%.80s\": give error, warn, info or debug", name, text);
+}
+
+static enum rollcall_status set_label(struct parser *parser, const char *name, const char *text)
+{
+    struct cli_options *options = parser->options;
+    if (options->label_count == CLI_LABELS_MAX) {
+        return USAGE(parser, "more than %d labels: give fewer", CLI_LABELS_MAX);
+    }
+    if (!cli_label_parse(text, &options->labels[options->label_count])) {
+        return USAGE(parser, "%s cannot be \"%.80s\": give NAME=VALUE", name, text);
+    }
+    options->label_count++;
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status set_number(struct parser *parser, const struct cli_option *option,
+                                       const char *name, const char *text)
+{
+    int64_t *field = (int64_t *)(void *)((char *)parser->options + option->offset);
+    if (option->kind == CLI_DURATION) {
+        return cli_duration_parse(text, field)
+                   ? ROLLCALL_OK
+                   : USAGE(parser, "%s cannot be \"%.80s\": give 1ms to 24h, as 500ms, 5s or 1m",
+                           name, text);
+    }
+    return cli_integer_parse(text, option->min, option->max, field)
+               ? ROLLCALL_OK
+               : USAGE(parser, "%s cannot be \"%.80s\": give a number from %lld to %lld", name,
+                       text, (long long)option->min, (long long)option->max);
+}
+
+/* name: how the user wrote the option, or the variable; text: its value, "" for a flag. */
+static enum rollcall_status set_option(struct parser *parser, const struct cli_option *option,
+                                       const char *name, const char *text)
+{
+    struct cli_options *options = parser->options;
+    void *field = (char *)options + option->offset;
+    parser->set |= UINT64_C(1) << (option - cli_option_table);
+    switch (option->kind) {
+    case CLI_FLAG:
+        *(bool *)field = true;
+        return ROLLCALL_OK;
+    case CLI_TEXT:
+        if (text[0] == '\0') {
+            return USAGE(parser, "%s is empty: give it a value", name);
+        }
+        *(const char **)field = text;
+        return ROLLCALL_OK;
+    case CLI_DURATION:
+    case CLI_INTEGER:
+        return set_number(parser, option, name, text);
+    case CLI_FORMAT:
+        return set_format(parser, name, text);
+    case CLI_LOG_LEVEL:
+        return set_log_level(parser, name, text);
+    case CLI_INDEX_VERSION:
+        return cli_index_version_parse(text, &options->index_version_min,
+                                       &options->index_version_current)
+                   ? ROLLCALL_OK
+                   : USAGE(parser, "%s cannot be \"%.80s\": give MIN:CUR, as 1:4", name, text);
+    case CLI_LABEL:
+        return set_label(parser, name, text);
+    case CLI_ON_LOST:
+        return strcmp(text, "exit") == 0
+                   ? ROLLCALL_OK
+                   : USAGE(parser, "%s %s is not available in this version: give exit", name, text);
+    case CLI_LATER:
+        break;
+    }
+    return USAGE(parser, "%s is not available in this version", name);
+}
+
+static bool is_named(const struct cli_option *option, bool is_long, const char *name, size_t size)
+{
+    return is_long ? strlen(option->name) == size && memcmp(option->name, name, size) == 0
+                   : option->letter == name[0];
+}
+
+/* The row for a name, or a letter, that the command given so far has; NULL: none. */
+static const struct cli_option *find_option(const struct parser *parser, bool is_long,
+                                            const char *name, size_t name_size)
+{
+    for (size_t i = 0; i < cli_option_count; i++) {
+        const struct cli_option *option = &cli_option_table[i];
+        if ((option->commands & CLI_FOR(parser->options->command)) != 0 &&
+            is_named(option, is_long, name, name_size)) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static enum rollcall_status refuse_option(struct parser *parser, const char *argument)
+{
+    return parser->options->command == CLI_NO_COMMAND
+               ? USAGE(parser, "%.80s is no global option: put it after the command", argument)
+               : USAGE(parser, "%s has no option %.80s", cli_command_name(parser->options->command),
+                       argument);
+}
+
+/* A known option; value: what came with its name, NULL: nothing, so it may be the next argument. */
+static enum rollcall_status take_option(struct parser *parser, const struct cli_option *option,
+                                        const char *value)
+{
+    char name[32] = "--";
+    strncat(name, option->name, sizeof name - 3);
+    if (option->kind == CLI_LATER) {
+        return set_option(parser, option, name, "");
+    }
+    if (option->argument == NULL) {
+        return value == NULL ? set_option(parser, option, name, "")
+                             : USAGE(parser, "%s takes no value", name);
+    }
+    if (value == NULL && parser->at + 1 == parser->argc) {
+        return USAGE(parser, "%s needs a value: %s", name, option->argument);
+    }
+    return set_option(parser, option, name, value != NULL ? value : parser->argv[++parser->at]);
+}
+
+/* "--name", "--name=value", "--name value", "-n value", "-nvalue", "-n=value". */
+static enum rollcall_status parse_option(struct parser *parser)
+{
+    const char *argument = parser->argv[parser->at];
+    const bool is_long = argument[1] == '-';
+    const char *name = argument + (is_long ? 2 : 1);
+    const size_t name_size = is_long ? strcspn(name, "=") : 1;
+    const struct cli_option *option = find_option(parser, is_long, name, name_size);
+    if (option == NULL) {
+        return refuse_option(parser, argument);
+    }
+    const char *rest = name + name_size;
+    return take_option(parser, option, rest[0] == '\0' ? NULL : rest + (rest[0] == '='));
+}
+
+/* A word that is no option: first the command, then the role. */
+static enum rollcall_status parse_word(struct parser *parser)
+{
+    struct cli_options *options = parser->options;
+    const char *word = parser->argv[parser->at];
+    if (options->command == CLI_NO_COMMAND) {
+        options->command = command_of(word);
+        if (options->command != CLI_NO_COMMAND) {
+            return ROLLCALL_OK;
+        }
+        return is_later_command(word)
+                   ? USAGE(parser, "`rollcall %s` is not available in this version", word)
+                   : USAGE(parser, "there is no command \"%.80s\"", word);
+    }
+    if (options->command == CLI_DEMO || options->role != NULL) {
+        return USAGE(parser, "there is one argument too many: \"%.80s\"", word);
+    }
+    options->role = word;
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status parse_arguments(struct parser *parser)
+{
+    bool only_words = false;
+    enum rollcall_status status = ROLLCALL_OK;
+    for (parser->at = 1; parser->at < parser->argc && status == ROLLCALL_OK; parser->at++) {
+        const char *argument = parser->argv[parser->at];
+        if (only_words || argument[0] != '-' || argument[1] == '\0') {
+            status = parse_word(parser);
+        } else if (strcmp(argument, "--") != 0) {
+            status = parse_option(parser);
+        } else if (parser->options->command == CLI_REGISTER) {
+            status = USAGE(parser, "%s is not available in this version", "-- COMMAND");
+        } else {
+            only_words = true;
+        }
+    }
+    return status;
+}
+
+/* The value of the first of its variables that is set; NULL: none. */
+static const char *variable_of(const struct cli_option *option, cli_environment_fn *environment,
+                               const char **name)
+{
+    for (size_t i = 0; i < 2 && option->environment[i] != NULL; i++) {
+        const char *value = environment(option->environment[i]);
+        if (value != NULL && value[0] != '\0') {
+            *name = option->environment[i];
+            return value;
+        }
+    }
+    return NULL;
+}
+
+static enum rollcall_status read_environment(struct parser *parser, cli_environment_fn *environment)
+{
+    enum rollcall_status status = ROLLCALL_OK;
+    for (size_t i = 0; i < cli_option_count && status == ROLLCALL_OK; i++) {
+        const char *name = NULL;
+        const char *value = variable_of(&cli_option_table[i], environment, &name);
+        if (value != NULL && (parser->set & UINT64_C(1) << i) == 0) {
+            status = set_option(parser, &cli_option_table[i], name, value);
+        }
+    }
+    return status;
+}
+
+static enum rollcall_status check_command(struct parser *parser)
+{
+    const struct cli_options *options = parser->options;
+    const bool registers = options->command == CLI_REGISTER;
+    if (options->command == CLI_NO_COMMAND) {
+        return USAGE(parser, "%s", "give a command: register, list, watch or demo");
+    }
+    if (options->role == NULL && (registers || options->command == CLI_WATCH)) {
+        return USAGE(parser, "%s needs a ROLE", cli_command_name(options->command));
+    }
+    if (options->role != NULL && options->role[0] == '\0') {
+        return USAGE(parser, "%s", "ROLE is empty: give one, as querynode");
+    }
+    if (registers && options->address == NULL) {
+        return USAGE(parser, "%s",
+                     "register needs --address ADDR: where others reach this process");
+    }
+    return ROLLCALL_OK;
+}
+
+/* Files and names that only make sense together. */
+static enum rollcall_status check_credentials(struct parser *parser)
+{
+    const struct cli_options *options = parser->options;
+    if (options->user != NULL && strchr(options->user, ':') != NULL) {
+        return USAGE(parser, "%s",
+                     "the user holds a ':': give only its name, and the password "
+                     "with --password-file");
+    }
+    if ((options->user == NULL) != (options->password_file == NULL)) {
+        return USAGE(parser, "%s", "--user and --password-file go together: give both");
+    }
+    if ((options->cert_file == NULL) != (options->key_file == NULL)) {
+        return USAGE(parser, "%s", "--cert and --key go together: give both");
+    }
+    if (options->cert_file != NULL && options->ca_file == NULL) {
+        return USAGE(parser, "%s", "--cert needs --cacert, which etcd is verified against");
+    }
+    return ROLLCALL_OK;
+}
+
+enum rollcall_status cli_options_parse(int argc, char **argv, cli_environment_fn *environment,
+                                       struct cli_options *options, struct rollcall_error *error)
+{
+    *options = (struct cli_options){
+        .dial_timeout_ms = 5000, .call_timeout_ms = 5000, .log_level = ROLLCALL_ERROR};
+    struct parser parser = {.options = options, .error = error, .argc = argc, .argv = argv};
+    enum rollcall_status status = parse_arguments(&parser);
+    if (options->help || options->show_version) {
+        return ROLLCALL_OK; /* whoever asks for help does not want to be told off */
+    }
+    /* Read even after an error: it says in which format to report it. */
+    struct parser from_environment = parser;
+    from_environment.error = status == ROLLCALL_OK ? error : NULL;
+    const enum rollcall_status read = read_environment(&from_environment, environment);
+    status = status == ROLLCALL_OK ? read : status;
+    status = status == ROLLCALL_OK ? check_command(&parser) : status;
+    return status == ROLLCALL_OK ? check_credentials(&parser) : status;
+}

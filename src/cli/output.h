@@ -1,0 +1,46 @@
+/*
+ * cli/output.h - results on stdout, what people should know on stderr, and the exit code.
+ *
+ * Writing waits for a slow reader of stdout; an interrupted command waits no longer than the reader
+ * is ready.  A reader that goes away is not an error: `closed` is set and the command ends.
+ *
+ * Threads: one at a time for a struct cli_output; cli_notice: any.
+ */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include "cli/text.h"
+
+enum cli_exit {
+    CLI_EXIT_DONE = 0,
+    CLI_EXIT_FAILED = 1,
+    CLI_EXIT_USAGE = 2,
+    CLI_EXIT_UNREACHABLE = 3,
+    CLI_EXIT_LOST = 4,
+    CLI_EXIT_RIVAL = 5,
+    CLI_EXIT_INTERRUPTED = 130
+};
+
+struct cli_output {
+    bool json;
+    bool colour;
+    bool closed;          /* nobody reads stdout any more, or we gave up on it: write nothing */
+    bool failed;          /* closed, and not because a reader went away */
+    struct cli_text text; /* what the next cli_output_flush writes */
+};
+
+void cli_output_fini(struct cli_output *output);
+
+/* Writes and empties output->text.  Returns false when stdout is closed or it ran out of memory;
+ * that is reported here. */
+bool cli_output_flush(struct cli_output *output);
+
+/* One line for people, on stderr: "rollcall: ...". */
+void cli_notice(const char *format, ...) ROLLCALL_PRINTF(1, 2);
+
+/* Reports a failure, as a line and, with -o json, as an object; returns its exit code. */
+int cli_output_fail(const struct cli_output *output, const struct rollcall_error *error);
+
+int cli_exit_code(enum rollcall_status status);
+
+#endif /* CLI_OUTPUT_H */

@@ -1,0 +1,187 @@
+/* etcd/call.c - one batch of six operations, one tag, one message to the actor. */
+#include "etcd/call.h"
+
+#include "etcd/channel.h"
+#include "etcd/error.h"
+
+#include <grpc/byte_buffer.h>
+#include <grpc/slice.h>
+#include <grpc/support/alloc.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const METHODS[] = {
+    [TRANSPORT_RANGE] = "/etcdserverpb.KV/Range",
+    [TRANSPORT_TXN] = "/etcdserverpb.KV/Txn",
+    [TRANSPORT_LEASE_GRANT] = "/etcdserverpb.Lease/LeaseGrant",
+    [TRANSPORT_LEASE_REVOKE] = "/etcdserverpb.Lease/LeaseRevoke",
+    [TRANSPORT_LEASE_TIME_TO_LIVE] = "/etcdserverpb.Lease/LeaseTimeToLive",
+};
+static const char AUTHENTICATE[] = "/etcdserverpb.Auth/Authenticate";
+
+static bool is_write(const struct transport_request *request)
+{
+    return request != NULL && rollcall__codec_is_write(request->kind);
+}
+
+/* The kind a result of this call has; Authenticate's carries only an error. */
+static enum transport_kind kind_of(const struct rollcall__call *call)
+{
+    return call->asked.request == NULL ? TRANSPORT_RANGE : call->asked.request->kind;
+}
+
+/* ---- on the poller ---- */
+
+static struct transport_result *failed(struct rollcall__call *call)
+{
+    char *details = grpc_slice_to_c_string(call->details);
+    const struct transport_request *request = call->asked.request;
+    const struct rollcall__etcd_failure failure = {
+        .grpc_code = (int)call->code,
+        .message = {.data = details, .size_bytes = strlen(details)},
+        .endpoint = call->link->endpoints.names[call->endpoint],
+        .timeout_ms = call->timeout_ms,
+        .write = is_write(request),
+    };
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    struct transport_result *result;
+    call->needs_no_token = request == NULL && rollcall__etcd_needs_no_token(&failure);
+    if (request != NULL && rollcall__etcd_already_done(request->kind, &failure)) {
+        result = rollcall__codec_done(request->kind, request->lease.lease_id);
+    } else {
+        rollcall__etcd_error(&error, &failure);
+        result = rollcall__codec_failed(kind_of(call), &error);
+    }
+    gpr_free(details);
+    return result;
+}
+
+static struct transport_result *no_answer(struct rollcall__call *call)
+{
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
+                       "the server at %s answered without an answer: check that it is an etcd of "
+                       "version 3.4 or later",
+                       call->link->endpoints.names[call->endpoint]);
+    error.maybe_applied = is_write(call->asked.request);
+    return rollcall__codec_failed(kind_of(call), &error);
+}
+
+static struct transport_result *decode(struct rollcall__call *call)
+{
+    if (call->received == NULL) {
+        return no_answer(call);
+    }
+    struct rollcall__view view;
+    struct transport_result *result;
+    rollcall__view_init(&view, call->received);
+    if (call->asked.request == NULL) {
+        call->token = rollcall__codec_token(view.bytes);
+        result = call->token == NULL ? no_answer(call) : rollcall__codec_done(kind_of(call), 0);
+    } else {
+        result = rollcall__codec_result(kind_of(call), view.bytes);
+    }
+    rollcall__view_fini(&view);
+    return result;
+}
+
+static void completed(struct rollcall__tag *tag, struct rollcall__queue *queue)
+{
+    struct rollcall__call *call = (struct rollcall__call *)tag;
+    struct transport_result *result =
+        call->code == GRPC_STATUS_OK ? decode(call) : failed(call);
+    const struct channel_call_done done = {.call = call};
+    rollcall__queue_post(queue, CHANNEL_CALL_DONE, &done, sizeof done, &result->object);
+}
+
+/* ---- on the actor's worker ---- */
+
+static grpc_call_error start_batch(struct rollcall__call *call)
+{
+    grpc_op ops[6];
+    memset(ops, 0, sizeof ops);
+    ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+    ops[0].data.send_initial_metadata.count = call->metadata.count;
+    ops[0].data.send_initial_metadata.metadata = call->metadata.entries;
+    ops[1].op = GRPC_OP_SEND_MESSAGE;
+    ops[1].data.send_message.send_message = call->sent;
+    ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
+    ops[3].op = GRPC_OP_RECV_INITIAL_METADATA;
+    ops[3].data.recv_initial_metadata.recv_initial_metadata = &call->initial;
+    ops[4].op = GRPC_OP_RECV_MESSAGE;
+    ops[4].data.recv_message.recv_message = &call->received;
+    ops[5].op = GRPC_OP_RECV_STATUS_ON_CLIENT;
+    ops[5].data.recv_status_on_client.trailing_metadata = &call->trailing;
+    ops[5].data.recv_status_on_client.status = &call->code;
+    ops[5].data.recv_status_on_client.status_details = &call->details;
+    return rollcall__batch_start(call->call, ops, sizeof ops / sizeof ops[0], &call->tag);
+}
+
+static struct rollcall__call *create(struct rollcall__link *link, size_t endpoint,
+                                     const struct rollcall__asked *asked, const char *token,
+                                     int64_t timeout_ms)
+{
+    struct rollcall__packet packet = {0};
+    struct rollcall__call *call = calloc(1, sizeof *call);
+    const bool packed =
+        asked == NULL ? rollcall__codec_authenticate(link->user, link->password, &packet)
+                      : rollcall__codec_request(asked->request, &packet);
+    if (call == NULL || !packed) {
+        free(call);
+        free(packet.data);
+        return NULL;
+    }
+    call->tag.completed = completed;
+    call->asked = asked == NULL ? (struct rollcall__asked){0} : *asked;
+    call->link = link;
+    call->endpoint = endpoint;
+    call->timeout_ms = timeout_ms;
+    call->details = grpc_empty_slice();
+    call->sent = rollcall__wire_buffer(&packet);
+    rollcall__metadata_init(&call->metadata, asked != NULL, token);
+    grpc_metadata_array_init(&call->initial);
+    grpc_metadata_array_init(&call->trailing);
+    const char *method = asked == NULL ? AUTHENTICATE : METHODS[asked->request->kind];
+    call->call = grpc_channel_create_call(
+        link->channels[endpoint], NULL, GRPC_PROPAGATE_DEFAULTS, link->queue.cq,
+        grpc_slice_from_static_string(method), NULL, rollcall__wire_deadline(timeout_ms), NULL);
+    return call;
+}
+
+struct rollcall__call *rollcall__call_start(struct rollcall__link *link, size_t endpoint,
+                                            const struct rollcall__asked *asked, const char *token,
+                                            int64_t timeout_ms, struct rollcall_error *error)
+{
+    struct rollcall__call *call = create(link, endpoint, asked, token, timeout_ms);
+    if (call == NULL) {
+        rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a request to etcd");
+        return NULL;
+    }
+    const grpc_call_error refused = start_batch(call);
+    if (refused != GRPC_CALL_OK) { /* no completion will come */
+        rollcall_error_set(error, ROLLCALL_E_REJECTED, "gRPC refused the request to %s: %s",
+                           link->endpoints.names[endpoint], grpc_call_error_to_string(refused));
+        rollcall__call_destroy(call);
+        return NULL;
+    }
+    return call;
+}
+
+void rollcall__call_cancel(struct rollcall__call *call)
+{
+    grpc_call_cancel(call->call, NULL);
+}
+
+void rollcall__call_destroy(struct rollcall__call *call)
+{
+    grpc_byte_buffer_destroy(call->sent);
+    grpc_byte_buffer_destroy(call->received);
+    grpc_metadata_array_destroy(&call->initial);
+    grpc_metadata_array_destroy(&call->trailing);
+    rollcall__metadata_fini(&call->metadata);
+    grpc_slice_unref(call->details);
+    grpc_call_unref(call->call);
+    free(call->token);
+    free(call);
+}

@@ -1,0 +1,323 @@
+/*
+ * etcd/channel.c - the transport actor: its table, its endpoints, its life.
+ *
+ *   RUNNING --STOP--> STOPPING --the last batch completed--> ended
+ *
+ * In both states every message has the same handler: what is asked while STOPPING is answered
+ * E_STOPPED, and what completes is accounted for.
+ * Invariant: an operation's memory lives until the message of its last batch has been handled, so a
+ * pointer in a message from the poller is never stale; therefore the actor ends only when nothing
+ * is in flight.
+ */
+#include "etcd/channel.h"
+
+#include "base/assert.h"
+#include "etcd/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OUTBOX_PAUSE_MS = 1 };
+enum state { RUNNING, STOPPING, STATE_COUNT };
+
+static rollcall_handler_fn on_stop, on_sent, on_received, on_status, on_outbox_due;
+
+#define ON_CALL rollcall__channel_on_call
+#define ON_KEEPALIVE rollcall__channel_on_keepalive
+#define ON_WATCH rollcall__channel_on_watch
+#define ON_WATCH_ACK rollcall__channel_on_watch_ack
+#define ON_WATCH_CANCEL rollcall__channel_on_watch_cancel
+#define ON_DOWN rollcall__channel_on_down
+#define ON_CALL_DONE rollcall__channel_on_call_done
+#define ON_RENEWED rollcall__channel_on_renewed
+#define ON_WAITING_DUE rollcall__channel_on_waiting_due
+#define ON_RENEWALS_DUE rollcall__channel_on_renewals_due
+
+/* clang-format off */
+static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
+    [RUNNING]  [ROLLCALL_STOP]           = {on_stop,         ROLLCALL_TO(STOPPING)},
+    [RUNNING]  [ROLLCALL_DOWN]           = {ON_DOWN,         0},
+    [RUNNING]  [TRANSPORT_CALL]          = {ON_CALL,         0},
+    [RUNNING]  [TRANSPORT_KEEPALIVE]     = {ON_KEEPALIVE,    0},
+    [RUNNING]  [TRANSPORT_WATCH]         = {ON_WATCH,        0},
+    [RUNNING]  [TRANSPORT_WATCH_ACK]     = {ON_WATCH_ACK,    0},
+    [RUNNING]  [TRANSPORT_WATCH_CANCEL]  = {ON_WATCH_CANCEL, 0},
+    [RUNNING]  [CHANNEL_CALL_DONE]       = {ON_CALL_DONE,    0},
+    [RUNNING]  [CHANNEL_STREAM_SENT]     = {on_sent,         0},
+    [RUNNING]  [CHANNEL_STREAM_RECEIVED] = {on_received,     0},
+    [RUNNING]  [CHANNEL_RENEWED]         = {ON_RENEWED,      0},
+    [RUNNING]  [CHANNEL_STREAM_STATUS]   = {on_status,       0},
+    [RUNNING]  [CHANNEL_OUTBOX_DUE]      = {on_outbox_due,   0},
+    [RUNNING]  [CHANNEL_WAITING_DUE]     = {ON_WAITING_DUE,  0},
+    [RUNNING]  [CHANNEL_RENEWALS_DUE]    = {ON_RENEWALS_DUE, 0},
+
+    [STOPPING] [ROLLCALL_STOP]           = {rollcall_ignore, 0}, /* asked twice */
+    [STOPPING] [ROLLCALL_DOWN]           = {rollcall_ignore, 0}, /* its watches have ended */
+    [STOPPING] [TRANSPORT_CALL]          = {ON_CALL,         0},
+    [STOPPING] [TRANSPORT_KEEPALIVE]     = {ON_KEEPALIVE,    0},
+    [STOPPING] [TRANSPORT_WATCH]         = {ON_WATCH,        0},
+    [STOPPING] [TRANSPORT_WATCH_ACK]     = {ON_WATCH_ACK,    0},
+    [STOPPING] [TRANSPORT_WATCH_CANCEL]  = {ON_WATCH_CANCEL, 0},
+    [STOPPING] [CHANNEL_CALL_DONE]       = {ON_CALL_DONE,    0},
+    [STOPPING] [CHANNEL_STREAM_SENT]     = {on_sent,         0},
+    [STOPPING] [CHANNEL_STREAM_RECEIVED] = {on_received,     0},
+    [STOPPING] [CHANNEL_RENEWED]         = {ON_RENEWED,      0},
+    [STOPPING] [CHANNEL_STREAM_STATUS]   = {on_status,       0},
+    [STOPPING] [CHANNEL_OUTBOX_DUE]      = {on_outbox_due,   0},
+    [STOPPING] [CHANNEL_WAITING_DUE]     = {rollcall_ignore, 0}, /* nothing waits any more */
+    [STOPPING] [CHANNEL_RENEWALS_DUE]    = {rollcall_ignore, 0},
+};
+/* clang-format on */
+
+/* ---- endpoints ---- */
+
+static grpc_connectivity_state state_of(const struct rollcall__channel *channel, size_t endpoint)
+{
+    const int connect_if_idle = 1;
+    return grpc_channel_check_connectivity_state(channel->link->channels[endpoint],
+                                                 connect_if_idle);
+}
+
+size_t rollcall__channel_pick(struct rollcall__channel *channel)
+{
+    const size_t count = channel->link->endpoints.count;
+    for (size_t i = 0; count > 1 && i < count; i++) {
+        const size_t endpoint = (channel->endpoint + i) % count;
+        if (state_of(channel, endpoint) != GRPC_CHANNEL_TRANSIENT_FAILURE) {
+            channel->endpoint = endpoint;
+            break;
+        }
+    }
+    return channel->endpoint;
+}
+
+bool rollcall__channel_connected(struct rollcall__channel *channel)
+{
+    const size_t count = channel->link->endpoints.count;
+    for (size_t i = 0; i < count; i++) {
+        const size_t endpoint = (channel->endpoint + i) % count;
+        if (state_of(channel, endpoint) == GRPC_CHANNEL_READY) {
+            channel->endpoint = endpoint;
+            return true;
+        }
+    }
+    return false;
+}
+
+void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
+                             const struct rollcall_error *error)
+{
+    /* What failed on an endpoint we have left already says nothing about the new one. */
+    if (endpoint == channel->endpoint && rollcall__etcd_blames_endpoint(error)) {
+        channel->endpoint = (endpoint + 1) % channel->link->endpoints.count;
+    }
+}
+
+/* ---- answers ---- */
+
+struct rollcall__answer *rollcall__channel_answer_create(struct rollcall_caller to, uint16_t type)
+{
+    struct rollcall__answer *answer = calloc(1, sizeof *answer);
+    if (answer != NULL) {
+        answer->to = to;
+        answer->type = type;
+    }
+    return answer;
+}
+
+void rollcall__channel_answer(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              struct rollcall__answer *answer)
+{
+    if (rollcall__outbox_send(&channel->outbox, cx, answer)) {
+        rollcall_timer_set(cx, CHANNEL_OUTBOX_DUE, rollcall_now_ms(cx) + OUTBOX_PAUSE_MS);
+    }
+}
+
+static int on_outbox_due(struct rollcall_context *cx, void *self,
+                         const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    (void)message;
+    if (rollcall__outbox_retry(&channel->outbox, cx)) {
+        rollcall_timer_set(cx, CHANNEL_OUTBOX_DUE, rollcall_now_ms(cx) + OUTBOX_PAUSE_MS);
+    }
+    return ROLLCALL_STAY;
+}
+
+/* ---- streams ---- */
+
+void rollcall__channel_add_stream(struct rollcall__channel *channel,
+                                  struct rollcall__stream *stream)
+{
+    stream->next = channel->streams;
+    if (stream->next != NULL) {
+        stream->next->previous = stream;
+    }
+    channel->streams = stream;
+}
+
+static void remove_stream(struct rollcall__channel *channel, struct rollcall__stream *stream)
+{
+    if (stream->previous != NULL) {
+        stream->previous->next = stream->next;
+    } else {
+        channel->streams = stream->next;
+    }
+    if (stream->next != NULL) {
+        stream->next->previous = stream->previous;
+    }
+}
+
+/* The stream ended of itself: whoever used it is told why. */
+static void tell_end(struct rollcall_context *cx, struct rollcall__channel *channel,
+                     struct rollcall__stream *stream)
+{
+    struct rollcall_error error = stream->error;
+    rollcall__channel_blame(channel, stream->endpoint, &error);
+    if (rollcall__etcd_token_refused(&error) && channel->link->user != NULL) {
+        rollcall__channel_token_refused(cx, channel, stream->generation);
+        error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
+    }
+    if (stream == channel->renewals.stream) {
+        rollcall_log(cx, ROLLCALL_WARN, "the keepalive stream broke: %s", error.text);
+        channel->renewals.stream = NULL;
+        rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
+    } else if (stream->watch != NULL) {
+        struct rollcall__watch *watch = stream->watch;
+        watch->stream = NULL;
+        rollcall__channel_watch_end(cx, channel, watch, &error);
+    }
+}
+
+void rollcall__channel_heard(struct rollcall_context *cx, struct rollcall__channel *channel,
+                             struct rollcall__stream *stream)
+{
+    if (stream->batches > 0) {
+        return;
+    }
+    ROLLCALL_ASSERT(stream->ended);
+    if (!stream->canceled) {
+        tell_end(cx, channel, stream);
+    }
+    remove_stream(channel, stream);
+    rollcall__stream_destroy(stream);
+}
+
+static int on_sent(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    const struct channel_stream *sent = message->payload;
+    struct rollcall__stream *stream = sent->stream;
+    stream->sending = false;
+    stream->batches--;
+    const bool renewals = stream == channel->renewals.stream;
+    rollcall__channel_heard(cx, channel, stream);
+    if (renewals) {
+        rollcall__channel_pump(cx, channel);
+    }
+    return rollcall__channel_next(channel);
+}
+
+static int on_received(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    const struct channel_received *received = message->payload;
+    struct rollcall__stream *stream = received->stream;
+    stream->batches -= received->armed ? 0 : 1;
+    if (stream->watch != NULL && message->object != NULL) {
+        rollcall__channel_watched(cx, channel, stream->watch, message->object);
+    }
+    rollcall__channel_heard(cx, channel, stream);
+    return rollcall__channel_next(channel);
+}
+
+static int on_status(struct rollcall_context *cx, void *self,
+                     const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    const struct channel_stream *status = message->payload;
+    status->stream->ended = true;
+    status->stream->batches--;
+    rollcall__channel_heard(cx, channel, status->stream);
+    return rollcall__channel_next(channel);
+}
+
+/* ---- life ---- */
+
+int rollcall__channel_next(const struct rollcall__channel *channel)
+{
+    const bool drained = channel->calls == NULL && channel->streams == NULL;
+    return channel->stopping && drained ? ROLLCALL_END : ROLLCALL_STAY;
+}
+
+static int on_stop(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    struct rollcall_error error;
+    (void)message;
+    rollcall_error_set(&error, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
+    error.grpc_code = 0;
+    error.maybe_applied = false;
+    channel->stopping = true;
+    rollcall__channel_refuse(cx, channel, &error, true);
+    rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_STOPPED);
+    rollcall__channel_watches_stop(cx, channel);
+    for (struct rollcall__call *call = channel->calls; call != NULL; call = call->next) {
+        rollcall__call_cancel(call);
+    }
+    return rollcall__channel_next(channel) == ROLLCALL_END ? ROLLCALL_END : STOPPING;
+}
+
+static int init(struct rollcall_context *cx, void *self, const void *options)
+{
+    const struct channel_options *given = options;
+    struct rollcall__channel *channel = self;
+    channel->link = given->link;
+    channel->locked = channel->link->user != NULL;
+    channel->link->queue.actor =
+        (struct rollcall_caller){.ref = rollcall_self(cx), .epoch = rollcall_epoch(cx)};
+    if (channel->locked) {
+        rollcall__channel_authenticate(cx, channel);
+    }
+    return RUNNING;
+}
+
+static void fini(void *self)
+{
+    struct rollcall__channel *channel = self;
+    rollcall__outbox_fini(&channel->outbox);
+    rollcall__map_fini(&channel->renewals.map);
+    rollcall__map_fini(&channel->watches);
+    free(channel->token);
+}
+
+/* The last the runtime does for the actor: tells rollcall__link_wait. */
+static void options_fini(void *options)
+{
+    const struct channel_options *given = options;
+    struct rollcall__link *link = given->link;
+    rollcall__monitor_lock(&link->ended);
+    link->gone = true;
+    rollcall__monitor_notify(&link->ended);
+    rollcall__monitor_unlock(&link->ended);
+}
+
+static const char *const STATE_NAMES[STATE_COUNT] = {"RUNNING", "STOPPING"};
+static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(CHANNEL_LIST);
+static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(CHANNEL_LIST);
+
+const struct rollcall_actor_type rollcall__channel_type = {
+    .name = "transport",
+    .self_size_bytes = sizeof(struct rollcall__channel),
+    .options_size_bytes = sizeof(struct channel_options),
+    .init = init,
+    .fini = fini,
+    .options_fini = options_fini,
+    .state_count = STATE_COUNT,
+    .message_count = CHANNEL_COUNT,
+    .state_names = STATE_NAMES,
+    .message_names = MESSAGE_NAMES,
+    .payload_sizes = PAYLOAD_SIZES,
+    .table = &TABLE[0][0],
+};

@@ -1,0 +1,181 @@
+/*
+ * etcd/channel.h - the transport actor's own messages and state.
+ *
+ * One actor per link owns everything that changes: calls in flight, requests that wait for a token
+ * or a connection, the keepalive stream and its queue, the watches.  Its code is in channel.c
+ * (table, life), channel_call.c, channel_auth.c, channel_renewal.c and channel_watch.c.
+ *
+ * Threads: the actor's; the poller only posts the messages.
+ */
+#ifndef ETCD_CHANNEL_H
+#define ETCD_CHANNEL_H
+
+#include "etcd/call.h"
+#include "etcd/map.h"
+#include "etcd/stream.h"
+
+/* Numbered after the port's, whose numbers askers know. */
+#define CHANNEL_OWN_LIST(X)                                                                        \
+    X(CHANNEL_CALL_DONE, sizeof(struct channel_call_done))      /* object: transport_result */     \
+    X(CHANNEL_STREAM_SENT, sizeof(struct channel_stream))                                          \
+    X(CHANNEL_STREAM_RECEIVED, sizeof(struct channel_received)) /* object: a watch response, or    \
+                                                                   NULL at the end */              \
+    X(CHANNEL_RENEWED, sizeof(struct channel_renewed))                                             \
+    X(CHANNEL_STREAM_STATUS, sizeof(struct channel_stream)) /* why is in stream->error */          \
+    X(CHANNEL_OUTBOX_DUE, 0)                                                                       \
+    X(CHANNEL_WAITING_DUE, 0)                                                                      \
+    X(CHANNEL_RENEWALS_DUE, 0)
+#define CHANNEL_LIST(X) TRANSPORT_LIST(X) CHANNEL_OWN_LIST(X)
+enum channel_message {
+    channel_message_before_first = TRANSPORT_COUNT - 1,
+    CHANNEL_OWN_LIST(ROLLCALL_ENUM) CHANNEL_COUNT
+};
+
+struct channel_call_done {
+    struct rollcall__call *call;
+};
+struct channel_stream {
+    struct rollcall__stream *stream;
+};
+struct channel_received {
+    struct rollcall__stream *stream;
+    bool armed; /* the next message has been asked for: the batch goes on */
+};
+struct channel_renewed {
+    struct rollcall__stream *stream;
+    int64_t lease_id, ttl_s;
+    bool armed;
+};
+
+/* A request that waits for a token or a connection. */
+struct rollcall__waiting {
+    struct rollcall__waiting *next;
+    struct rollcall__asked asked;
+};
+
+struct rollcall__renewal {
+    struct rollcall__answer answer; /* first: the outbox frees it */
+    struct rollcall__map_entry entry; /* lease id, asker */
+    struct rollcall__renewal *next;   /* in the order they are sent */
+    int64_t asked_ms, sent_ms;
+};
+
+struct rollcall__renewals {
+    struct rollcall__map map;
+    struct rollcall__renewal *first, *last; /* oldest first */
+    struct rollcall__renewal *unsent;       /* the first that has not been sent, and all after */
+    struct rollcall__stream *stream;        /* NULL: opened with the next request */
+    int64_t open_at_ms;                     /* not before */
+};
+
+struct rollcall__watch {
+    struct rollcall__map_entry entry; /* asker, the asker's id */
+    struct rollcall__stream *stream;  /* NULL: waits for a token */
+    struct rollcall__answer *last;    /* the place for its last answer */
+    struct transport_range *range;    /* one reference, until the stream is open */
+    struct rollcall__watch *next_waiting;
+    uint32_t unacknowledged;
+};
+
+struct rollcall__channel {
+    struct rollcall__link *link;
+    size_t endpoint; /* where new calls and streams go */
+    bool stopping;
+    bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
+    struct rollcall__call *calls;
+    struct rollcall__stream *streams;
+    size_t request_count; /* calls and waiting */
+    struct rollcall__waiting *waiting_first, *waiting_last;
+    struct rollcall__outbox outbox;
+    struct rollcall__renewals renewals;
+    struct rollcall__map watches;
+    struct rollcall__watch *watches_waiting; /* for a token */
+    /* Authentication: */
+    bool locked; /* requests wait for a token */
+    char *token; /* NULL: none */
+    uint64_t generation;
+    struct rollcall__call *authentication; /* in flight, in `calls` too */
+    int64_t authenticate_at_ms;            /* not before */
+};
+
+struct channel_options {
+    struct rollcall__link *link;
+};
+extern const struct rollcall_actor_type rollcall__channel_type;
+
+/* ---- channel.c ---- */
+
+/* What a handler returns: END when stopping and every batch has completed, else STAY. */
+int rollcall__channel_next(const struct rollcall__channel *channel);
+
+/* The endpoint for a call or stream: the current one, or the next that is not known to be down. */
+size_t rollcall__channel_pick(struct rollcall__channel *channel);
+/* Moves to an endpoint with a live connection; false: there is none. */
+bool rollcall__channel_connected(struct rollcall__channel *channel);
+/* What failed on `endpoint` goes to the next one, if the error says it is the endpoint's fault. */
+void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
+                             const struct rollcall_error *error);
+/* Moves the answer to its asker, now or when there is room. */
+void rollcall__channel_answer(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              struct rollcall__answer *answer);
+/* A place for an answer; NULL: out of memory. */
+struct rollcall__answer *rollcall__channel_answer_create(struct rollcall_caller to, uint16_t type);
+/* In the list from here on, until destroyed. */
+void rollcall__channel_add_stream(struct rollcall__channel *channel,
+                                  struct rollcall__stream *stream);
+/* A batch of the stream has been accounted for: destroys the stream when it was the last. */
+void rollcall__channel_heard(struct rollcall_context *cx, struct rollcall__channel *channel,
+                             struct rollcall__stream *stream);
+
+/* ---- channel_call.c ---- */
+
+rollcall_handler_fn rollcall__channel_on_call, rollcall__channel_on_call_done,
+    rollcall__channel_on_waiting_due;
+/* Looks at what waits again soon. */
+void rollcall__channel_wait(struct rollcall_context *cx, struct rollcall__channel *channel);
+/* Starts what waits and can be started now. */
+void rollcall__channel_release(struct rollcall_context *cx, struct rollcall__channel *channel);
+/* Answers what waits.  patient: also what said wait_for_ready. */
+void rollcall__channel_refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct rollcall_error *error, bool patient);
+/* In the list from here on, until CHANNEL_CALL_DONE. */
+void rollcall__channel_add_call(struct rollcall__channel *channel, struct rollcall__call *call);
+
+/* ---- channel_auth.c ---- */
+
+/* Starts Authenticate, unless it is in flight or its pause has not passed. */
+void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall__channel *channel);
+void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcall__channel *channel,
+                                     struct rollcall__call *call,
+                                     const struct transport_result *result);
+/* The token of `generation` was refused: gets a new one, unless that has happened already. */
+void rollcall__channel_token_refused(struct rollcall_context *cx, struct rollcall__channel *channel,
+                                     uint64_t generation);
+
+/* ---- channel_renewal.c ---- */
+
+rollcall_handler_fn rollcall__channel_on_keepalive, rollcall__channel_on_renewed,
+    rollcall__channel_on_renewals_due;
+/* Opens the stream and sends, as far as that can be done now; sets the timer for the rest. */
+void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channel *channel);
+/* Cancels the stream and answers every renewal outstanding. */
+void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcall__channel *channel,
+                                     enum rollcall_status status);
+
+/* ---- channel_watch.c ---- */
+
+rollcall_handler_fn rollcall__channel_on_watch, rollcall__channel_on_watch_ack,
+    rollcall__channel_on_watch_cancel, rollcall__channel_on_down;
+/* One response, or NULL, from a stream that is still wanted. */
+void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__channel *channel,
+                               struct rollcall__watch *watch, struct rollcall_object *response);
+/* Gives the last answer and forgets the watch. */
+void rollcall__channel_watch_end(struct rollcall_context *cx, struct rollcall__channel *channel,
+                                 struct rollcall__watch *watch, const struct rollcall_error *error);
+/* Opens those that waited for a token, or ends them with *error. */
+void rollcall__channel_watches_release(struct rollcall_context *cx,
+                                       struct rollcall__channel *channel,
+                                       const struct rollcall_error *error);
+void rollcall__channel_watches_stop(struct rollcall_context *cx, struct rollcall__channel *channel);
+
+#endif /* ETCD_CHANNEL_H */

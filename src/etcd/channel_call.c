@@ -1,0 +1,303 @@
+/*
+ * etcd/channel_call.c - unary requests: started at once, or kept until there is a token, or, for
+ * one that said wait_for_ready, a live connection.  What waits has certainly not been sent, so it
+ * can go to any endpoint, and when its time runs out there is no doubt about its outcome.
+ */
+#include "etcd/channel.h"
+
+#include "base/assert.h"
+#include "etcd/error.h"
+
+#include <stdlib.h>
+
+enum { REQUESTS_MAX = 16384, WAITING_PAUSE_MS = 10 };
+
+/* Moves `asked` and the result. */
+static void finish(struct rollcall_context *cx, struct rollcall__channel *channel,
+                   struct rollcall__asked *asked, struct transport_result *result)
+{
+    struct rollcall__answer *answer = asked->answer;
+    struct transport_answer *payload = (struct transport_answer *)answer->payload;
+    *payload =
+        (struct transport_answer){.id = asked->call.id, .status = result->error.status};
+    answer->size_bytes = sizeof *payload;
+    answer->object = &result->object;
+    rollcall_object_drop(&asked->request->object);
+    rollcall__channel_answer(cx, channel, answer);
+}
+
+static void refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
+                   struct rollcall__asked *asked, const struct rollcall_error *error)
+{
+    finish(cx, channel, asked, rollcall__codec_failed(asked->request->kind, error));
+}
+
+/* ---- calls in flight ---- */
+
+void rollcall__channel_add_call(struct rollcall__channel *channel, struct rollcall__call *call)
+{
+    call->next = channel->calls;
+    if (call->next != NULL) {
+        call->next->previous = call;
+    }
+    channel->calls = call;
+    channel->request_count++;
+}
+
+static void remove_call(struct rollcall__channel *channel, struct rollcall__call *call)
+{
+    if (call->previous != NULL) {
+        call->previous->next = call->next;
+    } else {
+        channel->calls = call->next;
+    }
+    if (call->next != NULL) {
+        call->next->previous = call->previous;
+    }
+    channel->request_count--;
+}
+
+static void start(struct rollcall_context *cx, struct rollcall__channel *channel,
+                  struct rollcall__asked *asked)
+{
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    const int64_t left_ms = asked->deadline_ms - rollcall_now_ms(cx);
+    struct rollcall__call *call =
+        rollcall__call_start(channel->link, rollcall__channel_pick(channel), asked, channel->token,
+                             left_ms > 0 ? left_ms : 1, &error);
+    if (call == NULL) {
+        refuse(cx, channel, asked, &error);
+        return;
+    }
+    call->generation = channel->generation;
+    rollcall__channel_add_call(channel, call);
+}
+
+/* ---- requests that wait ---- */
+
+void rollcall__channel_wait(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    if (!channel->waiting_timer) {
+        channel->waiting_timer = true;
+        rollcall_timer_set(cx, CHANNEL_WAITING_DUE, rollcall_now_ms(cx) + WAITING_PAUSE_MS);
+    }
+}
+
+static void append(struct rollcall__channel *channel, struct rollcall__waiting *waiting)
+{
+    waiting->next = NULL;
+    if (channel->waiting_first == NULL) {
+        channel->waiting_first = waiting;
+    } else {
+        channel->waiting_last->next = waiting;
+    }
+    channel->waiting_last = waiting;
+    channel->request_count++;
+}
+
+static struct rollcall__waiting *take_all(struct rollcall__channel *channel)
+{
+    struct rollcall__waiting *first = channel->waiting_first;
+    for (const struct rollcall__waiting *at = first; at != NULL; at = at->next) {
+        channel->request_count--;
+    }
+    channel->waiting_first = NULL;
+    channel->waiting_last = NULL;
+    return first;
+}
+
+/* Moves `asked`. */
+static void put_off(struct rollcall_context *cx, struct rollcall__channel *channel,
+                    struct rollcall__asked *asked)
+{
+    struct rollcall__waiting *waiting = calloc(1, sizeof *waiting);
+    if (waiting == NULL) {
+        struct rollcall_error error = {.status = ROLLCALL_OK};
+        rollcall_error_set(&error, ROLLCALL_E_NO_MEMORY, "out of memory for a request to etcd");
+        refuse(cx, channel, asked, &error);
+        return;
+    }
+    waiting->asked = *asked;
+    append(channel, waiting);
+    rollcall__channel_wait(cx, channel);
+}
+
+/* Moves `asked`: starts it, or keeps it. */
+static void submit(struct rollcall_context *cx, struct rollcall__channel *channel,
+                   struct rollcall__asked *asked)
+{
+    if (channel->locked) {
+        put_off(cx, channel, asked);
+        rollcall__channel_authenticate(cx, channel);
+    } else if (asked->call.wait_for_ready && !rollcall__channel_connected(channel)) {
+        put_off(cx, channel, asked);
+    } else {
+        start(cx, channel, asked);
+    }
+}
+
+void rollcall__channel_release(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    const bool connected = rollcall__channel_connected(channel);
+    struct rollcall__waiting *waiting = take_all(channel);
+    while (waiting != NULL) {
+        struct rollcall__waiting *next = waiting->next;
+        if (channel->locked || (waiting->asked.call.wait_for_ready && !connected)) {
+            append(channel, waiting);
+        } else {
+            start(cx, channel, &waiting->asked);
+            free(waiting);
+        }
+        waiting = next;
+    }
+}
+
+void rollcall__channel_refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct rollcall_error *error, bool patient)
+{
+    struct rollcall__waiting *waiting = take_all(channel);
+    while (waiting != NULL) {
+        struct rollcall__waiting *next = waiting->next;
+        if (waiting->asked.call.wait_for_ready && !patient) {
+            append(channel, waiting);
+        } else {
+            refuse(cx, channel, &waiting->asked, error);
+            free(waiting);
+        }
+        waiting = next;
+    }
+}
+
+static void refuse_late(struct rollcall_context *cx, struct rollcall__channel *channel,
+                        struct rollcall__asked *asked)
+{
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
+                       channel->locked
+                           ? "etcd at %s did not accept our user in time: check that it runs there"
+                           : "no etcd could be reached in time, the last one tried is %s: check "
+                             "that it runs there, and whether it wants TLS",
+                       channel->link->endpoints.names[channel->endpoint]);
+    refuse(cx, channel, asked, &error);
+}
+
+static void expire(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    const int64_t now_ms = rollcall_now_ms(cx);
+    struct rollcall__waiting *waiting = take_all(channel);
+    while (waiting != NULL) {
+        struct rollcall__waiting *next = waiting->next;
+        if (waiting->asked.deadline_ms > now_ms) {
+            append(channel, waiting);
+        } else {
+            refuse_late(cx, channel, &waiting->asked);
+            free(waiting);
+        }
+        waiting = next;
+    }
+}
+
+int rollcall__channel_on_waiting_due(struct rollcall_context *cx, void *self,
+                                     const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    (void)message;
+    channel->waiting_timer = false;
+    expire(cx, channel);
+    const bool wanted = channel->waiting_first != NULL || channel->watches_waiting != NULL;
+    if (wanted && channel->locked) {
+        rollcall__channel_authenticate(cx, channel);
+    } else if (wanted) {
+        rollcall__channel_release(cx, channel);
+    }
+    if (channel->waiting_first != NULL || channel->watches_waiting != NULL) {
+        rollcall__channel_wait(cx, channel);
+    }
+    return ROLLCALL_STAY;
+}
+
+/* ---- messages ---- */
+
+/* Nothing is kept of a request that cannot be accepted, so this answer is not sent again. */
+static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_message *message,
+                           enum rollcall_status status, const char *why)
+{
+    const struct transport_call *call = message->payload;
+    const struct transport_request *request = (const struct transport_request *)message->object;
+    const struct transport_answer answer = {.id = call->id, .status = status};
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    rollcall_error_set(&error, status, "%s", why);
+    struct transport_result *result = rollcall__codec_failed(request->kind, &error);
+    ROLLCALL_DROP(rollcall_reply(cx, message->from, call->answer, &answer, sizeof answer,
+                                 &result->object),
+                  "the asker holds more requests than its mailbox, or memory is exhausted");
+}
+
+int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
+                              const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    const struct transport_call *call = message->payload;
+    const int64_t timeout_ms =
+        call->timeout_ms > 0 ? call->timeout_ms : channel->link->call_timeout_ms;
+    ROLLCALL_ASSERT(message->object != NULL);
+    if (channel->stopping) {
+        refuse_at_once(cx, message, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
+        return ROLLCALL_STAY;
+    }
+    if (channel->request_count >= REQUESTS_MAX) {
+        refuse_at_once(cx, message, ROLLCALL_E_FULL,
+                       "too many requests to etcd are outstanding: try again later");
+        return ROLLCALL_STAY;
+    }
+    struct rollcall__asked asked = {
+        .from = message->from,
+        .call = *call,
+        .answer = rollcall__channel_answer_create(message->from, call->answer),
+        .deadline_ms = rollcall_now_ms(cx) + timeout_ms,
+    };
+    if (asked.answer == NULL) {
+        refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY, "out of memory for a request to etcd");
+        return ROLLCALL_STAY;
+    }
+    asked.request = (struct transport_request *)rollcall_object_keep(message->object);
+    submit(cx, channel, &asked);
+    return ROLLCALL_STAY;
+}
+
+/* True: the token was the trouble, and the request, not executed, is on its way again. */
+static bool try_again(struct rollcall_context *cx, struct rollcall__channel *channel,
+                      struct rollcall__call *call, const struct rollcall_error *error)
+{
+    if (!rollcall__etcd_token_refused(error) || channel->link->user == NULL || channel->stopping) {
+        return false;
+    }
+    rollcall__channel_token_refused(cx, channel, call->generation);
+    if (call->asked.retried) {
+        return false;
+    }
+    call->asked.retried = true;
+    submit(cx, channel, &call->asked);
+    return true;
+}
+
+int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
+                                   const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    const struct channel_call_done *done = message->payload;
+    struct rollcall__call *call = done->call;
+    struct transport_result *result = (struct transport_result *)message->object;
+    remove_call(channel, call);
+    if (result->error.status != ROLLCALL_OK) {
+        rollcall__channel_blame(channel, call->endpoint, &result->error);
+    }
+    if (call == channel->authentication) {
+        rollcall__channel_authenticated(cx, channel, call, result);
+    } else if (!try_again(cx, channel, call, &result->error)) {
+        rollcall_object_keep(&result->object);
+        finish(cx, channel, &call->asked, result);
+    }
+    rollcall__call_destroy(call);
+    return rollcall__channel_next(channel);
+}

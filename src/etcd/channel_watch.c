@@ -1,0 +1,292 @@
+/*
+ * etcd/channel_watch.c - watches, each on its own stream: etcd keeps one bounded queue per stream,
+ * so watches that share one delay each other.
+ */
+#include "etcd/channel.h"
+
+#include "base/assert.h"
+#include "etcd/error.h"
+
+#include <stdlib.h>
+
+enum { WATCHES_MAX = 16384 };
+
+static struct rollcall__watch *find(const struct rollcall__channel *channel,
+                                    struct rollcall_ref asker, uint64_t watch_id)
+{
+    /* The entry is the first member. */
+    return (struct rollcall__watch *)rollcall__map_find(&channel->watches, asker.bits, watch_id);
+}
+
+static void stop_waiting(struct rollcall__channel *channel, struct rollcall__watch *watch)
+{
+    struct rollcall__watch **at = &channel->watches_waiting;
+    while (*at != NULL && *at != watch) {
+        at = &(*at)->next_waiting;
+    }
+    if (*at != NULL) {
+        *at = watch->next_waiting;
+    }
+}
+
+static void release_watch(struct rollcall__watch *watch)
+{
+    if (watch->range != NULL) {
+        rollcall_object_drop(&watch->range->object);
+    }
+    free(watch->last);
+    free(watch);
+}
+
+/* Without a word to the asker. */
+static void forget(struct rollcall__channel *channel, struct rollcall__watch *watch)
+{
+    rollcall__map_remove(&channel->watches, &watch->entry);
+    if (watch->stream != NULL) {
+        rollcall__stream_cancel(watch->stream);
+    } else {
+        stop_waiting(channel, watch);
+    }
+    release_watch(watch);
+}
+
+/* Moves the answer. */
+static void answer_with(struct rollcall_context *cx, struct rollcall__channel *channel,
+                        const struct rollcall__watch *watch, struct rollcall__answer *answer,
+                        struct transport_watch_response *response)
+{
+    struct transport_watch_answer *payload = (struct transport_watch_answer *)answer->payload;
+    *payload = (struct transport_watch_answer){.watch_id = watch->entry.b,
+                                               .status = response->error.status};
+    answer->size_bytes = sizeof *payload;
+    answer->object = &response->object;
+    rollcall__channel_answer(cx, channel, answer);
+}
+
+void rollcall__channel_watch_end(struct rollcall_context *cx, struct rollcall__channel *channel,
+                                 struct rollcall__watch *watch, const struct rollcall_error *error)
+{
+    struct rollcall__answer *last = watch->last;
+    watch->last = NULL;
+    answer_with(cx, channel, watch, last, rollcall__codec_watch_failed(error));
+    forget(channel, watch);
+}
+
+void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__channel *channel,
+                               struct rollcall__watch *watch, struct rollcall_object *object)
+{
+    /* Ours alone until it is sent. */
+    struct transport_watch_response *response = (struct transport_watch_response *)object;
+    const bool denied = rollcall__etcd_token_refused(&response->error);
+    if (denied && channel->link->user != NULL) {
+        rollcall__channel_token_refused(cx, channel, watch->stream->generation);
+        response->error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
+    }
+    const bool last = response->canceled || response->error.status != ROLLCALL_OK;
+    struct rollcall__answer *answer =
+        last ? watch->last : rollcall__channel_answer_create(watch->last->to, watch->last->type);
+    if (answer == NULL) {
+        struct rollcall_error error = {.status = ROLLCALL_OK};
+        rollcall_error_set(&error, ROLLCALL_E_NO_MEMORY, "out of memory for a watch response");
+        rollcall__channel_watch_end(cx, channel, watch, &error);
+        return;
+    }
+    rollcall_object_keep(object);
+    answer_with(cx, channel, watch, answer, response);
+    watch->unacknowledged++;
+    if (last) {
+        watch->last = NULL;
+        forget(channel, watch);
+    }
+}
+
+/* ---- opening ---- */
+
+static void open_watch(struct rollcall_context *cx, struct rollcall__channel *channel,
+                       struct rollcall__watch *watch)
+{
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    struct rollcall__packet packet;
+    const struct rollcall__stream_options options = {
+        .kind = ROLLCALL__STREAM_WATCH,
+        .endpoint = rollcall__channel_pick(channel),
+        .token = channel->token,
+        .window = TRANSPORT_WATCH_WINDOW,
+    };
+    if (!rollcall__codec_watch(watch->range, &packet)) {
+        rollcall_error_set(&error, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
+        rollcall__channel_watch_end(cx, channel, watch, &error);
+        return;
+    }
+    struct rollcall__stream *stream = rollcall__stream_open(channel->link, &options, &error);
+    if (stream == NULL) {
+        free(packet.data);
+        rollcall__channel_watch_end(cx, channel, watch, &error);
+        return;
+    }
+    stream->watch = watch;
+    stream->generation = channel->generation;
+    watch->stream = stream;
+    rollcall__channel_add_stream(channel, stream);
+    rollcall__stream_send(stream, &packet, false);
+    rollcall_object_drop(&watch->range->object);
+    watch->range = NULL;
+}
+
+void rollcall__channel_watches_release(struct rollcall_context *cx,
+                                       struct rollcall__channel *channel,
+                                       const struct rollcall_error *error)
+{
+    while (channel->watches_waiting != NULL && (error != NULL || !channel->locked)) {
+        struct rollcall__watch *watch = channel->watches_waiting;
+        if (error != NULL) {
+            rollcall__channel_watch_end(cx, channel, watch, error);
+        } else {
+            channel->watches_waiting = watch->next_waiting;
+            open_watch(cx, channel, watch);
+        }
+    }
+}
+
+void rollcall__channel_watches_stop(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    rollcall_error_set(&error, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
+    rollcall__channel_watches_release(cx, channel, &error);
+    for (struct rollcall__stream *stream = channel->streams; stream != NULL;
+         stream = stream->next) {
+        if (stream->watch != NULL) {
+            rollcall__channel_watch_end(cx, channel, stream->watch, &error);
+        }
+    }
+}
+
+/* ---- messages ---- */
+
+static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_message *message,
+                           enum rollcall_status status, const char *why)
+{
+    const struct transport_watch *ask = message->payload;
+    const struct transport_watch_answer answer = {.watch_id = ask->watch_id, .status = status};
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    rollcall_error_set(&error, status, "%s", why);
+    struct transport_watch_response *response = rollcall__codec_watch_failed(&error);
+    ROLLCALL_DROP(rollcall_reply(cx, message->from, ask->answer, &answer, sizeof answer,
+                                 &response->object),
+                  "the asker holds more requests than its mailbox, or memory is exhausted");
+}
+
+/* NULL: out of memory. */
+static struct rollcall__watch *create(struct rollcall__channel *channel,
+                                      const struct rollcall_message *message)
+{
+    const struct transport_watch *ask = message->payload;
+    struct rollcall__watch *watch = calloc(1, sizeof *watch);
+    if (watch == NULL) {
+        return NULL;
+    }
+    watch->entry.a = message->from.ref.bits;
+    watch->entry.b = ask->watch_id;
+    watch->last = rollcall__channel_answer_create(message->from, ask->answer);
+    if (watch->last == NULL || !rollcall__map_insert(&channel->watches, &watch->entry)) {
+        release_watch(watch);
+        return NULL;
+    }
+    watch->range = (struct transport_range *)rollcall_object_keep(message->object);
+    return watch;
+}
+
+static void begin(struct rollcall_context *cx, struct rollcall__channel *channel,
+                  struct rollcall__watch *watch)
+{
+    if (channel->locked) {
+        watch->next_waiting = channel->watches_waiting;
+        channel->watches_waiting = watch;
+        rollcall__channel_wait(cx, channel);
+        rollcall__channel_authenticate(cx, channel);
+    } else {
+        open_watch(cx, channel, watch);
+    }
+}
+
+int rollcall__channel_on_watch(struct rollcall_context *cx, void *self,
+                               const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    const struct transport_watch *ask = message->payload;
+    ROLLCALL_ASSERT(message->object != NULL);
+    struct rollcall__watch *earlier = find(channel, message->from.ref, ask->watch_id);
+    if (earlier != NULL) { /* an ended incarnation's, whose DOWN is still on its way */
+        forget(channel, earlier);
+    }
+    if (channel->stopping) {
+        refuse_at_once(cx, message, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
+        return ROLLCALL_STAY;
+    }
+    if (channel->watches.count >= WATCHES_MAX) {
+        refuse_at_once(cx, message, ROLLCALL_E_FULL, "too many watches are open: close some");
+        return ROLLCALL_STAY;
+    }
+    struct rollcall__watch *watch = create(channel, message);
+    if (watch == NULL) {
+        refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
+        return ROLLCALL_STAY;
+    }
+    rollcall_monitor(cx, message->from.ref);
+    begin(cx, channel, watch);
+    return ROLLCALL_STAY;
+}
+
+int rollcall__channel_on_watch_ack(struct rollcall_context *cx, void *self,
+                                   const struct rollcall_message *message)
+{
+    const struct transport_watch_id *ack = message->payload;
+    struct rollcall__watch *watch = find(self, message->from.ref, ack->watch_id);
+    (void)cx;
+    if (watch != NULL && watch->unacknowledged > 0 && watch->stream != NULL) {
+        watch->unacknowledged--;
+        if (!watch->stream->ended) {
+            rollcall__stream_credit(watch->stream);
+        }
+    }
+    return ROLLCALL_STAY;
+}
+
+int rollcall__channel_on_watch_cancel(struct rollcall_context *cx, void *self,
+                                      const struct rollcall_message *message)
+{
+    const struct transport_watch_id *cancel = message->payload;
+    struct rollcall__watch *watch = find(self, message->from.ref, cancel->watch_id);
+    (void)cx;
+    if (watch != NULL) {
+        forget(self, watch);
+    }
+    return ROLLCALL_STAY;
+}
+
+static bool belongs_to(const struct rollcall__watch *watch, const struct rollcall_down *down)
+{
+    return watch->entry.a == down->who.bits && watch->last->to.epoch == down->epoch;
+}
+
+int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
+                              const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    const struct rollcall_down *down = message->payload;
+    (void)cx;
+    for (struct rollcall__stream *stream = channel->streams; stream != NULL;
+         stream = stream->next) {
+        if (stream->watch != NULL && belongs_to(stream->watch, down)) {
+            forget(channel, stream->watch);
+        }
+    }
+    for (struct rollcall__watch *watch = channel->watches_waiting, *next; watch != NULL;
+         watch = next) {
+        next = watch->next_waiting;
+        if (belongs_to(watch, down)) {
+            forget(channel, watch);
+        }
+    }
+    return ROLLCALL_STAY;
+}

@@ -1,0 +1,63 @@
+/*
+ * etcd/codec.h - the port's requests and results as protobuf bytes.  Pure: no gRPC, no state.
+ *
+ * Threads: any; a result or response belongs to one thread until it is sent as an object.
+ * Memory:  a decoded answer is one object with an arena inside; dropping it frees everything.
+ */
+#ifndef ETCD_CODEC_H
+#define ETCD_CODEC_H
+
+#include "transport/messages.h"
+
+/* Encoded bytes, from malloc; owned by whoever holds the packet. */
+struct rollcall__packet {
+    uint8_t *data;
+    size_t size_bytes;
+};
+
+/* Each answers false when out of memory; then the packet is empty. */
+ROLLCALL_MUST_USE bool rollcall__codec_request(const struct transport_request *request,
+                                               struct rollcall__packet *packet);
+ROLLCALL_MUST_USE bool rollcall__codec_watch(const struct transport_range *range,
+                                             struct rollcall__packet *packet);
+ROLLCALL_MUST_USE bool rollcall__codec_keepalive(int64_t lease_id,
+                                                 struct rollcall__packet *packet);
+ROLLCALL_MUST_USE bool rollcall__codec_authenticate(const char *user, const char *password,
+                                                    struct rollcall__packet *packet);
+
+/* The request could change something. */
+bool rollcall__codec_is_write(enum transport_kind kind);
+
+/* The answer to a request of `kind`.  Never NULL: trouble is in its error.  body: borrowed. */
+struct transport_result *rollcall__codec_result(enum transport_kind kind,
+                                                struct rollcall_bytes body);
+/* A result that only says what went wrong; as transport_result_error, but never NULL. */
+struct transport_result *rollcall__codec_failed(enum transport_kind kind,
+                                                const struct rollcall_error *error);
+
+/* A success without an answer to decode. */
+struct transport_result *rollcall__codec_done(enum transport_kind kind, int64_t lease_id);
+
+/* A watch response of which only some fragments have come. */
+struct rollcall__watch_block;
+
+/*
+ * Adds one message of a watch stream to *partial (NULL: none).
+ * bytes_max: more than this in one response, fragments joined, is an error.
+ * Returns: NULL while fragments are missing; else the whole response, with *partial NULL again.
+ *          Trouble, a cancellation other than by compaction included, is in response->error.
+ */
+struct transport_watch_response *
+rollcall__codec_watch_response(struct rollcall__watch_block **partial, struct rollcall_bytes body,
+                               size_t bytes_max);
+/* A response that only says why there are no more; never NULL.  error: copied. */
+struct transport_watch_response *rollcall__codec_watch_failed(const struct rollcall_error *error);
+void rollcall__watch_block_free(struct rollcall__watch_block *block); /* NULL: nothing */
+
+/* False when the bytes are not such a message, or out of memory. */
+ROLLCALL_MUST_USE bool rollcall__codec_renewed(struct rollcall_bytes body, int64_t *lease_id,
+                                               int64_t *ttl_s);
+/* The token in an answer to Authenticate, from malloc; NULL as above. */
+char *rollcall__codec_token(struct rollcall_bytes body);
+
+#endif /* ETCD_CODEC_H */

@@ -1,0 +1,30 @@
+/* etcd/map.h - find a renewal or a watch among thousands.  Entries live inside what they find.
+ * Zero is a valid empty map.  Threads: one at a time. */
+#ifndef ETCD_MAP_H
+#define ETCD_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The key is the pair.  In an entry of the caller's, which stays in place while it is in the map. */
+struct rollcall__map_entry {
+    struct rollcall__map_entry *next;
+    uint64_t a, b;
+};
+
+struct rollcall__map {
+    struct rollcall__map_entry **buckets;
+    size_t bucket_count; /* 0, or a power of two */
+    size_t count;
+};
+
+struct rollcall__map_entry *rollcall__map_find(const struct rollcall__map *map, uint64_t a,
+                                               uint64_t b);
+/* The key is not in the map yet.  False: out of memory. */
+bool rollcall__map_insert(struct rollcall__map *map, struct rollcall__map_entry *entry);
+/* The entry is in the map. */
+void rollcall__map_remove(struct rollcall__map *map, struct rollcall__map_entry *entry);
+void rollcall__map_fini(struct rollcall__map *map); /* entries are left alone */
+
+#endif /* ETCD_MAP_H */

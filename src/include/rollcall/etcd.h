@@ -1,0 +1,49 @@
+/*
+ * rollcall/etcd.h - a connection to an etcd cluster, shared by sessions and watches.
+ *
+ * Threads: any thread; one rollcall_etcd may serve any number of sessions and watches.
+ * Memory:  all options are copied.
+ * Errors:  connect answers E_INVALID for what can be seen to be wrong (an endpoint that is no
+ *          HOST:PORT, a file that cannot be read).  It does not wait for etcd: whether etcd answers
+ *          shows in the first call that needs it.
+ */
+#ifndef ROLLCALL_ETCD_H
+#define ROLLCALL_ETCD_H
+
+#include <rollcall/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct rollcall_etcd;
+
+struct rollcall_etcd_options {
+    size_t size_bytes;        /* set by ROLLCALL_ETCD_OPTIONS */
+    const char *endpoints;    /* "HOST:PORT[,HOST:PORT...]"; NULL: "127.0.0.1:2379"; "http://" and
+                                 "https://" in front of one are accepted */
+    int64_t dial_timeout_ms;  /* 0: 5'000; how long one connection attempt may take */
+    int64_t call_timeout_ms;  /* 0: 5'000; how long one request may take */
+    const char *user;         /* NULL: no authentication */
+    const char *password;     /* with user; never logged */
+    const char *ca_file;      /* NULL: plain TCP; PEM: TLS, the server is verified against it */
+    const char *cert_file;    /* with key_file: our certificate, for mutual TLS */
+    const char *key_file;
+};
+#define ROLLCALL_ETCD_OPTIONS(...)                                                                 \
+    (&(const struct rollcall_etcd_options){.size_bytes = sizeof(struct rollcall_etcd_options),     \
+                                           __VA_ARGS__})
+
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_etcd_connect(struct rollcall_runtime *runtime, const struct rollcall_etcd_options *options,
+                      struct rollcall_etcd **etcd, struct rollcall_error *error);
+
+/* Cancels what is in flight, waits until gRPC has let go of it, frees.  NULL: nothing.
+ * Returns: ROLLCALL_OK, or ROLLCALL_E_BUSY while a session or watch still uses it; then nothing. */
+ROLLCALL_API enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ROLLCALL_ETCD_H */

@@ -1,0 +1,93 @@
+/*
+ * rollcall/watch.h - see the others: the sessions of a role now, and every change after.
+ *
+ * A watch tells a snapshot (SNAPSHOT_BEGIN, one SESSION each, SNAPSHOT_END), then every ADD, UPDATE
+ * and DELETE in revision order.  When it cannot tell every step (compaction, or a callback slower
+ * than the changes) it tells the difference instead, between RESYNC_BEGIN and RESYNC_END: after
+ * RESYNC_END what was told is again exactly what etcd holds.  Nothing is lost silently.
+ *
+ * Threads: any thread may call; callbacks run on a runtime thread, one at a time per watch.
+ * Memory:  options are copied; events are borrowed during the callback.
+ */
+#ifndef ROLLCALL_WATCH_H
+#define ROLLCALL_WATCH_H
+
+#include <rollcall/etcd.h>
+#include <rollcall/record.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct rollcall_watch;
+
+enum rollcall_watch_event_type {
+    ROLLCALL_WATCH_SNAPSHOT_BEGIN,
+    ROLLCALL_WATCH_SESSION, /* in a snapshot */
+    ROLLCALL_WATCH_SNAPSHOT_END,
+    ROLLCALL_WATCH_ADD,
+    ROLLCALL_WATCH_UPDATE,
+    ROLLCALL_WATCH_DELETE, /* record and value are the last ones known */
+    ROLLCALL_WATCH_RESYNC_BEGIN,
+    ROLLCALL_WATCH_RESYNC_END,
+    ROLLCALL_WATCH_FAILED /* the last event: status and reason say why */
+};
+
+struct rollcall_watch_event {
+    enum rollcall_watch_event_type type;
+    int64_t at_ms;    /* since 1970 */
+    int64_t revision; /* of the store, for the BEGIN and END events */
+    /* For SESSION, ADD, UPDATE, DELETE: */
+    struct rollcall_bytes key;
+    struct rollcall_bytes value; /* the record as stored */
+    const struct rollcall_record *record;
+    int64_t mod_revision, create_revision, lease_id;
+    /* For SNAPSHOT_END and RESYNC_END: */
+    uint64_t count;   /* sessions told */
+    uint64_t skipped; /* keys whose value is no session record */
+    /* For RESYNC_BEGIN and FAILED: */
+    enum rollcall_status status;
+    const char *reason;
+};
+typedef void rollcall_watch_event_fn(void *user, const struct rollcall_watch_event *event);
+
+struct rollcall_watch_options {
+    size_t size_bytes;          /* set by ROLLCALL_WATCH_OPTIONS */
+    const char *root;           /* NULL: "by-dev/meta" */
+    const char *role;           /* NULL: every session under ROOT/session/ */
+    bool raw_prefix;            /* role is a prefix of keys, as upstream matches; else exactly ROLE
+                                   and ROLE-<digits> */
+    const char *version_range;  /* NULL: all; semver range such as ">=2.2.3 <3.0.0" */
+    int64_t from_revision;      /* 0: snapshot first; else events from this revision, no snapshot */
+    int64_t connect_timeout_ms; /* 0: 5'000; FAILED when etcd has not answered once by then */
+    rollcall_watch_event_fn *on_event; /* required */
+    void *user;                        /* borrowed until close returns */
+};
+#define ROLLCALL_WATCH_OPTIONS(...)                                                                \
+    (&(const struct rollcall_watch_options){.size_bytes = sizeof(struct rollcall_watch_options),   \
+                                            __VA_ARGS__})
+
+/* Starts watching and returns at once.
+ * Returns: ROLLCALL_OK, or ROLLCALL_E_INVALID with the option at fault; then nothing was started. */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_watch_open(struct rollcall_etcd *etcd, const struct rollcall_watch_options *options,
+                    struct rollcall_watch **watch, struct rollcall_error *error);
+
+/* Ends it and frees; no callback runs after it returns.  NULL: nothing.
+ * Returns: ROLLCALL_OK, or ROLLCALL_E_BUSY in a callback (nothing happened). */
+ROLLCALL_API enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch);
+
+/*
+ * The sessions now: calls on_event on this thread with a whole snapshot, then returns.
+ * options->from_revision must be 0.  timeout_ms: 0: 5'000.
+ * Returns: ROLLCALL_OK after SNAPSHOT_END; else why not, and on_event was not called.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_list(struct rollcall_etcd *etcd, const struct rollcall_watch_options *options,
+              int64_t timeout_ms, struct rollcall_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ROLLCALL_WATCH_H */

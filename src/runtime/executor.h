@@ -1,0 +1,34 @@
+/*
+ * runtime/executor.h - the seam between actors and the machine: time, waking, running on a worker.
+ *
+ * Two implementations: runtime/threads.c (one thread per worker, real clocks) and sim/sim.c (one
+ * thread plays all workers, virtual clock, seeded order).  Everything else in src/runtime is the
+ * same code under both.
+ */
+#ifndef RUNTIME_EXECUTOR_H
+#define RUNTIME_EXECUTOR_H
+
+#include <rollcall/runtime.h>
+
+struct rollcall__worker;
+
+/* A function to run on a worker's thread, between messages; it must not wait.  Embed it first in a
+ * heap block that holds the arguments and results: an abandoned call is dropped by the worker. */
+struct rollcall__control {
+    struct rollcall_object object;
+    void (*run)(struct rollcall__worker *worker, struct rollcall__control *control);
+    int phase; /* guarded by the runtime's application monitor */
+};
+
+struct rollcall__executor {
+    int64_t (*now_ms)(struct rollcall_runtime *rt);
+    int64_t (*wall_ms)(struct rollcall_runtime *rt);
+    void (*wake)(struct rollcall_runtime *rt, uint32_t worker);
+    /* Runs control on the worker and waits for it.  control: borrowed.
+     * Returns: ROLLCALL_OK; or why it did not run, and never will. */
+    enum rollcall_status (*call)(struct rollcall_runtime *rt, uint32_t worker,
+                                 struct rollcall__control *control);
+    bool strict; /* what cannot happen aborts, instead of being counted and logged */
+};
+
+#endif /* RUNTIME_EXECUTOR_H */

@@ -1,0 +1,40 @@
+/*
+ * runtime/port.h - how one foreign thread (a gRPC poller) speaks into the runtime.
+ *
+ * A port owns one SPSC lane to each worker, so exactly one thread may post through it.  Posting
+ * never fails and never blocks: what does not fit in a lane waits in the port's own list, which is
+ * bounded by the number of operations the adapter has outstanding.
+ */
+#ifndef RUNTIME_PORT_H
+#define RUNTIME_PORT_H
+
+#include <rollcall/runtime.h>
+
+struct rollcall__port;
+
+/* Threads: any but a worker. */
+ROLLCALL_MUST_USE enum rollcall_status rollcall__port_open(struct rollcall_runtime *runtime,
+                                                           struct rollcall__port **port,
+                                                           struct rollcall_error *error);
+/* After its thread has been joined; what is still listed is dropped and counted. */
+void rollcall__port_close(struct rollcall__port *port);
+
+/* Puts one message into the receiver's system mailbox.  payload: copied.  object: moved.
+ * Threads: the port's. */
+void rollcall__port_post(struct rollcall__port *port, struct rollcall_caller to, uint16_t type,
+                         const void *payload, size_t size_bytes, struct rollcall_object *object);
+/* Pushes what is listed and wakes the workers posted to: once per burst, for a wake costs more
+ * than a message.  Returns true when everything fitted; else call again in a millisecond.
+ * Threads: the port's. */
+bool rollcall__port_flush(struct rollcall__port *port);
+
+/* Counts a handle (session, watch, etcd) that must be closed before the runtime is destroyed. */
+void rollcall__runtime_hold(struct rollcall_runtime *runtime);
+void rollcall__runtime_release(struct rollcall_runtime *runtime);
+/* True on a worker thread of this runtime: the caller must not wait. */
+bool rollcall__runtime_on_worker(const struct rollcall_runtime *runtime);
+/* True in a child process that forked after create. */
+bool rollcall__runtime_forked(const struct rollcall_runtime *runtime);
+uint32_t rollcall__runtime_worker_count(const struct rollcall_runtime *runtime);
+
+#endif /* RUNTIME_PORT_H */

@@ -1,0 +1,483 @@
+#include "runtime/worker.h"
+
+#include "base/assert.h"
+#include "runtime/runtime_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    QUANTUM_MESSAGES = 64, /* an actor gives way after that many */
+    CELLS_PER_BLOCK = 256,
+    FIRST_SLOTS = 64,
+    NO_SLOT = -1
+};
+
+struct rollcall__cell_block {
+    alignas(64) struct rollcall__cell cells[CELLS_PER_BLOCK];
+    struct rollcall__cell_block *next;
+};
+
+/* ---- cells and slots ---- */
+
+struct rollcall__cell *rollcall__cell_take(struct rollcall__worker *worker)
+{
+    if (worker->free_cells == NULL) {
+        struct rollcall__cell_block *block = aligned_alloc(64, sizeof *block);
+        if (block == NULL) {
+            return NULL;
+        }
+        block->next = worker->cell_blocks;
+        worker->cell_blocks = block;
+        for (int i = 0; i < CELLS_PER_BLOCK; i++) {
+            rollcall__cell_give(worker, &block->cells[i]);
+        }
+    }
+    struct rollcall__cell *cell = worker->free_cells;
+    worker->free_cells = cell->next_free;
+    return cell;
+}
+
+void rollcall__cell_give(struct rollcall__worker *worker, struct rollcall__cell *cell)
+{
+    cell->next_free = worker->free_cells;
+    worker->free_cells = cell;
+}
+
+static bool reserve_slots(struct rollcall__worker *worker)
+{
+    if (worker->slot_count < worker->slot_capacity) {
+        return true;
+    }
+    const uint32_t capacity = worker->slot_capacity == 0 ? FIRST_SLOTS : 2 * worker->slot_capacity;
+    struct rollcall__slot *slots = realloc(worker->slots, capacity * sizeof *slots);
+    if (slots == NULL) {
+        return false;
+    }
+    worker->slots = slots;
+    worker->slot_capacity = capacity;
+    return true;
+}
+
+bool rollcall__slot_take(struct rollcall__worker *worker, struct rollcall__actor *actor)
+{
+    uint32_t slot = worker->free_head;
+    if (slot != (uint32_t)NO_SLOT) {
+        worker->free_head = worker->slots[slot].next_free;
+    } else if (reserve_slots(worker)) {
+        slot = worker->slot_count++;
+        worker->slots[slot].generation = 1;
+    } else {
+        return false;
+    }
+    worker->slots[slot].actor = actor;
+    actor->ref = rollcall__ref(worker->slots[slot].generation, worker->index, slot);
+    worker->stats.actors++;
+    return true;
+}
+
+/* Slots are reused oldest first, which stretches the time until a 24-bit generation comes round. */
+void rollcall__slot_give(struct rollcall__worker *worker, struct rollcall_ref ref)
+{
+    const uint32_t index = rollcall__ref_slot(ref);
+    struct rollcall__slot *slot = &worker->slots[index];
+    slot->actor = NULL;
+    slot->generation = slot->generation == ROLLCALL__GENERATION_MAX ? 1 : slot->generation + 1;
+    slot->next_free = (uint32_t)NO_SLOT;
+    if (worker->free_head == (uint32_t)NO_SLOT) {
+        worker->free_head = index;
+    } else {
+        worker->slots[worker->free_tail].next_free = index;
+    }
+    worker->free_tail = index;
+    worker->stats.actors--;
+}
+
+struct rollcall__actor *rollcall__worker_find(struct rollcall__worker *worker,
+                                              struct rollcall_ref ref)
+{
+    const uint32_t slot = rollcall__ref_slot(ref);
+    if (rollcall__ref_worker(ref) != worker->index || slot >= worker->slot_count ||
+        worker->slots[slot].generation != rollcall__ref_generation(ref)) {
+        return NULL;
+    }
+    return worker->slots[slot].actor;
+}
+
+/* ---- run queues ---- */
+
+void rollcall__worker_queue(struct rollcall__worker *worker, struct rollcall__actor *actor,
+                            enum rollcall__lane_kind kind)
+{
+    const bool system = kind == ROLLCALL__SYSTEM;
+    bool *queued = system ? &actor->urgent_queued : &actor->ready_queued;
+    struct rollcall__queue *queue = system ? &worker->urgent : &worker->ready;
+    struct rollcall__actor *tail = queue->tail;
+    if (*queued) {
+        return;
+    }
+    *queued = true;
+    *(system ? &actor->urgent_next : &actor->ready_next) = NULL;
+    if (tail == NULL) {
+        queue->head = actor;
+    } else {
+        *(system ? &tail->urgent_next : &tail->ready_next) = actor;
+    }
+    queue->tail = actor;
+}
+
+static struct rollcall__actor *pop(struct rollcall__worker *worker, enum rollcall__lane_kind kind)
+{
+    const bool system = kind == ROLLCALL__SYSTEM;
+    struct rollcall__queue *queue = system ? &worker->urgent : &worker->ready;
+    struct rollcall__actor *actor = queue->head;
+    if (actor == NULL) {
+        return NULL;
+    }
+    queue->head = system ? actor->urgent_next : actor->ready_next;
+    if (queue->head == NULL) {
+        queue->tail = NULL;
+    }
+    *(system ? &actor->urgent_queued : &actor->ready_queued) = false;
+    return actor;
+}
+
+/* ---- into mailboxes ---- */
+
+/* Puts a copy of the cell into its receiver's mailbox; owns the object unless E_FULL. */
+static enum rollcall_status enqueue(struct rollcall__worker *worker,
+                                    const struct rollcall__cell *cell,
+                                    enum rollcall__lane_kind kind)
+{
+    struct rollcall__actor *actor = rollcall__worker_find(worker, cell->to);
+    if (actor == NULL || (cell->to_epoch != 0 && cell->to_epoch != actor->epoch)) {
+        *(actor == NULL ? &worker->stats.dead_letters : &worker->stats.stale) += 1;
+        rollcall_object_drop(cell->object);
+        return ROLLCALL_OK;
+    }
+    if (actor->phase == ROLLCALL__ACTOR_FAILED && kind == ROLLCALL__SYSTEM &&
+        cell->type == ROLLCALL_STOP) {
+        rollcall_object_drop(cell->object);
+        rollcall__actor_end(actor); /* nobody is there to answer a STOP */
+        return ROLLCALL_OK;
+    }
+    struct rollcall__cell *kept = rollcall__cell_take(worker);
+    struct rollcall__mailbox *mailbox = &actor->mailboxes[kind];
+    if (kept != NULL) {
+        *kept = *cell;
+        if (kind == ROLLCALL__SYSTEM ? rollcall__mailbox_push_growing(mailbox, kept)
+                                     : rollcall__mailbox_push(mailbox, kept)) {
+            rollcall__worker_queue(worker, actor, kind);
+            return ROLLCALL_OK;
+        }
+        rollcall__cell_give(worker, kept);
+    }
+    /* Losing a signal would break what supervisors rely on; like gRPC, we end when memory does. */
+    ROLLCALL_ASSERT(kind == ROLLCALL__USER);
+    return ROLLCALL_E_FULL;
+}
+
+enum rollcall_status rollcall__worker_send(struct rollcall__worker *worker,
+                                           const struct rollcall__cell *cell)
+{
+    const uint32_t to = rollcall__ref_worker(cell->to);
+    enum rollcall_status status = ROLLCALL_OK;
+    if (rollcall_ref_is_nobody(cell->to) || to >= worker->rt->worker_count) {
+        worker->stats.dead_letters++;
+        rollcall_object_drop(cell->object);
+        return ROLLCALL_OK;
+    }
+    if (to == worker->index) {
+        status = enqueue(worker, cell, ROLLCALL__USER);
+    } else if (rollcall__lane_push(worker->out[to][ROLLCALL__USER], cell)) {
+        worker->dirty |= UINT32_C(1) << to;
+    } else {
+        status = ROLLCALL_E_FULL;
+    }
+    if (status != ROLLCALL_OK) {
+        worker->stats.full++;
+        rollcall_object_drop(cell->object);
+    }
+    return status;
+}
+
+static void add_pending(struct rollcall__worker *worker, uint32_t to,
+                        const struct rollcall__cell *cell)
+{
+    struct rollcall__pending *pending = malloc(sizeof *pending);
+    ROLLCALL_ASSERT(pending != NULL); /* as in enqueue */
+    *pending = (struct rollcall__pending){.cell = *cell};
+    if (worker->pending[to].tail == NULL) {
+        worker->pending[to].head = pending;
+    } else {
+        worker->pending[to].tail->next = pending;
+    }
+    worker->pending[to].tail = pending;
+}
+
+void rollcall__worker_send_system(struct rollcall__worker *worker,
+                                  const struct rollcall__cell *cell)
+{
+    const uint32_t to = rollcall__ref_worker(cell->to);
+    if (rollcall_ref_is_nobody(cell->to) || to >= worker->rt->worker_count) {
+        rollcall_object_drop(cell->object);
+        return;
+    }
+    if (to == worker->index) {
+        ROLLCALL_DROP(enqueue(worker, cell, ROLLCALL__SYSTEM), "the system lane is never full");
+        return;
+    }
+    if (worker->pending[to].head != NULL ||
+        !rollcall__lane_push(worker->out[to][ROLLCALL__SYSTEM], cell)) {
+        add_pending(worker, to, cell);
+    }
+    worker->dirty |= UINT32_C(1) << to;
+}
+
+/* ---- from lanes ---- */
+
+static void bounce(struct rollcall__worker *worker, const struct rollcall__cell *cell)
+{
+    const struct rollcall_bounced bounced = {.to = cell->to, .type = cell->type};
+    struct rollcall__cell signal = {.to = cell->from,
+                                    .to_epoch = cell->from_epoch,
+                                    .type = ROLLCALL_BOUNCED,
+                                    .size_bytes = sizeof bounced};
+    memcpy(signal.payload, &bounced, sizeof bounced);
+    worker->stats.bounced++;
+    rollcall_object_drop(cell->object);
+    rollcall__worker_send_system(worker, &signal);
+}
+
+static void take_monitor(struct rollcall__worker *worker, const struct rollcall__cell *cell)
+{
+    struct rollcall__actor *actor = rollcall__worker_find(worker, cell->to);
+    if (actor != NULL) {
+        rollcall__actor_monitor(actor, cell->from);
+        return;
+    }
+    const struct rollcall_down down = {.who = cell->to, .reason = ROLLCALL_DOWN_ENDED};
+    struct rollcall__cell signal = {
+        .to = cell->from, .from = cell->to, .type = ROLLCALL_DOWN, .size_bytes = sizeof down};
+    memcpy(signal.payload, &down, sizeof down);
+    rollcall__worker_send_system(worker, &signal);
+}
+
+static void take(struct rollcall__worker *worker, const struct rollcall__cell *cell,
+                 enum rollcall__lane_kind kind)
+{
+    struct rollcall__control *control = (struct rollcall__control *)cell->object;
+    switch ((enum rollcall__cell_kind)cell->kind) {
+    case ROLLCALL__CELL_CONTROL:
+        rollcall__control_run(worker, control);
+        rollcall_object_drop(&control->object);
+        return;
+    case ROLLCALL__CELL_MONITOR:
+        take_monitor(worker, cell);
+        return;
+    case ROLLCALL__CELL_MESSAGE:
+    case ROLLCALL__CELL_TIMER:
+        break;
+    }
+    if (enqueue(worker, cell, kind) == ROLLCALL_E_FULL) {
+        bounce(worker, cell);
+    }
+}
+
+uint32_t rollcall__worker_drain(struct rollcall__worker *worker, uint32_t source,
+                                enum rollcall__lane_kind kind, uint32_t cells_max)
+{
+    struct rollcall__lane *lane = worker->in[source][kind];
+    struct rollcall__cell cell;
+    uint32_t count = 0;
+    while (lane != NULL && count < cells_max && rollcall__lane_pop(lane, &cell)) {
+        take(worker, &cell, kind);
+        count++;
+        lane = worker->in[source][kind]; /* a control call may have detached it */
+    }
+    return count;
+}
+
+uint32_t rollcall__worker_drain_all(struct rollcall__worker *worker, uint32_t cells_max)
+{
+    uint32_t count = 0;
+    for (uint32_t source = 0; source < ROLLCALL__SOURCES_MAX; source++) {
+        count += rollcall__worker_drain(worker, source, ROLLCALL__SYSTEM, UINT32_MAX);
+    }
+    for (uint32_t source = 0; cells_max > 0 && source < ROLLCALL__SOURCES_MAX; source++) {
+        count += rollcall__worker_drain(worker, source, ROLLCALL__USER, cells_max);
+    }
+    return count;
+}
+
+/* ---- running ---- */
+
+/* Serves what the actor has, system mailbox first, for one quantum. */
+static void serve(struct rollcall__worker *worker, struct rollcall__actor *actor, bool system_only)
+{
+    for (int n = 0; n < QUANTUM_MESSAGES && actor->phase == ROLLCALL__ACTOR_RUNNING; n++) {
+        struct rollcall__cell *cell = rollcall__mailbox_pop(&actor->mailboxes[ROLLCALL__SYSTEM]);
+        if (cell == NULL && !system_only) {
+            cell = rollcall__mailbox_pop(&actor->mailboxes[ROLLCALL__USER]);
+        }
+        if (cell == NULL) {
+            return;
+        }
+        const struct rollcall__cell copy = *cell;
+        rollcall__cell_give(worker, cell);
+        if (!rollcall__actor_deliver(actor, &copy)) {
+            return;
+        }
+    }
+}
+
+static void requeue(struct rollcall__worker *worker, struct rollcall__actor *actor)
+{
+    for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
+        if (!rollcall__mailbox_empty(&actor->mailboxes[kind])) {
+            rollcall__worker_queue(worker, actor, (enum rollcall__lane_kind)kind);
+        }
+    }
+}
+
+bool rollcall__worker_run_one(struct rollcall__worker *worker)
+{
+    bool system_only = true;
+    struct rollcall__actor *actor = pop(worker, ROLLCALL__SYSTEM);
+    if (actor == NULL) {
+        system_only = false;
+        actor = pop(worker, ROLLCALL__USER);
+    }
+    if (actor == NULL) {
+        return false;
+    }
+    rollcall__worker_refresh(worker);
+    worker->running = actor;
+    if (actor->phase != ROLLCALL__ACTOR_NEW || rollcall__actor_init(actor)) {
+        serve(worker, actor, system_only);
+    }
+    worker->running = NULL;
+    if (actor->phase == ROLLCALL__ACTOR_RUNNING) {
+        requeue(worker, actor);
+    }
+    rollcall__actor_free(actor);
+    return true;
+}
+
+void rollcall__worker_rotate(struct rollcall__worker *worker, uint32_t urgent, uint32_t ready)
+{
+    const uint32_t turns[ROLLCALL__LANE_KINDS] = {
+        [ROLLCALL__SYSTEM] = urgent, [ROLLCALL__USER] = ready};
+    for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
+        for (uint32_t i = 0; i < turns[kind]; i++) {
+            struct rollcall__actor *actor = pop(worker, (enum rollcall__lane_kind)kind);
+            if (actor != NULL) {
+                rollcall__worker_queue(worker, actor, (enum rollcall__lane_kind)kind);
+            }
+        }
+    }
+}
+
+uint32_t rollcall__worker_fire(struct rollcall__worker *worker)
+{
+    struct rollcall__timer *timer;
+    uint32_t count = 0;
+    rollcall__worker_refresh(worker);
+    while ((timer = rollcall__timers_due(&worker->timers, worker->now_ms)) != NULL) {
+        const struct rollcall__cell cell = {.to = timer->actor->ref,
+                                            .type = timer->type,
+                                            .kind = ROLLCALL__CELL_TIMER,
+                                            .timer_generation = timer->sequence};
+        rollcall__worker_send_system(worker, &cell);
+        worker->stats.timers_fired++;
+        count++;
+    }
+    return count;
+}
+
+bool rollcall__worker_flush(struct rollcall__worker *worker)
+{
+    bool done = true;
+    for (uint32_t to = 0; to < worker->rt->worker_count; to++) {
+        struct rollcall__pending *pending;
+        while ((pending = worker->pending[to].head) != NULL &&
+               rollcall__lane_push(worker->out[to][ROLLCALL__SYSTEM], &pending->cell)) {
+            worker->pending[to].head = pending->next;
+            worker->dirty |= UINT32_C(1) << to;
+            free(pending);
+        }
+        if (worker->pending[to].head == NULL) {
+            worker->pending[to].tail = NULL;
+        } else {
+            done = false;
+        }
+        if ((worker->dirty & UINT32_C(1) << to) != 0) {
+            worker->rt->executor->wake(worker->rt, to);
+        }
+    }
+    worker->dirty = 0;
+    return done;
+}
+
+void rollcall__worker_refresh(struct rollcall__worker *worker)
+{
+    worker->now_ms = worker->rt->executor->now_ms(worker->rt);
+}
+
+void rollcall__worker_stop_roots(struct rollcall__worker *worker)
+{
+    for (uint32_t i = worker->slot_count; i-- > 0;) {
+        struct rollcall__actor *actor = worker->slots[i].actor;
+        if (actor != NULL && actor->parent == NULL) {
+            const struct rollcall__cell stop = {.to = actor->ref, .type = ROLLCALL_STOP};
+            rollcall__worker_send_system(worker, &stop);
+        }
+    }
+}
+
+/* ---- begin and end ---- */
+
+bool rollcall__worker_init(struct rollcall__worker *worker, struct rollcall_runtime *rt,
+                           uint32_t index, uint64_t seed, uint32_t trace_messages)
+{
+    *worker = (struct rollcall__worker){
+        .rt = rt, .index = index, .free_head = (uint32_t)NO_SLOT, .free_tail = (uint32_t)NO_SLOT};
+    rollcall__random_init(&worker->random, seed);
+    return rollcall__trace_init(&worker->trace, trace_messages);
+}
+
+static void free_pending(struct rollcall__worker *worker)
+{
+    for (uint32_t to = 0; to < ROLLCALL__WORKERS_MAX; to++) {
+        struct rollcall__pending *pending;
+        while ((pending = worker->pending[to].head) != NULL) {
+            worker->pending[to].head = pending->next;
+            rollcall_object_drop(pending->cell.object);
+            free(pending);
+        }
+    }
+}
+
+void rollcall__worker_fini(struct rollcall__worker *worker)
+{
+    for (uint32_t i = worker->slot_count; i-- > 0;) {
+        if (worker->slots[i].actor != NULL) {
+            rollcall__actor_end(worker->slots[i].actor);
+        }
+    }
+    for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
+        struct rollcall__actor *actor;
+        while ((actor = pop(worker, (enum rollcall__lane_kind)kind)) != NULL) {
+            rollcall__actor_free(actor);
+        }
+    }
+    free_pending(worker);
+    while (worker->cell_blocks != NULL) {
+        struct rollcall__cell_block *block = worker->cell_blocks;
+        worker->cell_blocks = block->next;
+        free(block);
+    }
+    free(worker->slots);
+    rollcall__timers_fini(&worker->timers);
+    rollcall__trace_fini(&worker->trace);
+}

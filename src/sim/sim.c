@@ -1,0 +1,246 @@
+/*
+ * The executor of simulation: one thread plays all workers, a seed chooses every step, the clock
+ * moves only when nothing is ready.  The workers, lanes, mailboxes and timers are the real ones.
+ */
+#include "base/assert.h"
+#include "base/options.h"
+#include "base/random.h"
+#include "runtime/runtime_internal.h"
+
+#include <rollcall/testing.h>
+
+#include <stdlib.h>
+
+enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3 };
+static const int64_t WALL_EPOCH_MS = 1700000000000; /* some instant: never the machine's own clock */
+
+struct rollcall_sim {
+    struct rollcall_runtime rt;
+    int64_t now_ms;
+    struct rollcall__random random;
+};
+
+/* One thing that could happen next. */
+struct choice {
+    enum { RUN, FIRE, DELIVER } kind;
+    uint32_t worker, source;
+    enum rollcall__lane_kind lane;
+};
+enum { CHOICES_MAX = ROLLCALL__WORKERS_MAX * (2 + ROLLCALL__SOURCES_MAX * ROLLCALL__LANE_KINDS) };
+
+static struct rollcall_sim *sim_of(struct rollcall_runtime *rt)
+{
+    return rt->sim;
+}
+
+static int64_t now_ms(struct rollcall_runtime *rt)
+{
+    return sim_of(rt)->now_ms;
+}
+
+static int64_t wall_ms(struct rollcall_runtime *rt)
+{
+    return WALL_EPOCH_MS + sim_of(rt)->now_ms;
+}
+
+static void wake(struct rollcall_runtime *rt, uint32_t worker)
+{
+    (void)rt, (void)worker; /* every worker is looked at before every step */
+}
+
+static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
+                                 struct rollcall__control *control)
+{
+    control->run(&rt->workers[worker], control);
+    return ROLLCALL_OK;
+}
+
+static const struct rollcall__executor EXECUTOR = {
+    .now_ms = now_ms, .wall_ms = wall_ms, .wake = wake, .call = call, .strict = true};
+
+/* ---- one step ---- */
+
+static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, struct choice *choices)
+{
+    const struct rollcall__worker *worker = &sim->rt.workers[index];
+    uint32_t count = 0;
+    if (worker->urgent.head != NULL || worker->ready.head != NULL) {
+        choices[count++] = (struct choice){.kind = RUN, .worker = index};
+    }
+    if (rollcall__timers_next_ms(&worker->timers) <= sim->now_ms) {
+        choices[count++] = (struct choice){.kind = FIRE, .worker = index};
+    }
+    for (uint32_t source = 0; source < ROLLCALL__SOURCES_MAX; source++) {
+        for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
+            const struct rollcall__lane *lane = worker->in[source][kind];
+            if (lane != NULL && !rollcall__lane_empty(lane)) {
+                choices[count++] = (struct choice){DELIVER, index, source,
+                                                   (enum rollcall__lane_kind)kind};
+            }
+        }
+    }
+    return count;
+}
+
+static void play(struct rollcall_sim *sim, const struct choice *choice)
+{
+    struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
+    switch (choice->kind) {
+    case RUN:
+        rollcall__worker_rotate(worker,
+                                (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
+                                (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX));
+        rollcall__worker_run_one(worker);
+        break;
+    case FIRE:
+        rollcall__worker_fire(worker);
+        break;
+    case DELIVER:
+        rollcall__worker_drain(
+            worker, choice->source, choice->lane,
+            1 + (uint32_t)rollcall__random_below(&sim->random, CELLS_PER_DELIVERY_MAX));
+        break;
+    }
+    for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
+        (void)rollcall__worker_flush(&sim->rt.workers[i]);
+    }
+}
+
+bool rollcall_sim_step(struct rollcall_sim *sim)
+{
+    struct choice choices[CHOICES_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
+        count += list_worker(sim, i, choices + count);
+    }
+    if (count == 0) {
+        return false;
+    }
+    play(sim, &choices[rollcall__random_below(&sim->random, count)]);
+    return true;
+}
+
+bool rollcall_sim_settle(struct rollcall_sim *sim, uint64_t steps_max)
+{
+    for (uint64_t i = 0; i < steps_max; i++) {
+        if (!rollcall_sim_step(sim)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int64_t next_timer_ms(const struct rollcall_sim *sim)
+{
+    int64_t next_ms = INT64_MAX;
+    for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
+        const int64_t at_ms = rollcall__timers_next_ms(&sim->rt.workers[i].timers);
+        next_ms = at_ms < next_ms ? at_ms : next_ms;
+    }
+    return next_ms;
+}
+
+void rollcall_sim_run_until(struct rollcall_sim *sim, int64_t until_ms)
+{
+    for (;;) {
+        if (rollcall_sim_step(sim)) {
+            continue;
+        }
+        const int64_t next_ms = next_timer_ms(sim);
+        if (next_ms > until_ms) {
+            break;
+        }
+        sim->now_ms = next_ms;
+    }
+    if (until_ms > sim->now_ms) {
+        sim->now_ms = until_ms;
+    }
+}
+
+/* ---- begin and end ---- */
+
+enum rollcall_status rollcall_sim_create(const struct rollcall_sim_options *given,
+                                         struct rollcall_sim **created,
+                                         struct rollcall_error *error)
+{
+    struct rollcall_sim_options options;
+    enum rollcall_status status =
+        rollcall__options_copy(&options, sizeof options, given, "rollcall_sim_options", error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    struct rollcall_sim *sim = aligned_alloc(64, (sizeof *sim + 63) / 64 * 64);
+    if (sim == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "simulation: out of memory");
+    }
+    const struct rollcall_runtime_options runtime = {
+        .size_bytes = sizeof runtime, .workers = options.workers, .log_level = options.log_level};
+    status = rollcall__runtime_init(&sim->rt, &EXECUTOR, &runtime, options.seed, error);
+    if (status != ROLLCALL_OK) {
+        free(sim);
+        return status;
+    }
+    sim->rt.sim = sim;
+    sim->now_ms = 0;
+    rollcall__random_init(&sim->random, ~options.seed); /* not a worker's stream */
+    *created = sim;
+    return ROLLCALL_OK;
+}
+
+void rollcall_sim_destroy(struct rollcall_sim *sim)
+{
+    if (sim != NULL) {
+        rollcall__runtime_fini(&sim->rt);
+        free(sim);
+    }
+}
+
+struct rollcall_runtime *rollcall_sim_runtime(struct rollcall_sim *sim)
+{
+    return &sim->rt;
+}
+
+int64_t rollcall_sim_now_ms(const struct rollcall_sim *sim)
+{
+    return sim->now_ms;
+}
+
+/* ---- looking inside, and breaking things ---- */
+
+static struct rollcall__actor *find(struct rollcall_sim *sim, struct rollcall_ref who)
+{
+    const uint32_t worker = rollcall__ref_worker(who);
+    return worker < sim->rt.worker_count ? rollcall__worker_find(&sim->rt.workers[worker], who)
+                                         : NULL;
+}
+
+void rollcall_sim_crash(struct rollcall_sim *sim, struct rollcall_ref who,
+                        enum rollcall_status status)
+{
+    struct rollcall__actor *actor = find(sim, who);
+    ROLLCALL_ASSERT(status != ROLLCALL_OK);
+    if (actor != NULL) {
+        actor->crash = status;
+    }
+}
+
+const char *rollcall_sim_state(struct rollcall_sim *sim, struct rollcall_ref who)
+{
+    const struct rollcall__actor *actor = find(sim, who);
+    if (actor == NULL) {
+        return "ENDED";
+    }
+    if (actor->phase != ROLLCALL__ACTOR_RUNNING) {
+        return actor->phase == ROLLCALL__ACTOR_NEW ? "NEW" : "FAILED";
+    }
+    return actor->type->state_names[actor->state];
+}
+
+uint64_t rollcall_sim_hash(const struct rollcall_sim *sim)
+{
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
+        hash = hash * 31 + sim->rt.workers[i].trace.hash;
+    }
+    return hash;
+}

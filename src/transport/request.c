@@ -1,0 +1,124 @@
+/* transport/request.c - each object is one block: the struct, then the bytes it points at. */
+#include "transport/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Copies `from` to *place, moves *place behind it, and answers a view of the copy. */
+static struct rollcall_bytes copy_bytes(char **place, struct rollcall_bytes from)
+{
+    const struct rollcall_bytes copy = {.data = *place, .size_bytes = from.size_bytes};
+    if (from.size_bytes != 0) {
+        memcpy(*place, from.data, from.size_bytes);
+        *place += from.size_bytes;
+    }
+    return copy;
+}
+
+static void destroy_block(struct rollcall_object *object)
+{
+    free(object); /* the object is the first member of its block */
+}
+
+struct transport_range *transport_range_create(struct rollcall_bytes key, struct rollcall_bytes end)
+{
+    struct transport_range *range = calloc(1, sizeof *range + key.size_bytes + end.size_bytes);
+    if (range == NULL) {
+        return NULL;
+    }
+    rollcall_object_init(&range->object, destroy_block);
+    char *place = (char *)(range + 1);
+    range->key = copy_bytes(&place, key);
+    range->end = copy_bytes(&place, end);
+    return range;
+}
+
+static struct transport_request *create(enum transport_kind kind, size_t bytes)
+{
+    struct transport_request *request = calloc(1, sizeof *request + bytes);
+    if (request != NULL) {
+        rollcall_object_init(&request->object, destroy_block);
+        request->kind = kind;
+    }
+    return request;
+}
+
+struct transport_request *transport_request_range(struct rollcall_bytes key,
+                                                  struct rollcall_bytes end)
+{
+    struct transport_request *request = create(TRANSPORT_RANGE, key.size_bytes + end.size_bytes);
+    if (request == NULL) {
+        return NULL;
+    }
+    char *place = (char *)(request + 1);
+    request->range.key = copy_bytes(&place, key);
+    request->range.end = copy_bytes(&place, end);
+    return request;
+}
+
+struct transport_request *transport_request_lease(enum transport_kind kind, int64_t lease_id,
+                                                  int64_t ttl_s)
+{
+    struct transport_request *request = create(kind, 0);
+    if (request != NULL) {
+        request->lease = (struct transport_lease){.lease_id = lease_id, .ttl_s = ttl_s};
+    }
+    return request;
+}
+
+static size_t op_bytes(const struct transport_op *ops, uint8_t count)
+{
+    size_t bytes = 0;
+    for (uint8_t i = 0; i < count; i++) {
+        bytes += ops[i].key.size_bytes + ops[i].value.size_bytes;
+    }
+    return bytes;
+}
+
+static size_t txn_bytes(const struct transport_txn *txn)
+{
+    size_t bytes = op_bytes(txn->success, txn->success_count);
+    bytes += op_bytes(txn->failure, txn->failure_count);
+    for (uint8_t i = 0; i < txn->compare_count; i++) {
+        bytes += txn->compares[i].key.size_bytes + txn->compares[i].value.size_bytes;
+    }
+    return bytes;
+}
+
+static void copy_ops(char **place, struct transport_op *ops, uint8_t count)
+{
+    for (uint8_t i = 0; i < count; i++) {
+        ops[i].key = copy_bytes(place, ops[i].key);
+        ops[i].value = copy_bytes(place, ops[i].value);
+    }
+}
+
+struct transport_request *transport_request_txn(const struct transport_txn *txn)
+{
+    struct transport_request *request = create(TRANSPORT_TXN, txn_bytes(txn));
+    if (request == NULL) {
+        return NULL;
+    }
+    request->txn = *txn;
+    struct transport_txn *copy = &request->txn;
+    char *place = (char *)(request + 1);
+    for (uint8_t i = 0; i < copy->compare_count; i++) {
+        copy->compares[i].key = copy_bytes(&place, copy->compares[i].key);
+        copy->compares[i].value = copy_bytes(&place, copy->compares[i].value);
+    }
+    copy_ops(&place, copy->success, copy->success_count);
+    copy_ops(&place, copy->failure, copy->failure_count);
+    return request;
+}
+
+struct transport_result *transport_result_error(enum transport_kind kind,
+                                                const struct rollcall_error *error)
+{
+    struct transport_result *result = calloc(1, sizeof *result);
+    if (result != NULL) {
+        rollcall_object_init(&result->object, destroy_block);
+        result->kind = kind;
+        result->error = *error;
+    }
+    return result;
+}

@@ -1,0 +1,21 @@
+/* transport/request.h - build the objects of transport/messages.h.  All bytes are copied. */
+#ifndef TRANSPORT_REQUEST_H
+#define TRANSPORT_REQUEST_H
+
+#include "transport/messages.h"
+
+/* Each returns a new object with one reference, or NULL when out of memory. */
+struct transport_range *transport_range_create(struct rollcall_bytes key,
+                                               struct rollcall_bytes end);
+struct transport_request *transport_request_range(struct rollcall_bytes key,
+                                                  struct rollcall_bytes end);
+struct transport_request *transport_request_lease(enum transport_kind kind, int64_t lease_id,
+                                                  int64_t ttl_s);
+/* txn: borrowed; its bytes are copied into the object. */
+struct transport_request *transport_request_txn(const struct transport_txn *txn);
+
+/* A result that only says what went wrong; error is copied. */
+struct transport_result *transport_result_error(enum transport_kind kind,
+                                                const struct rollcall_error *error);
+
+#endif /* TRANSPORT_REQUEST_H */

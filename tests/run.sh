@@ -1,0 +1,56 @@
+#!/bin/sh
+# Installs what is missing, builds, starts a private etcd, and runs the tests:
+#     sh tests/run.sh [release|asan|tsan] [ctest arguments...]
+# The last line is "N passed, N failed"; the exit status is 0 only when something ran and all of it
+# passed.
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+kind=release
+case "${1:-}" in
+release | asan | tsan)
+    kind=$1
+    shift
+    ;;
+esac
+sh "$top/.ci/install_packages.sh" python3:python3
+
+build="$top/build/$kind"
+# All temporary files of the run live here, and go with it however it ends.
+TMPDIR=$(mktemp -d)
+export TMPDIR
+runner=''
+finish() {
+    if [ -n "$runner" ]; then
+        kill -TERM "$runner" 2>/dev/null || :
+        wait "$runner" 2>/dev/null || :
+    fi
+    rm -rf "$TMPDIR"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+quietly() {
+    "$@" >"$TMPDIR/log" 2>&1 || {
+        cat "$TMPDIR/log"
+        echo "rollcall: failed: $*" >&2
+        exit 1
+    }
+}
+echo "rollcall: building into build/$kind" >&2
+quietly cmake -C "$top/.ci/$kind.cmake" -S "$top" -B "$build"
+quietly cmake --build "$build" --parallel "$(nproc)"
+
+# etcd_run keeps etcd for exactly as long as ctest runs and gives it to the tests as
+# ROLLCALL_TEST_ETCD.  In the background, so that a signal to this shell is acted upon at once.
+rm -f "$build/junit.xml"
+status=0
+"$build/tests/etcd_run" ctest --test-dir "$build" --output-on-failure --no-tests=error \
+    --parallel "$(nproc)" --output-junit "$build/junit.xml" "$@" &
+runner=$!
+wait "$runner" || status=$?
+runner=''
+
+python3 "$top/.ci/summary.py" "$build/junit.xml" || status=1
+exit "$status"

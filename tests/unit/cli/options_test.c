@@ -1,0 +1,274 @@
+#include "cli/options.h"
+
+#include "cli/help.h"
+
+#include "support/test.h"
+
+enum { ARGUMENTS_MAX = 24 };
+
+/* The environment of the test running: NAME, VALUE, NAME, VALUE, NULL. */
+static const char *const *variables;
+
+static const char *environment(const char *name)
+{
+    for (size_t i = 0; variables != NULL && variables[i] != NULL; i += 2) {
+        if (strcmp(variables[i], name) == 0) {
+            return variables[i + 1];
+        }
+    }
+    return NULL;
+}
+
+struct parsed {
+    enum rollcall_status status;
+    struct cli_options options;
+    struct rollcall_error error;
+};
+
+/* Arguments, after the program's name, end with NULL. */
+static struct parsed parse(const char *const *arguments)
+{
+    struct parsed parsed = {0};
+    char *argv[ARGUMENTS_MAX] = {(char *)"rollcall"};
+    int argc = 1;
+    while (arguments[argc - 1] != NULL && argc + 1 < ARGUMENTS_MAX) {
+        argv[argc] = (char *)arguments[argc - 1];
+        argc++;
+    }
+    parsed.status = cli_options_parse(argc, argv, environment, &parsed.options, &parsed.error);
+    return parsed;
+}
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
+
+static void check_refused(struct parsed parsed, const char *part)
+{
+    CHECK_INT(parsed.status, ROLLCALL_E_INVALID);
+    if (strstr(parsed.error.text, part) == NULL) {
+        CHECK_STR(parsed.error.text, part);
+    }
+}
+
+TEST(options, every_option_of_register_arrives)
+{
+    const struct parsed p =
+        PARSE("register", "querynode", "--address", "10.0.0.7:21123", "--exclusive", "--ttl", "10",
+              "--server-id=7", "--version", "2.4.3", "--index-version", "1:4", "--enable-disk",
+              "--trigger-kill", "--label", "zone=a", "--label=rack=b", "--on-lost", "exit",
+              "--retries", "4");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_INT(p.options.command, CLI_REGISTER);
+    CHECK_STR(p.options.role, "querynode");
+    CHECK_STR(p.options.address, "10.0.0.7:21123");
+    CHECK(p.options.exclusive && p.options.enable_disk && p.options.trigger_kill);
+    CHECK_INT(p.options.ttl_s, 10);
+    CHECK_INT(p.options.server_id, 7);
+    CHECK_STR(p.options.version, "2.4.3");
+    CHECK_INT(p.options.index_version_min, 1);
+    CHECK_INT(p.options.index_version_current, 4);
+    CHECK_INT(p.options.label_count, 2);
+    CHECK_BYTES(p.options.labels[1].name, "rack");
+    CHECK_INT(p.options.retries, 4);
+}
+
+TEST(options, global_options_stand_before_or_after_the_command)
+{
+    const struct parsed p = PARSE("-o", "json", "--root", "a", "list", "--endpoints", "h:1",
+                                  "--timeout=500ms", "querynode", "--log-level", "debug");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_INT(p.options.command, CLI_LIST);
+    CHECK_INT(p.options.format, CLI_FORMAT_JSON);
+    CHECK_STR(p.options.root, "a");
+    CHECK_STR(p.options.endpoints, "h:1");
+    CHECK_INT(p.options.call_timeout_ms, 500);
+    CHECK_INT(p.options.dial_timeout_ms, 5000);
+    CHECK_STR(p.options.role, "querynode");
+    CHECK_INT(p.options.log_level, ROLLCALL_DEBUG);
+}
+
+TEST(options, a_short_option_takes_its_value_in_three_ways)
+{
+    CHECK_INT(PARSE("list", "-ojson").options.format, CLI_FORMAT_JSON);
+    CHECK_INT(PARSE("list", "-o=table").options.format, CLI_FORMAT_TABLE);
+    CHECK_INT(PARSE("list", "-o", "json").options.format, CLI_FORMAT_JSON);
+    CHECK_INT(PARSE("list", "--output=json").options.format, CLI_FORMAT_JSON);
+    check_refused(PARSE("list", "--o", "json"), "list has no option --o");
+}
+
+TEST(options, version_is_a_question_or_an_option_of_register)
+{
+    CHECK(PARSE("--version").options.show_version);
+    CHECK(PARSE("list", "--version").options.show_version);
+    const struct parsed p = PARSE("register", "a", "--address", "b", "--version", "1.2.3");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK(!p.options.show_version);
+    CHECK_STR(p.options.version, "1.2.3");
+}
+
+TEST(options, help_wins_over_what_is_missing_or_wrong)
+{
+    CHECK_INT(PARSE("--help").status, ROLLCALL_OK);
+    const struct parsed p = PARSE("register", "--help");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK(p.options.help);
+    CHECK_INT(p.options.command, CLI_REGISTER);
+}
+
+TEST(options, the_environment_yields_to_the_command_line)
+{
+    static const char *const set[] = {"ROLLCALL_ROOT",
+                                      "e",
+                                      "ETCDCTL_ENDPOINTS",
+                                      "etcdctl:1",
+                                      "ROLLCALL_ENDPOINTS",
+                                      "ours:1",
+                                      "ROLLCALL_OUTPUT",
+                                      "json",
+                                      "NO_COLOR",
+                                      "1",
+                                      NULL};
+    variables = set;
+    const struct parsed from_environment = PARSE("list");
+    CHECK_STR(from_environment.options.root, "e");
+    CHECK_STR(from_environment.options.endpoints, "ours:1");
+    CHECK_INT(from_environment.options.format, CLI_FORMAT_JSON);
+    CHECK(from_environment.options.no_color);
+    const struct parsed given = PARSE("list", "--root", "g", "--endpoints", "g:1", "-o", "table");
+    CHECK_STR(given.options.root, "g");
+    CHECK_STR(given.options.endpoints, "g:1");
+    CHECK_INT(given.options.format, CLI_FORMAT_TABLE);
+    variables = NULL;
+}
+
+TEST(options, etcdctls_variables_are_read_after_ours)
+{
+    static const char *const set[] = {"ETCDCTL_ENDPOINTS",
+                                      "h:1",
+                                      "ETCDCTL_CACERT",
+                                      "ca",
+                                      "ETCDCTL_CERT",
+                                      "c",
+                                      "ETCDCTL_KEY",
+                                      "k",
+                                      "ROLLCALL_ROOT",
+                                      "",
+                                      NULL};
+    variables = set;
+    const struct parsed p = PARSE("list");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_STR(p.options.endpoints, "h:1");
+    CHECK_STR(p.options.ca_file, "ca");
+    CHECK_STR(p.options.cert_file, "c");
+    CHECK_STR(p.options.key_file, "k");
+    CHECK(p.options.root == NULL); /* empty: as if it were not set */
+    variables = NULL;
+}
+
+TEST(options, a_wrong_variable_is_named)
+{
+    static const char *const set[] = {"ROLLCALL_TIMEOUT", "5", NULL};
+    variables = set;
+    check_refused(PARSE("list"), "ROLLCALL_TIMEOUT cannot be \"5\": give 1ms to 24h");
+    variables = NULL;
+}
+
+TEST(options, a_password_is_taken_from_a_file_only)
+{
+    check_refused(PARSE("list", "--user", "root:secret"), "with --password-file");
+    check_refused(PARSE("list", "--user", "root"), "--user and --password-file go together");
+    CHECK(strstr(PARSE("list", "--user", "root:secret").error.text, "secret") == NULL);
+    CHECK_INT(PARSE("list", "--user", "root", "--password-file", "f").status, ROLLCALL_OK);
+    check_refused(PARSE("list", "--password", "x"), "list has no option --password");
+}
+
+TEST(options, what_cannot_be_is_refused_with_what_to_do)
+{
+    check_refused(PARSE("register", "querynode"), "register needs --address");
+    check_refused(PARSE("register", "--address", "a"), "register needs a ROLE");
+    check_refused(PARSE("watch"), "watch needs a ROLE");
+    check_refused(PARSE("watch", "a", "b"), "one argument too many: \"b\"");
+    check_refused(PARSE("demo", "a"), "one argument too many: \"a\"");
+    check_refused(PARSE("list", ""), "ROLE is empty");
+    check_refused(PARSE("list", "--root", ""), "--root is empty");
+    check_refused(PARSE("list", "--root"), "--root needs a value: PATH");
+    check_refused(PARSE("list", "--raw-prefix=1"), "--raw-prefix takes no value");
+    check_refused(PARSE("list", "--count", "1"), "list has no option --count");
+    check_refused(PARSE("--count", "1", "watch", "a"), "put it after the command");
+    check_refused(PARSE("watch", "a", "--count", "0"), "--count cannot be \"0\"");
+    check_refused(PARSE("register", "a", "--address", "b", "--ttl", "1"), "--ttl cannot be \"1\"");
+    check_refused(PARSE("list", "-o", "yaml"), "give table or json");
+    check_refused(PARSE("list", "--log-level", "loud"), "give error, warn, info or debug");
+    check_refused(PARSE("list", "--cert", "c", "--cacert", "a"), "--cert and --key go together");
+    check_refused(PARSE("list", "--cert", "c", "--key", "k"), "--cert needs --cacert");
+    check_refused(PARSE("lst"), "there is no command \"lst\"; see `rollcall --help`");
+    check_refused(PARSE("list", "--bogus"), "see `rollcall list --help`");
+}
+
+TEST(options, what_comes_later_says_so)
+{
+    static const char part[] = "not available in this version";
+    static const char *const commands[] = {"force", "stop",  "revoke",    "doctor",
+                                           "sim",   "bench", "completion"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        check_refused(PARSE(commands[i]), part);
+    }
+    check_refused(PARSE("register", "a", "--address", "b", "--standby"), part);
+    check_refused(PARSE("register", "a", "--address", "b", "--dry-run"), part);
+    check_refused(PARSE("register", "a", "--address", "b", "--on-lost", "reregister"), part);
+    check_refused(PARSE("register", "a", "--address", "b", "--", "sleep"), part);
+    check_refused(PARSE("watch", "a", "--metrics-listen", "h:1"), part);
+    check_refused(PARSE("register", "a", "--metrics-listen=h:1"), part);
+}
+
+TEST(options, labels_are_bounded)
+{
+    enum { COUNT = 2 * (CLI_LABELS_MAX + 1) };
+    char *argv[COUNT + 4] = {(char *)"rollcall", (char *)"register"};
+    for (size_t i = 0; i < COUNT; i += 2) {
+        argv[i + 2] = (char *)"--label";
+        argv[i + 3] = (char *)"a=b";
+    }
+    struct parsed p = {0};
+    p.status = cli_options_parse(COUNT + 2, argv, environment, &p.options, &p.error);
+    check_refused(p, "more than 64 labels");
+}
+
+static bool contains(const struct cli_text *text, const char *part)
+{
+    return memmem(text->data, text->size_bytes, part, strlen(part)) != NULL;
+}
+
+TEST(options, help_tells_every_option_and_variable_and_nothing_that_comes_later)
+{
+    for (int command = CLI_NO_COMMAND; command < CLI_COMMAND_COUNT; command++) {
+        struct cli_text text = {0};
+        cli_help(&text, (enum cli_command)command);
+        CHECK(!text.failed);
+        CHECK(contains(&text, "Usage: rollcall") && contains(&text, "Example:"));
+        CHECK(contains(&text, "130  interrupted before it was running"));
+        CHECK(!contains(&text, "standby") && !contains(&text, "reregister"));
+        for (size_t i = 0; i < cli_option_count; i++) {
+            const struct cli_option *option = &cli_option_table[i];
+            char name[64];
+            snprintf(name, sizeof name, "--%s", option->name);
+            if (option->kind != CLI_LATER && (option->commands & CLI_FOR(command)) != 0) {
+                CHECK(contains(&text, name));
+                CHECK(option->environment[0] == NULL || contains(&text, option->environment[0]));
+            }
+        }
+        cli_text_fini(&text);
+    }
+}
+
+TEST(options, no_line_of_help_is_too_long)
+{
+    for (int command = CLI_NO_COMMAND; command < CLI_COMMAND_COUNT; command++) {
+        struct cli_text text = {0};
+        cli_help(&text, (enum cli_command)command);
+        size_t columns = 0;
+        for (size_t i = 0; i < text.size_bytes; i++) {
+            columns = text.data[i] == '\n' ? 0 : columns + 1;
+            CHECK(columns <= 100);
+        }
+        cli_text_fini(&text);
+    }
+}
