@@ -5,8 +5,8 @@
  *
  * It lives on the worker for data, so a callback that takes its time delays neither a renewal nor
  * an election.  Senders of floods give the number of a message that hands back one credit per event
- * told, and keep fewer events outstanding than this mailbox holds.  A watch's supervisor lives under
- * it, so that stopping this one actor stops the watch.
+ * told, and keep fewer events outstanding than this mailbox holds.  A watch's supervisor lives
+ * under it, so that stopping this one actor stops the watch.
  */
 #include "actors/application.h"
 

@@ -4,12 +4,12 @@
  *    IDLE --START--> SAFE --DEADLINE--> SUSPECT      SAFE, SUSPECT --ANSWER(ttl 0)--> LOST
  *                    SAFE <---ANSWER--- SUSPECT
  *
- * Why SUSPECT: a silent etcd is not a lost lease; only etcd's own word, a TTL of 0, is.  etcd starts
- * a TTL again when it handles a request, which is after we sent it, so until sent_ms + TTL - margin
- * no etcd has given the key away: the deadline may be early, but never late.  Past it we say so, and
- * go on renewing, for leases survive leader changes and restarts of etcd.
- * Invariants: in SAFE a DEADLINE timer is set at safe_until_ms; in SAFE and SUSPECT a RENEW timer
- * is.  What is told to the session is told once per change; if its mailbox is full, again later.
+ * Why SUSPECT: a silent etcd is not a lost lease; only etcd's own word, a TTL of 0, is.  etcd
+ * starts a TTL again when it handles a request, which is after we sent it, so until sent_ms + TTL -
+ * margin no etcd has given the key away: the deadline may be early, but never late.  Past it we say
+ * so, and go on renewing, for leases survive leader changes and restarts of etcd. Invariants: in
+ * SAFE a DEADLINE timer is set at safe_until_ms; in SAFE and SUSPECT a RENEW timer is.  What is
+ * told to the session is told once per change; if its mailbox is full, again later.
  */
 #include "actors/keepalive.h"
 
@@ -112,7 +112,7 @@ static int lose(struct rollcall_context *cx, struct keepalive *ka)
 }
 
 static int on_lost_again(struct rollcall_context *cx, void *self,
-                          const struct rollcall_message *message)
+                         const struct rollcall_message *message)
 {
     struct keepalive *ka = self;
     (void)message;
@@ -149,9 +149,8 @@ static int on_renew(struct rollcall_context *cx, void *self, const struct rollca
     const struct transport_keepalive request = {.lease_id = ka->held->lease_id,
                                                 .answer = KEEPALIVE_ANSWER};
     (void)message;
-    ROLLCALL_DROP(
-        rollcall_send(cx, ka->transport, TRANSPORT_KEEPALIVE, &request, sizeof request),
-        "full: the timer below asks again");
+    ROLLCALL_DROP(rollcall_send(cx, ka->transport, TRANSPORT_KEEPALIVE, &request, sizeof request),
+                  "full: the timer below asks again");
     rollcall_timer_set(cx, KEEPALIVE_RENEW, rollcall_now_ms(cx) + retry_ms(ka->held));
     return ROLLCALL_STAY;
 }

@@ -9,16 +9,15 @@
  *
  * Each step is one request to etcd, and every write recognises its own earlier effect, so an answer
  * that was lost costs a repetition and nothing else: the lease has an ID of our choice, the key is
- * ours if it is under that lease, an ID that was allocated twice is merely skipped.  A failure that
- * may pass (class RETRY) therefore fails the actor: the supervisor restarts it after a backoff, and
- * the handover says where to go on.  A rival's key is waited for, `retries` times.
+ * ours if it is under that lease, a server ID that was allocated in vain is merely skipped.  A
+ * failure that may pass (class RETRY) therefore fails the actor: the supervisor restarts it after a
+ * backoff, and the handover says where to go on.  A rival's key is waited for, `retries` times.
  * Invariant: at most one request is outstanding, the one with id `asked`; other answers are stale.
  */
 #include "actors/registration.h"
 
 #include "base/buffer.h"
 #include "session/keys.h"
-#include "session/record.h"
 #include "transport/request.h"
 
 #include <inttypes.h>
@@ -27,9 +26,8 @@
 #include <string.h>
 
 enum {
-    CONTENTION_MAX = 1000,        /* lost races for an ID in one incarnation; nobody loses so many */
-    RIVAL_WAIT_MIN_MS = 200,      /* doubled for each attempt, */
-    RIVAL_WAIT_MAX_MS = 3000,     /* as upstream waits */
+    RIVAL_WAIT_MIN_MS = 200,  /* doubled for each attempt, */
+    RIVAL_WAIT_MAX_MS = 3000, /* as upstream waits */
     RIVAL_DOUBLINGS_MAX = 5,
     REVOKE_RETRY_MS = 200
 };
@@ -61,12 +59,11 @@ struct registration_handover {
 };
 
 struct registration {
-    const struct session_config *config; /* shared with the options, which outlive self */
+    const struct registration_options *options; /* they outlive self */
+    const struct session_config *config;        /* theirs */
     struct rollcall_ref session, transport;
     struct registration_handover *held;
     uint64_t asked;
-    uint32_t contention;
-    struct rollcall__buffer id_text; /* the value of the id key that was read last */
     struct rollcall__buffer key;
 };
 
@@ -74,15 +71,17 @@ static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_yielded, on_
     on_retry, on_leave_now, on_leave_later, on_leave_held, on_revoke_again;
 
 #define OUT (ROLLCALL_TO(REVOKING) | ROLLCALL_TO(DONE))
+#define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(YIELDING))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
-    [ALLOCATING][REGISTRATION_ANSWER] = {on_allocated,    ROLLCALL_TO(ALLOCATING) | ROLLCALL_TO(GRANTING) | OUT},
-    [ALLOCATING][REGISTRATION_LEAVE]  = {on_leave_later,  0},
+    [ALLOCATING][REGISTRATION_ALLOCATED] = {on_allocated, ROLLCALL_TO(GRANTING) | OUT},
+    [ALLOCATING][REGISTRATION_ANSWER] = {rollcall_ignore, 0}, /* of before a restart */
+    [ALLOCATING][REGISTRATION_LEAVE]  = {on_leave_now,    OUT}, /* an ID in the post is skipped */
 
     [GRANTING]  [REGISTRATION_ANSWER] = {on_granted,      ROLLCALL_TO(CLAIMING) | OUT},
     [GRANTING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
 
-    [CLAIMING]  [REGISTRATION_ANSWER] = {on_claimed,      ROLLCALL_TO(HELD) | ROLLCALL_TO(YIELDING) | OUT},
+    [CLAIMING]  [REGISTRATION_ANSWER] = {on_claimed,      CLAIMED | OUT},
     [CLAIMING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
 
     [YIELDING]  [REGISTRATION_ANSWER] = {on_yielded,      ROLLCALL_TO(WAITING) | OUT},
@@ -103,6 +102,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [REVOKING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
 
     [DONE]      [REGISTRATION_ANSWER] = {rollcall_ignore, 0},
+    [DONE]      [REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}, /* was in the post */
     [DONE]      [REGISTRATION_LEAVE]  = {on_leave_now,    ROLLCALL_TO(DONE)}, /* it had given up */
 };
 /* clang-format on */
@@ -123,29 +123,6 @@ static int ask(struct rollcall_context *cx, struct registration *re,
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
     }
     return next_state;
-}
-
-static struct transport_op get(struct rollcall_bytes key)
-{
-    return (struct transport_op){.kind = TRANSPORT_OP_GET, .key = key};
-}
-
-static struct transport_op put(struct rollcall_bytes key, struct rollcall_bytes value,
-                               int64_t lease_id)
-{
-    return (struct transport_op){
-        .kind = TRANSPORT_OP_PUT, .key = key, .value = value, .lease_id = lease_id};
-}
-
-/* If `compare` then put, else tell what is there. */
-static struct transport_request *put_if(const struct transport_compare *compare,
-                                        struct rollcall_bytes value, int64_t lease_id)
-{
-    struct transport_txn txn = {.compare_count = 1, .success_count = 1, .failure_count = 1};
-    txn.compares[0] = *compare;
-    txn.success[0] = put(compare->key, value, lease_id);
-    txn.failure[0] = get(compare->key);
-    return transport_request_txn(&txn);
 }
 
 /* ---- giving up, and the way out ---- */
@@ -197,133 +174,78 @@ static int give_up(struct rollcall_context *cx, struct registration *re,
     return go_out(cx, re);
 }
 
-/* What every answer goes through first; true: it is good, and *next is not set. */
+/* The first sign of life of etcd. */
+static void tell_contact(struct rollcall_context *cx, struct registration *re,
+                         enum rollcall_status status)
+{
+    if (status != ROLLCALL_E_UNAVAILABLE && status != ROLLCALL_E_TIMEOUT &&
+        !re->held->contact_told) {
+        re->held->contact_told =
+            rollcall_send(cx, re->session, SESSION_CONTACT, NULL, 0) == ROLLCALL_OK;
+    }
+}
+
+/* What may pass is for the supervisor; what will not is told. */
+static int fail_or_give_up(struct rollcall_context *cx, struct registration *re,
+                           const struct rollcall_error *error)
+{
+    return rollcall_status_class(error->status) == ROLLCALL_RETRY
+               ? rollcall_fail(cx, error->status, "%s", error->text)
+               : give_up(cx, re, error);
+}
+
+/* What every answer of etcd goes through first; true: it is good, and *next is not set. */
 static bool accept(struct rollcall_context *cx, struct registration *re,
                    const struct rollcall_message *message, int *next)
 {
     const struct transport_answer *answer = message->payload;
     const struct transport_result *result = (const struct transport_result *)message->object;
-    const struct rollcall_error *error = &result->error;
     if (answer->id != re->asked) {
         *next = ROLLCALL_STAY; /* a late one of an earlier request */
         return false;
     }
-    if (answer->status != ROLLCALL_E_UNAVAILABLE && answer->status != ROLLCALL_E_TIMEOUT &&
-        !re->held->contact_told) {
-        re->held->contact_told =
-            rollcall_send(cx, re->session, SESSION_CONTACT, NULL, 0) == ROLLCALL_OK;
-    }
+    tell_contact(cx, re, answer->status);
     if (re->held->leaving) {
         *next = go_out(cx, re);
         return false;
     }
-    if (answer->status == ROLLCALL_OK) {
-        return true;
+    if (answer->status != ROLLCALL_OK) {
+        *next = fail_or_give_up(cx, re, &result->error);
+        return false;
     }
-    *next = rollcall_status_class(answer->status) == ROLLCALL_RETRY
-                ? rollcall_fail(cx, answer->status, "%s", error->text)
-                : give_up(cx, re, error);
-    return false;
+    return true;
 }
 
 /* ---- the server ID ---- */
 
-static int ask_allocate(struct rollcall_context *cx, struct registration *re)
+static int ask_allocate(struct rollcall_context *cx, const struct registration *re)
 {
-    struct rollcall__buffer key = {0};
-    rollcall__key_id(&key, re->config->root);
-    const struct transport_compare absent = {.target = TRANSPORT_COMPARE_VERSION,
-                                             .key = rollcall__buffer_bytes(&key)};
-    const int next =
-        ask(cx, re, key.failed ? NULL : put_if(&absent, rollcall__bytes("1"), 0), ALLOCATING);
-    rollcall__buffer_clear(&re->id_text);
-    rollcall__buffer_free(&key);
-    return next;
-}
-
-/* Takes `id`, if the id key still holds the text it was read from. */
-static int ask_take_id(struct rollcall_context *cx, struct registration *re, int64_t id)
-{
-    struct rollcall__buffer key = {0}, following = {0};
-    rollcall__key_id(&key, re->config->root);
-    rollcall__buffer_format(&following, "%" PRId64, id + 1);
-    const struct transport_compare same = {.target = TRANSPORT_COMPARE_VALUE,
-                                           .key = rollcall__buffer_bytes(&key),
-                                           .value = rollcall__buffer_bytes(&re->id_text)};
-    const bool failed = key.failed || following.failed || re->id_text.failed;
-    const int next =
-        ask(cx, re, failed ? NULL : put_if(&same, rollcall__buffer_bytes(&following), 0),
-            ALLOCATING);
-    rollcall__buffer_free(&following);
-    rollcall__buffer_free(&key);
-    return next;
-}
-
-/* A positive decimal int64 below the last; 0 for anything else. */
-static int64_t parse_id(struct rollcall_bytes text)
-{
-    int64_t id = 0;
-    for (size_t i = 0; i < text.size_bytes; i++) {
-        const char digit = text.data[i];
-        if (digit < '0' || digit > '9' || id > (INT64_MAX - 10) / 10) {
-            return 0;
-        }
-        id = id * 10 + (digit - '0');
+    const struct registration_options *o = re->options;
+    const struct allocator_ask request = {.answer = REGISTRATION_ALLOCATED};
+    if (rollcall_send_object(cx, o->allocator, ALLOCATOR_ASK, &request, sizeof request,
+                             rollcall_object_keep(&o->config->object)) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_FULL, "the allocator's mailbox is full");
     }
-    return id;
-}
-
-static int refuse_id(struct rollcall_context *cx, struct registration *re,
-                     struct rollcall_bytes text)
-{
-    struct rollcall_error error;
-    struct rollcall__buffer key = {0};
-    rollcall__key_id(&key, re->config->root);
-    rollcall_error_set(&error, ROLLCALL_E_CORRUPT,
-                       "the key %s holds \"%.*s\" where the next server ID, a positive decimal "
-                       "number, belongs: put one there that is above every ID in use",
-                       key.failed ? "session/id" : key.data,
-                       (int)(text.size_bytes < 32 ? text.size_bytes : 32),
-                       text.data == NULL ? "" : text.data);
-    rollcall__buffer_free(&key);
-    return give_up(cx, re, &error);
+    return ALLOCATING;
 }
 
 static int ask_grant(struct rollcall_context *cx, struct registration *re);
 
-/* Two kinds of answers arrive here: of the request that creates the key (id_text is empty), and of
- * the one that takes the ID it held. */
 static int on_allocated(struct rollcall_context *cx, void *self,
                         const struct rollcall_message *message)
 {
     struct registration *re = self;
-    const struct transport_result *result = (const struct transport_result *)message->object;
-    int next;
-    if (!accept(cx, re, message, &next)) {
-        return next;
-    }
-    if (result->succeeded && re->id_text.size_bytes != 0) {
-        re->held->server_id = parse_id(rollcall__buffer_bytes(&re->id_text));
+    const struct allocator_answer *answer = message->payload;
+    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
+    struct rollcall_error error;
+    rollcall_error_set(&error, answer->status, "%s",
+                       why != NULL ? why->error.text : rollcall_status_text(answer->status));
+    tell_contact(cx, re, answer->status);
+    if (answer->status == ROLLCALL_OK) {
+        re->held->server_id = answer->server_id;
         return ask_grant(cx, re);
     }
-    struct rollcall_bytes text = rollcall__bytes("1"); /* we have just created it */
-    if (!result->succeeded) {
-        if (result->op_count == 0 || result->ops[0].kv_count == 0) {
-            return ask_allocate(cx, re); /* deleted between the two requests */
-        }
-        text = result->ops[0].kvs[0].value;
-    }
-    const int64_t id = parse_id(text);
-    if (id == 0) {
-        return refuse_id(cx, re, text);
-    }
-    if (++re->contention > CONTENTION_MAX) {
-        return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "lost %d races for a server ID in a row",
-                             CONTENTION_MAX);
-    }
-    rollcall__buffer_clear(&re->id_text);
-    rollcall__buffer_append(&re->id_text, text.data, text.size_bytes);
-    return ask_take_id(cx, re, id);
+    return fail_or_give_up(cx, re, &error);
 }
 
 /* ---- the lease ---- */
@@ -361,32 +283,16 @@ static int on_granted(struct rollcall_context *cx, void *self,
 
 /* ---- the key ---- */
 
-static void encode(const struct registration *re, bool stopping, struct rollcall__buffer *value)
-{
-    struct rollcall_record record = re->config->record;
-    record.server_id = re->held->server_id;
-    record.has_lease_id = true;
-    record.lease_id = re->held->lease_id;
-    record.stopping = stopping;
-    rollcall__record_encode(&record, value);
-}
-
 static int ask_claim(struct rollcall_context *cx, struct registration *re)
 {
-    struct rollcall__buffer value = {0};
     rollcall__buffer_clear(&re->key);
     rollcall__key_session(&re->key, re->config->root, re->config->role, re->held->server_id,
                           re->config->exclusive);
-    encode(re, false, &value);
-    const struct transport_compare absent = {.target = TRANSPORT_COMPARE_VERSION,
-                                             .key = rollcall__buffer_bytes(&re->key)};
-    const bool failed = re->key.failed || value.failed;
-    const int next = ask(
-        cx, re,
-        failed ? NULL : put_if(&absent, rollcall__buffer_bytes(&value), re->held->lease_id),
-        CLAIMING);
-    rollcall__buffer_free(&value);
-    return next;
+    return ask(cx, re,
+               re->key.failed ? NULL
+                              : registration_claim(re->config, rollcall__buffer_bytes(&re->key),
+                                                   re->held->server_id, re->held->lease_id),
+               CLAIMING);
 }
 
 static void destroy_membership(struct rollcall_object *object)
@@ -516,22 +422,9 @@ static int on_leave_held(struct rollcall_context *cx, void *self,
                          const struct rollcall_message *message)
 {
     struct registration *re = self;
-    const struct session_membership *mine = re->held->membership;
-    struct rollcall__buffer value = {0};
-    const struct transport_compare still_ours = {
-        .target = TRANSPORT_COMPARE_CREATE_REVISION,
-        .key = rollcall__bytes(mine->key),
-        .number = mine->create_revision,
-    };
     (void)message;
     re->held->leaving = true;
-    encode(re, true, &value);
-    const int next = ask(
-        cx, re, value.failed ? NULL : put_if(&still_ours, rollcall__buffer_bytes(&value),
-                                             mine->lease_id),
-        MARKING);
-    rollcall__buffer_free(&value);
-    return next;
+    return ask(cx, re, registration_mark_stopping(re->config, re->held->membership), MARKING);
 }
 
 /* Whether or not the mark was made: to leave is what matters. */
@@ -584,6 +477,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     const struct registration_options *o = options;
     struct registration *re = self;
     struct registration_handover *held = rollcall_handover(cx);
+    re->options = o;
     re->config = o->config;
     re->session = o->session;
     re->transport = o->transport;
@@ -610,9 +504,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 
 static void fini(void *self)
 {
-    struct registration *re = self;
-    rollcall__buffer_free(&re->id_text);
-    rollcall__buffer_free(&re->key);
+    rollcall__buffer_free(&((struct registration *)self)->key);
 }
 
 static void handover_fini(void *handover)
@@ -628,9 +520,9 @@ static void options_fini(void *options)
     rollcall_object_drop(&((struct registration_options *)options)->config->object);
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {
-    "ALLOCATING", "GRANTING", "CLAIMING", "YIELDING", "WAITING",
-    "HELD",       "MARKING",  "REVOKING", "DONE"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"ALLOCATING", "GRANTING", "CLAIMING",
+                                                     "YIELDING",   "WAITING",  "HELD",
+                                                     "MARKING",    "REVOKING", "DONE"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(REGISTRATION_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(REGISTRATION_LIST);
 

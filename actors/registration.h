@@ -5,20 +5,33 @@
 #ifndef ACTORS_REGISTRATION_H
 #define ACTORS_REGISTRATION_H
 
+#include "actors/allocator.h"
 #include "actors/session.h"
 #include "transport/messages.h"
 
 #define REGISTRATION_LIST(X)                                                                       \
     X(REGISTRATION_ANSWER, sizeof(struct transport_answer)) /* from transport; transport_result */ \
-    X(REGISTRATION_LEAVE, 0)                                /* from session */                     \
-    X(REGISTRATION_RETRY, 0)                                /* timer */
+    X(REGISTRATION_ALLOCATED, sizeof(struct allocator_answer))                                     \
+    X(REGISTRATION_LEAVE, 0) /* from session */                                                    \
+    X(REGISTRATION_RETRY, 0) /* timer */
 ROLLCALL_MESSAGES(registration_message, REGISTRATION_LIST, REGISTRATION_COUNT);
 
 struct registration_options {
     struct session_config *config; /* moved: dropped when the actor is gone */
     struct rollcall_ref session, transport;
+    struct rollcall_ref allocator; /* not used when the config has a server ID */
 };
 
 extern const struct rollcall_actor_type registration_type;
+
+/* ---- what it asks of etcd (registration_requests.c); pure.  NULL: out of memory ---- */
+
+/* Puts the record if the key is free, else tells who holds it. */
+struct transport_request *registration_claim(const struct session_config *config,
+                                             struct rollcall_bytes key, int64_t server_id,
+                                             int64_t lease_id);
+/* Puts the record as Stopping if the key is still the one we created. */
+struct transport_request *registration_mark_stopping(const struct session_config *config,
+                                                     const struct session_membership *mine);
 
 #endif /* ACTORS_REGISTRATION_H */

@@ -1,5 +1,6 @@
 /*
- * session - the root of one session: turns what its actors report into what the application is told.
+ * session - the root of one session: turns what its actors report into what the application is
+ * told.
  *
  *    REGISTERING --REGISTERED--> ACTIVE --LEASE_SUSPECT--> SUSPECT
  *         |                        ^  <----LEASE_SAFE-----/   |
@@ -226,8 +227,7 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
     if (!rollcall_ref_equal(down->who, se->supervisor) || down->reason != ROLLCALL_DOWN_FAILED) {
         return ROLLCALL_STAY;
     }
-    return end(cx, se,
-               se->membership == NULL ? ROLLCALL_SESSION_FAILED : ROLLCALL_SESSION_LOST,
+    return end(cx, se, se->membership == NULL ? ROLLCALL_SESSION_FAILED : ROLLCALL_SESSION_LOST,
                down->status, why != NULL ? why->error.text : rollcall_status_text(down->status));
 }
 
@@ -239,17 +239,19 @@ static enum rollcall_status spawn_children(struct rollcall_context *cx, struct s
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
     const struct keepalive_options keepalive = {.session = rollcall_self(cx),
                                                 .transport = o->transport};
-    const struct registration_options registration = {
-        .config = o->config, .session = rollcall_self(cx), .transport = o->transport};
-    enum rollcall_status status = rollcall_spawn(
-        cx, ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
-        &se->supervisor);
+    const struct registration_options registration = {.config = o->config,
+                                                      .session = rollcall_self(cx),
+                                                      .transport = o->transport,
+                                                      .allocator = o->allocator};
+    enum rollcall_status status =
+        rollcall_spawn(cx, ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
+                       &se->supervisor);
     if (status == ROLLCALL_OK) {
-        status = rollcall_spawn(cx,
-                                ROLLCALL_SPAWN_OPTIONS(.type = &keepalive_type,
-                                                       .options = &keepalive,
-                                                       .supervisor = se->supervisor),
-                                &se->keepalive);
+        status =
+            rollcall_spawn(cx,
+                           ROLLCALL_SPAWN_OPTIONS(.type = &keepalive_type, .options = &keepalive,
+                                                  .supervisor = se->supervisor),
+                           &se->keepalive);
     }
     if (status == ROLLCALL_OK) {
         rollcall_object_keep(&o->config->object); /* moved into the spawn */

@@ -57,6 +57,7 @@ struct session_event {
 struct session_options {
     struct session_config *config; /* moved */
     struct rollcall_ref application, transport;
+    struct rollcall_ref allocator; /* not used when the config has a server ID */
 };
 
 extern const struct rollcall_actor_type session_type;

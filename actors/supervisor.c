@@ -28,7 +28,7 @@ struct child {
     struct rollcall_ref ref;
     enum rollcall_restart restart;
     int64_t started_ms;
-    int64_t due_ms;        /* of its restart; INT64_MAX: it runs */
+    int64_t due_ms;    /* of its restart; INT64_MAX: it runs */
     uint32_t failures; /* since it last ran for reset_after_ms */
 };
 
@@ -42,14 +42,15 @@ struct supervisor {
 
 static rollcall_handler_fn on_adopt, on_down, on_restart;
 
+#define EITHER (ROLLCALL_TO(WATCHING) | ROLLCALL_TO(BACKING_OFF))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][SUPERVISOR_COUNT] = {
     [WATCHING]   [ROLLCALL_ADOPT]     = {on_adopt,   0},
-    [WATCHING]   [ROLLCALL_DOWN]      = {on_down,    ROLLCALL_TO(BACKING_OFF) | ROLLCALL_TO(WATCHING)},
+    [WATCHING]   [ROLLCALL_DOWN]      = {on_down,    EITHER},
 
     [BACKING_OFF][ROLLCALL_ADOPT]     = {on_adopt,   0},
-    [BACKING_OFF][ROLLCALL_DOWN]      = {on_down,    ROLLCALL_TO(BACKING_OFF) | ROLLCALL_TO(WATCHING)},
-    [BACKING_OFF][SUPERVISOR_RESTART] = {on_restart, ROLLCALL_TO(BACKING_OFF) | ROLLCALL_TO(WATCHING)},
+    [BACKING_OFF][ROLLCALL_DOWN]      = {on_down,    EITHER},
+    [BACKING_OFF][SUPERVISOR_RESTART] = {on_restart, EITHER},
 };
 /* clang-format on */
 

@@ -23,7 +23,8 @@ struct supervisor_options {
     int64_t period_ms;      /* 0: 30'000 */
     int64_t backoff_min_ms; /* 0: 100 */
     int64_t backoff_max_ms; /* 0: 1'000 */
-    int64_t reset_after_ms; /* 0: 10'000; a child that ran for so long starts at the minimum again */
+    int64_t
+        reset_after_ms; /* 0: 10'000; a child that ran for so long starts at the minimum again */
 };
 
 extern const struct rollcall_actor_type supervisor_type;

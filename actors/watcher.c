@@ -1,8 +1,8 @@
 /*
  * watcher - tells the application of the sessions of one role: a snapshot, then every change.
  *
- *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING     TELLING --all told--> OVER (list only)
- *    LISTING, FOLLOWING --NO_CONTACT, an error that will not pass--> OVER (told FAILED)
+ *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING     TELLING --all told--> OVER (list
+ * only) LISTING, FOLLOWING --NO_CONTACT, an error that will not pass--> OVER (told FAILED)
  *
  * It keeps a view of what is and what was told.  TELLING tells the difference: the first time as a
  * snapshot, later, when changes may have been missed, between RESYNC marks.  FOLLOWING applies the
@@ -45,31 +45,34 @@ struct watcher {
     const struct watcher_config *config;
     struct rollcall_ref application, transport;
     struct watcher_handover *held;
-    uint64_t asked;            /* id of the page that is awaited */
-    int64_t list_revision;     /* all pages are read at the revision of the first; 0: none yet */
-    size_t cursor;             /* TELLING: the next entry */
-    uint64_t told;             /* events told in this TELLING */
+    uint64_t asked;        /* id of the page that is awaited */
+    int64_t list_revision; /* all pages are read at the revision of the first; 0: none yet */
+    size_t cursor;         /* TELLING: the next entry */
+    uint64_t told;         /* events told in this TELLING */
     uint32_t credits;
     struct transport_watch_response *waiting[TRANSPORT_WATCH_WINDOW]; /* a ring; kept */
     uint32_t waiting_head, waiting_count;
     size_t event; /* the next one of the first waiting */
 };
 
-static rollcall_handler_fn on_page, on_credit_telling, on_credit_following, on_credit,
-    on_response, on_no_contact;
+static rollcall_handler_fn on_page, on_credit_telling, on_credit_following, on_credit, on_response,
+    on_no_contact;
 
+#define TO_ALL                                                                                     \
+    (ROLLCALL_TO(LISTING) | ROLLCALL_TO(TELLING) | ROLLCALL_TO(FOLLOWING) | ROLLCALL_TO(OVER))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
-    [LISTING]  [WATCHER_PAGE]       = {on_page,             ROLLCALL_TO(LISTING) | ROLLCALL_TO(TELLING) | ROLLCALL_TO(FOLLOWING) | ROLLCALL_TO(OVER)},
+    [LISTING]  [WATCHER_PAGE]       = {on_page,             TO_ALL},
     [LISTING]  [WATCHER_CREDIT]     = {on_credit,           0},
     [LISTING]  [WATCHER_NO_CONTACT] = {on_no_contact,       ROLLCALL_TO(OVER)},
 
-    [TELLING]  [WATCHER_CREDIT]     = {on_credit_telling,   ROLLCALL_TO(TELLING) | ROLLCALL_TO(FOLLOWING) | ROLLCALL_TO(OVER)},
+    [TELLING]  [WATCHER_CREDIT]     = {on_credit_telling,   TO_ALL & ~ROLLCALL_TO(LISTING)},
 
     [FOLLOWING][WATCHER_RESPONSE]   = {on_response,         ROLLCALL_TO(OVER)},
     [FOLLOWING][WATCHER_CREDIT]     = {on_credit_following, 0},
     [FOLLOWING][WATCHER_NO_CONTACT] = {on_no_contact,       ROLLCALL_TO(OVER)},
 
+    [OVER]     [WATCHER_PAGE]       = {rollcall_ignore,     0}, /* was on its way */
     [OVER]     [WATCHER_RESPONSE]   = {rollcall_ignore,     0},
     [OVER]     [WATCHER_CREDIT]     = {rollcall_ignore,     0},
 };
@@ -77,32 +80,15 @@ static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
 
 /* ---- telling ---- */
 
-static void destroy_event(struct rollcall_object *object)
-{
-    struct watcher_event *event = (struct watcher_event *)object;
-    if (event->item != NULL) {
-        rollcall_object_drop(&event->item->object);
-    }
-    free(event);
-}
-
-/* Sends a copy of `draft`, for one credit.  false: it could not be sent, and the actor must fail. */
+/* Sends a copy of `draft`, for one credit.  false: it could not be sent, and the actor must fail.
+ */
 static bool tell(struct rollcall_context *cx, struct watcher *wa, const struct watcher_event *draft)
 {
     const struct application_event payload = {.credit = WATCHER_CREDIT};
-    struct watcher_event *event = malloc(sizeof *event);
-    if (event == NULL) {
-        return false;
-    }
-    *event = *draft;
-    rollcall_object_init(&event->object, destroy_event);
-    event->at_ms = rollcall_wall_ms(cx);
-    if (event->item != NULL) {
-        rollcall_object_keep(&event->item->object);
-    }
+    struct watcher_event *event = watcher_event_create(draft, rollcall_wall_ms(cx));
     wa->credits -= wa->credits > 0;
-    return rollcall_send_object(cx, wa->application, APPLICATION_EVENT, &payload, sizeof payload,
-                                &event->object) == ROLLCALL_OK;
+    return event != NULL && rollcall_send_object(cx, wa->application, APPLICATION_EVENT, &payload,
+                                                 sizeof payload, &event->object) == ROLLCALL_OK;
 }
 
 static int cannot_tell(struct rollcall_context *cx)
@@ -418,11 +404,10 @@ static int go_on_telling(struct rollcall_context *cx, struct watcher *wa);
 static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
 {
     struct watcher_handover *held = wa->held;
-    struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_BEGIN
-                                                              : ROLLCALL_WATCH_SNAPSHOT_BEGIN,
-                                  .revision = wa->list_revision,
-                                  .status = held->snapshot_told ? ROLLCALL_E_COMPACTED
-                                                                : ROLLCALL_OK};
+    struct watcher_event event = {
+        .type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_BEGIN : ROLLCALL_WATCH_SNAPSHOT_BEGIN,
+        .revision = wa->list_revision,
+        .status = held->snapshot_told ? ROLLCALL_E_COMPACTED : ROLLCALL_OK};
     if (held->snapshot_told && !held->telling && !differs(&held->view) &&
         held->resync_reason[0] == '\0') {
         held->next_revision = wa->list_revision + 1;

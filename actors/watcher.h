@@ -15,8 +15,8 @@
 #define WATCHER_LIST(X)                                                                            \
     X(WATCHER_PAGE, sizeof(struct transport_answer))           /* from transport; _result */       \
     X(WATCHER_RESPONSE, sizeof(struct transport_watch_answer)) /* from transport; _response */     \
-    X(WATCHER_CREDIT, 0)                                       /* from application: one was told */\
-    X(WATCHER_NO_CONTACT, 0)                                   /* timer: etcd has not answered */
+    X(WATCHER_CREDIT, 0)     /* from application: one was told */                                  \
+    X(WATCHER_NO_CONTACT, 0) /* timer: etcd has not answered */
 ROLLCALL_MESSAGES(watcher_message, WATCHER_LIST, WATCHER_COUNT);
 
 /* Its mailbox must hold the credits, the watch responses and one page; the application's the
@@ -68,6 +68,9 @@ struct watcher_event {
     enum rollcall_status status;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
 };
+
+/* A copy of the draft, with one reference; keeps the draft's item.  NULL: out of memory. */
+struct watcher_event *watcher_event_create(const struct watcher_event *draft, int64_t at_ms);
 
 struct watcher_options {
     struct watcher_config *config; /* moved: dropped when the actor is gone */

@@ -1,4 +1,5 @@
-/* What a watcher makes of one key-value pair: a shared item, decoded once. */
+/* What a watcher makes of one key-value pair, decoded once, and what it tells of it: shared
+ * objects. */
 #include "actors/watcher.h"
 
 #include "base/buffer.h"
@@ -49,4 +50,28 @@ bool watcher_wants_item(const struct watcher_config *config, const struct watche
     const struct rollcall__semver version = rollcall__record_semver(&item->record);
     return !config->has_version_range ||
            rollcall__semver_range_matches(&config->version_range, &version);
+}
+
+static void destroy_event(struct rollcall_object *object)
+{
+    struct watcher_event *event = (struct watcher_event *)object;
+    if (event->item != NULL) {
+        rollcall_object_drop(&event->item->object);
+    }
+    free(event);
+}
+
+struct watcher_event *watcher_event_create(const struct watcher_event *draft, int64_t at_ms)
+{
+    struct watcher_event *event = malloc(sizeof *event);
+    if (event == NULL) {
+        return NULL;
+    }
+    *event = *draft;
+    event->at_ms = at_ms;
+    rollcall_object_init(&event->object, destroy_event);
+    if (event->item != NULL) {
+        rollcall_object_keep(&event->item->object);
+    }
+    return event;
 }

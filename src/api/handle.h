@@ -26,7 +26,8 @@ void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd
                            void (*destroy)(struct rollcall_object *object));
 void rollcall__handle_fini(struct rollcall__handle *handle);
 
-/* Spawns its application actor on the worker for data.  On failure the handle has one owner again. */
+/* Spawns its application actor on the worker for data.  On failure the handle has one owner again.
+ */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__handle_start(
     struct rollcall__handle *handle, uint32_t mailbox_messages,
     void (*tell)(struct rollcall_object *handle, struct rollcall_object *event),
@@ -41,7 +42,8 @@ ROLLCALL_MUST_USE enum rollcall_status rollcall__handle_start(
 enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle);
 
 /* ROLLCALL_OK, or why a call that waits is wrong here: a callback, or a forked child. */
-ROLLCALL_MUST_USE enum rollcall_status rollcall__handle_may_wait(const struct rollcall__handle *handle);
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__handle_may_wait(const struct rollcall__handle *handle);
 
 /* Now + timeout_ms, for rollcall__monitor_wait. */
 int64_t rollcall__deadline_ns(int64_t timeout_ms);

@@ -1,6 +1,8 @@
 /* The public calls of rollcall/session.h: options checked and copied, then messages. */
 #include "actors/session.h"
 
+#include "actors/allocator.h"
+#include "actors/supervisor.h"
 #include "api/handle.h"
 #include "base/options.h"
 #include "session/keys.h"
@@ -21,6 +23,7 @@ enum {
     LABELS_MAX = 256,
     CONTROL_WORKER = 0,
     APPLICATION_MAILBOX = 64,
+    ALLOCATOR_MAILBOX = 8192, /* asks that come at once; more are tried again */
     HOST_NAME_BYTES = 256
 };
 static const int64_t TTL_MAX_S = 9000000000; /* etcd's own limit */
@@ -46,8 +49,8 @@ static enum rollcall_status check_numbers(const struct rollcall_session_options 
 {
     if (o->ttl_s != 0 && (o->ttl_s < TTL_MIN_S || o->ttl_s > TTL_MAX_S)) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "the TTL is %lld s: give %d to %lld seconds",
-                                  (long long)o->ttl_s, TTL_MIN_S, (long long)TTL_MAX_S);
+                                  "the TTL is %lld s: give %d to %lld seconds", (long long)o->ttl_s,
+                                  TTL_MIN_S, (long long)TTL_MAX_S);
     }
     if (o->server_id < 0) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
@@ -61,8 +64,9 @@ static enum rollcall_status check_numbers(const struct rollcall_session_options 
                                   (long long)o->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     }
     if (o->label_count > LABELS_MAX || (o->label_count != 0 && o->labels == NULL)) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID, "there are %zu labels: give at most %d",
-                                  o->label_count, LABELS_MAX);
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "there are %zu labels: give at most %d", o->label_count,
+                                  LABELS_MAX);
     }
     return ROLLCALL_OK;
 }
@@ -140,8 +144,7 @@ static void fill_record(struct session_config *config, const struct rollcall_ses
     record->server_name = copy_text(config, o->role, failed);
     record->address = copy_text(config, o->address, failed);
     record->version = copy_text(config, o->version == NULL ? VERSION_DEFAULT : o->version, failed);
-    record->host_name =
-        copy_text(config, o->host_name == NULL ? host_name : o->host_name, failed);
+    record->host_name = copy_text(config, o->host_name == NULL ? host_name : o->host_name, failed);
     record->exclusive = o->exclusive;
     record->trigger_kill = o->trigger_kill;
     record->enable_disk = o->enable_disk;
@@ -246,20 +249,44 @@ static struct rollcall_session *create(struct rollcall_etcd *etcd,
     return session;
 }
 
+/* The allocator of server IDs, under a supervisor of its own: one for all sessions of a connection.
+ */
+static enum rollcall_status spawn_allocator(struct rollcall_etcd *etcd, struct rollcall_ref *root,
+                                            struct rollcall_ref *allocator,
+                                            struct rollcall_error *error)
+{
+    struct rollcall_runtime *rt = rollcall__etcd_runtime(etcd);
+    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
+    const struct allocator_options options = {.transport = rollcall__etcd_control(etcd)};
+    enum rollcall_status status = rollcall_runtime_spawn(
+        rt, CONTROL_WORKER,
+        ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor), root, error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    return rollcall_runtime_spawn(rt, CONTROL_WORKER,
+                                  ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type,
+                                                         .options = &options, .supervisor = *root,
+                                                         .mailbox_messages = ALLOCATOR_MAILBOX),
+                                  allocator, error);
+}
+
 /* config: moved. */
 static enum rollcall_status spawn(struct rollcall_session *session, struct session_config *config,
                                   struct rollcall_error *error)
 {
     struct rollcall_etcd *etcd = session->handle.etcd;
+    struct session_options options = {.config = config, .transport = rollcall__etcd_control(etcd)};
     enum rollcall_status status =
         rollcall__handle_start(&session->handle, APPLICATION_MAILBOX, tell, NULL, error);
+    if (status == ROLLCALL_OK && config->server_id == 0) {
+        status = rollcall__etcd_companion(etcd, spawn_allocator, &options.allocator, error);
+    }
     if (status != ROLLCALL_OK) {
         rollcall_object_drop(&config->object);
         return status;
     }
-    const struct session_options options = {.config = config,
-                                            .application = session->handle.application,
-                                            .transport = rollcall__etcd_control(etcd)};
+    options.application = session->handle.application;
     return rollcall_runtime_spawn(
         rollcall__etcd_runtime(etcd), CONTROL_WORKER,
         ROLLCALL_SPAWN_OPTIONS(.type = &session_type, .options = &options), &session->root, error);
@@ -271,8 +298,8 @@ enum rollcall_status rollcall_session_start(struct rollcall_etcd *etcd,
                                             struct rollcall_error *error)
 {
     struct rollcall_session_options options;
-    enum rollcall_status status = rollcall__options_copy(&options, sizeof options, given,
-                                                         "rollcall_session_options", error);
+    enum rollcall_status status =
+        rollcall__options_copy(&options, sizeof options, given, "rollcall_session_options", error);
     if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK) {
         return status;
     }

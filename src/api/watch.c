@@ -256,8 +256,8 @@ static enum rollcall_status open(struct rollcall_etcd *etcd,
 {
     struct rollcall_watch_options options;
     struct watcher_config *config = NULL;
-    enum rollcall_status status = rollcall__options_copy(&options, sizeof options, given,
-                                                         "rollcall_watch_options", error);
+    enum rollcall_status status =
+        rollcall__options_copy(&options, sizeof options, given, "rollcall_watch_options", error);
     if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK ||
         (status = create_config(etcd, &options, collection != NULL, &config, error)) !=
             ROLLCALL_OK) {
@@ -319,8 +319,8 @@ static enum rollcall_status wait_complete(struct rollcall_watch *watch,
 }
 
 enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
-                                   const struct rollcall_watch_options *options,
-                                   int64_t timeout_ms, struct rollcall_error *error)
+                                   const struct rollcall_watch_options *options, int64_t timeout_ms,
+                                   struct rollcall_error *error)
 {
     struct collection collection = {0};
     struct rollcall_watch *watch;

@@ -21,7 +21,8 @@ void rollcall__log_fini(struct rollcall__log *log)
     pthread_mutex_destroy(&log->mutex);
 }
 
-/* One record is one line, and msg one quoted value, whatever was stored in etcd or typed by a user. */
+/* One record is one line, and msg one quoted value, whatever was stored in etcd or typed by a user.
+ */
 static void make_quotable(char *text)
 {
     for (; *text != '\0'; text++) {

@@ -12,9 +12,9 @@ enum rollcall_status rollcall__options_copy(void *to, size_t size_bytes, const v
     }
     memcpy(&given_bytes, from, sizeof given_bytes);
     if (given_bytes < sizeof given_bytes || given_bytes > 64 * 1024) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "struct %s: size_bytes is %zu: fill it with the macro of its name",
-                                  name, given_bytes);
+        return rollcall_error_set(
+            error, ROLLCALL_E_INVALID,
+            "struct %s: size_bytes is %zu: fill it with the macro of its name", name, given_bytes);
     }
     for (size_t i = size_bytes; i < given_bytes; i++) {
         if (((const unsigned char *)from)[i] != 0) {

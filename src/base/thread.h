@@ -9,8 +9,8 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/* Starts a joinable thread called `name` (at most 15 characters) with all signals but its own faults
- * blocked: signals are the application's, on the application's threads. */
+/* Starts a joinable thread called `name` (at most 15 characters) with all signals but its own
+ * faults blocked: signals are the application's, on the application's threads. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__thread_start(pthread_t *thread, const char *name,
                                                               void *(*run)(void *), void *argument,
                                                               struct rollcall_error *error);
@@ -25,7 +25,8 @@ void rollcall__monitor_fini(struct rollcall__monitor *monitor);
 void rollcall__monitor_lock(struct rollcall__monitor *monitor);
 void rollcall__monitor_unlock(struct rollcall__monitor *monitor);
 void rollcall__monitor_notify(struct rollcall__monitor *monitor); /* all; locked or not */
-/* Called locked, returns locked; false once deadline_ns (rollcall__clock_monotonic_ns) has passed. */
+/* Called locked, returns locked; false once deadline_ns (rollcall__clock_monotonic_ns) has passed.
+ */
 bool rollcall__monitor_wait(struct rollcall__monitor *monitor, int64_t deadline_ns);
 
 #endif /* BASE_THREAD_H */

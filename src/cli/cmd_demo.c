@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { READING_PAUSE_MS = 1500, LIST_WITHIN_MS = 20000, LEAVE_WITHIN_MS = 10000, LEAVER = 1 };
+enum { READING_PAUSE_MS = 1500, LIST_WITHIN_MS = 20000, LEAVER = 1 };
 
 struct demo {
     struct cli_output *output;
@@ -65,10 +65,34 @@ static bool is_watching(const struct cli_demo_stage *stage)
     return stage->watching;
 }
 
+static bool started_are_active(const struct cli_demo_stage *stage)
+{
+    for (int i = 0; i < CLI_DEMO_NODES && stage->nodes[i].session != NULL; i++) {
+        if (stage->nodes[i].state != ROLLCALL_SESSION_ACTIVE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_gone(const struct cli_demo_node *node)
+{
+    return node->state == ROLLCALL_SESSION_STOPPED && node->seen_stopping && node->seen_gone;
+}
+
 static bool leaver_is_gone(const struct cli_demo_stage *stage)
 {
-    const struct cli_demo_node *node = &stage->nodes[LEAVER];
-    return node->state == ROLLCALL_SESSION_STOPPED && node->seen_stopping && node->seen_gone;
+    return is_gone(&stage->nodes[LEAVER]);
+}
+
+static bool all_are_gone(const struct cli_demo_stage *stage)
+{
+    for (int i = 0; i < CLI_DEMO_NODES; i++) {
+        if (!is_gone(&stage->nodes[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum rollcall_status start_etcd(struct demo *demo)
@@ -95,16 +119,17 @@ static enum rollcall_status start_watcher(struct demo *demo)
     return cli_demo_stage_await(&demo->stage, is_watching, "the watcher's snapshot", &demo->error);
 }
 
+/* One after the other, so that their IDs are in order. */
 static enum rollcall_status register_nodes(struct demo *demo)
 {
-    for (int i = 0; i < CLI_DEMO_NODES; i++) {
-        const enum rollcall_status status = cli_demo_stage_register(&demo->stage, i, &demo->error);
-        if (status != ROLLCALL_OK) {
-            return status;
+    enum rollcall_status status = ROLLCALL_OK;
+    for (int i = 0; i < CLI_DEMO_NODES && status == ROLLCALL_OK; i++) {
+        status = cli_demo_stage_register(&demo->stage, i, &demo->error);
+        if (status == ROLLCALL_OK) {
+            status = cli_demo_stage_await(&demo->stage, started_are_active, "the node is ACTIVE",
+                                          &demo->error);
         }
     }
-    enum rollcall_status status =
-        cli_demo_stage_await(&demo->stage, all_active, "three nodes ACTIVE", &demo->error);
     return status == ROLLCALL_OK
                ? cli_demo_stage_await(&demo->stage, all_watched, "the watcher sees three nodes",
                                       &demo->error)
@@ -177,6 +202,15 @@ static enum rollcall_status stop_node(struct demo *demo)
     return status == ROLLCALL_OK ? list_nodes(demo, CLI_DEMO_NODES - 1) : status;
 }
 
+static enum rollcall_status stop_all(struct demo *demo)
+{
+    for (int i = 0; i < CLI_DEMO_NODES; i++) {
+        rollcall_session_stop(demo->stage.nodes[i].session); /* the one that left ignores it */
+    }
+    return cli_demo_stage_await(&demo->stage, all_are_gone, "the watcher sees all nodes leave",
+                                &demo->error);
+}
+
 static const struct {
     const char *title;
     demo_step_fn *run;
@@ -188,6 +222,7 @@ static const struct {
     {"etcd is killed", kill_etcd},
     {"etcd is restarted: no session was lost", restart_etcd},
     {"One node leaves gracefully", stop_node},
+    {"The others leave as well", stop_all},
 };
 enum { STEP_COUNT = sizeof STEPS / sizeof STEPS[0] };
 
@@ -250,13 +285,7 @@ int cli_demo(const struct cli_options *options, struct cli_output *output)
     cli_output_flush(output);
     const int done = run_steps(&demo, options->fast);
     if (demo.on_stage) {
-        const bool in_order = done == STEP_COUNT;
-        if (in_order) {
-            cli_text_string(&output->text, "\n   The others leave as well:\n");
-            cli_output_flush(output);
-        }
-        ROLLCALL_DROP(cli_demo_stage_close(&demo.stage, in_order ? LEAVE_WITHIN_MS : 0),
-                      "etcd and all it holds is thrown away next");
+        cli_demo_stage_close(&demo.stage);
     }
     cli_demo_etcd_destroy(&demo.etcd);
     if (done < STEP_COUNT) {

@@ -96,8 +96,12 @@ static void show_registered(struct registration *registration, const struct stat
     cli_json_end(text);
 }
 
+/* What was never registered has no states to tell: it failed, or was interrupted. */
 static void show_state(struct registration *registration, const struct state_event *event)
 {
+    if (!registration->registered) {
+        return;
+    }
     struct cli_text *text = &registration->output->text;
     const char *name = rollcall_session_state_name(event->state);
     if (registration->output->json) {

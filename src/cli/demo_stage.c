@@ -277,15 +277,12 @@ enum rollcall_status cli_demo_stage_watch(struct cli_demo_stage *stage,
                                &stage->watch, error);
 }
 
-enum rollcall_status cli_demo_stage_close(struct cli_demo_stage *stage, int64_t timeout_ms)
+void cli_demo_stage_close(struct cli_demo_stage *stage)
 {
-    enum rollcall_status first = ROLLCALL_OK;
     for (int i = 0; i < CLI_DEMO_NODES; i++) {
         listen_to_all(stage); /* a callback blocked by a full pipe could not return */
         if (stage->nodes[i].session != NULL) {
-            const enum rollcall_status status =
-                rollcall_session_close(stage->nodes[i].session, timeout_ms);
-            first = first == ROLLCALL_OK ? status : first;
+            ROLLCALL_DROP(rollcall_session_close(stage->nodes[i].session, 0), "see demo_stage.h");
             stage->nodes[i].session = NULL;
         }
     }
@@ -294,7 +291,6 @@ enum rollcall_status cli_demo_stage_close(struct cli_demo_stage *stage, int64_t 
         ROLLCALL_DROP(rollcall_watch_close(stage->watch), "this is no callback");
         stage->watch = NULL;
     }
-    listen_to_all(stage);
     cli_disconnect(&stage->connection);
     if (stage->told[0] >= 0) {
         close(stage->told[0]);
@@ -303,5 +299,4 @@ enum rollcall_status cli_demo_stage_close(struct cli_demo_stage *stage, int64_t 
     if (stage->timer >= 0) {
         close(stage->timer);
     }
-    return first;
 }

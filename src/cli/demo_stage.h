@@ -68,8 +68,7 @@ ROLLCALL_MUST_USE enum rollcall_status cli_demo_stage_await(struct cli_demo_stag
 ROLLCALL_MUST_USE enum rollcall_status
 cli_demo_stage_pause(struct cli_demo_stage *stage, int64_t pause_ms, struct rollcall_error *error);
 
-/* Ends the watch and the sessions; within timeout_ms each, they leave in order.
- * Returns: ROLLCALL_OK, or why a session could not. */
-enum rollcall_status cli_demo_stage_close(struct cli_demo_stage *stage, int64_t timeout_ms);
+/* Ends the watch and the sessions, without asking etcd: all it holds is thrown away with it. */
+void cli_demo_stage_close(struct cli_demo_stage *stage);
 
 #endif /* CLI_DEMO_STAGE_H */

@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static int first[2] = {-1, -1}, second[2] = {-1, -1};
-static volatile sig_atomic_t signals, exits;
+static atomic_flag was_signalled = ATOMIC_FLAG_INIT;
+static volatile sig_atomic_t exits;
 
-/* Runs on any thread.  Two signals at once may both take the first pipe; the next one does not. */
+/* Runs on any thread, perhaps on two at once. */
 static void on_signal(int number)
 {
     (void)number;
@@ -23,8 +25,7 @@ static void on_signal(int number)
         _exit(CLI_EXIT_INTERRUPTED);
     }
     const int saved = errno;
-    const int fd = signals == 0 ? first[1] : second[1];
-    signals = 1;
+    const int fd = atomic_flag_test_and_set(&was_signalled) ? second[1] : first[1];
     const ssize_t written = write(fd, "", 1);
     (void)written; /* a pipe full of signals is readable, which is all we want */
     errno = saved;

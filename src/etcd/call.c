@@ -86,13 +86,13 @@ static struct transport_result *decode(struct rollcall__call *call)
     return result;
 }
 
-static void completed(struct rollcall__tag *tag, struct rollcall__queue *queue)
+static void completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
     struct rollcall__call *call = (struct rollcall__call *)tag;
     struct transport_result *result =
         call->code == GRPC_STATUS_OK ? decode(call) : failed(call);
     const struct channel_call_done done = {.call = call};
-    rollcall__queue_post(queue, CHANNEL_CALL_DONE, &done, sizeof done, &result->object);
+    rollcall__event_queue_post(queue, CHANNEL_CALL_DONE, &done, sizeof done, &result->object);
 }
 
 /* ---- on the actor's worker ---- */

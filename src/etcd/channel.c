@@ -15,7 +15,6 @@
 #include "etcd/error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { OUTBOX_PAUSE_MS = 1 };
 enum state { RUNNING, STOPPING, STATE_COUNT };
@@ -257,8 +256,6 @@ static int on_stop(struct rollcall_context *cx, void *self, const struct rollcal
     struct rollcall_error error;
     (void)message;
     rollcall_error_set(&error, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
-    error.grpc_code = 0;
-    error.maybe_applied = false;
     channel->stopping = true;
     rollcall__channel_refuse(cx, channel, &error, true);
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_STOPPED);
@@ -289,7 +286,7 @@ static void fini(void *self)
     rollcall__outbox_fini(&channel->outbox);
     rollcall__map_fini(&channel->renewals.map);
     rollcall__map_fini(&channel->watches);
-    free(channel->token);
+    rollcall__channel_drop_token(channel);
 }
 
 /* The last the runtime does for the actor: tells rollcall__link_wait. */

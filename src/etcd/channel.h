@@ -143,6 +143,7 @@ void rollcall__channel_add_call(struct rollcall__channel *channel, struct rollca
 
 /* ---- channel_auth.c ---- */
 
+void rollcall__channel_drop_token(struct rollcall__channel *channel);
 /* Starts Authenticate, unless it is in flight or its pause has not passed. */
 void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall__channel *channel);
 void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcall__channel *channel,

@@ -11,7 +11,7 @@
 
 enum { FAILED_PAUSE_MS = 100 };
 
-static void drop_token(struct rollcall__channel *channel)
+void rollcall__channel_drop_token(struct rollcall__channel *channel)
 {
     if (channel->token != NULL) {
         explicit_bzero(channel->token, strlen(channel->token));
@@ -23,7 +23,7 @@ static void drop_token(struct rollcall__channel *channel)
 /* Everything that waits goes on: with the token, or with the reason why there is none. */
 static void unlock(struct rollcall_context *cx, struct rollcall__channel *channel, char *token)
 {
-    drop_token(channel);
+    rollcall__channel_drop_token(channel);
     channel->token = token;
     channel->generation++;
     channel->locked = false;
@@ -85,7 +85,7 @@ void rollcall__channel_token_refused(struct rollcall_context *cx, struct rollcal
     if (channel->link->user == NULL || channel->locked || generation != channel->generation) {
         return;
     }
-    drop_token(channel);
+    rollcall__channel_drop_token(channel);
     channel->locked = true;
     rollcall__channel_authenticate(cx, channel);
 }

@@ -9,6 +9,7 @@
 
 #include <grpc/support/log.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,8 @@ struct rollcall_etcd {
     char *endpoints; /* as given, for sentences */
     int64_t call_timeout_ms;
     _Atomic uint32_t users;
+    pthread_mutex_t companion_mutex; /* guards the two below; held while it is spawned */
+    struct rollcall_ref companion_root, companion;
 };
 
 /* ---- options ---- */
@@ -176,6 +179,7 @@ static void free_etcd(struct rollcall_etcd *etcd)
     free(etcd->password);
     free(etcd->user);
     free(etcd->endpoints);
+    pthread_mutex_destroy(&etcd->companion_mutex);
     free(etcd);
 }
 
@@ -187,6 +191,7 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime,
     if (etcd == NULL) {
         return NULL;
     }
+    pthread_mutex_init(&etcd->companion_mutex, NULL);
     etcd->runtime = runtime;
     etcd->call_timeout_ms = options->call_timeout_ms;
     etcd->endpoints =
@@ -213,8 +218,8 @@ enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
     struct rollcall__endpoints endpoints;
     enum rollcall_status status = check_caller(runtime, error);
     if (status == ROLLCALL_OK) {
-        status = rollcall__options_copy(&given, sizeof given, options, "rollcall_etcd_options",
-                                        error);
+        status =
+            rollcall__options_copy(&given, sizeof given, options, "rollcall_etcd_options", error);
     }
     if (status == ROLLCALL_OK) {
         status = check(&given, &endpoints, error);
@@ -251,6 +256,7 @@ enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd)
     }
     const int64_t deadline_ns =
         rollcall__clock_monotonic_ns() + (int64_t)CLOSE_TIMEOUT_MS * 1000000;
+    rollcall_runtime_stop(etcd->runtime, etcd->companion_root);
     for (size_t i = 0; i < LINK_COUNT; i++) {
         rollcall__link_stop(&etcd->links[i]);
     }
@@ -294,6 +300,21 @@ int64_t rollcall__etcd_call_timeout_ms(const struct rollcall_etcd *etcd)
 const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd)
 {
     return etcd->endpoints;
+}
+
+enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
+                                              rollcall__companion_spawn_fn *spawn,
+                                              struct rollcall_ref *companion,
+                                              struct rollcall_error *error)
+{
+    enum rollcall_status status = ROLLCALL_OK;
+    pthread_mutex_lock(&etcd->companion_mutex);
+    if (rollcall_ref_is_nobody(etcd->companion)) {
+        status = spawn(etcd, &etcd->companion_root, &etcd->companion, error);
+    }
+    *companion = etcd->companion;
+    pthread_mutex_unlock(&etcd->companion_mutex);
+    return status;
 }
 
 void rollcall__etcd_hold(struct rollcall_etcd *etcd)

@@ -21,4 +21,15 @@ const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd); /* as gi
 void rollcall__etcd_hold(struct rollcall_etcd *etcd);
 void rollcall__etcd_release(struct rollcall_etcd *etcd);
 
+/* An actor that serves everybody on this connection: spawned for the first caller, by `spawn`,
+ * under a root that close stops. */
+typedef enum rollcall_status rollcall__companion_spawn_fn(struct rollcall_etcd *etcd,
+                                                          struct rollcall_ref *root,
+                                                          struct rollcall_ref *companion,
+                                                          struct rollcall_error *error);
+ROLLCALL_MUST_USE enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
+                                                                rollcall__companion_spawn_fn *spawn,
+                                                                struct rollcall_ref *companion,
+                                                                struct rollcall_error *error);
+
 #endif /* ETCD_ETCD_H */

@@ -83,7 +83,7 @@ enum rollcall_status rollcall__link_open(struct rollcall__link *link,
         link->channels[i] = create_channel(link->endpoints.names[i], options);
     }
     enum rollcall_status status =
-        rollcall__queue_open(&link->queue, runtime, options->name, error);
+        rollcall__event_queue_open(&link->queue, runtime, options->name, error);
     if (status != ROLLCALL_OK) {
         destroy_channels(link);
         return status;
@@ -116,6 +116,6 @@ bool rollcall__link_wait(struct rollcall__link *link, int64_t deadline_ns)
 void rollcall__link_close(struct rollcall__link *link)
 {
     destroy_channels(link);
-    rollcall__queue_close(&link->queue);
+    rollcall__event_queue_close(&link->queue);
     rollcall__monitor_fini(&link->ended);
 }

@@ -23,7 +23,7 @@ struct rollcall__link_options {
 struct rollcall__link {
     struct rollcall__endpoints endpoints;
     grpc_channel *channels[ROLLCALL__ENDPOINTS_MAX];
-    struct rollcall__queue queue;
+    struct rollcall__event_queue queue;
     struct rollcall_runtime *runtime;
     struct rollcall_ref actor;
     const char *user, *password;

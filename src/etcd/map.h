@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The key is the pair.  In an entry of the caller's, which stays in place while it is in the map. */
+/* The key is the pair.  Inside something of the caller's, which stays in place while mapped. */
 struct rollcall__map_entry {
     struct rollcall__map_entry *next;
     uint64_t a, b;

@@ -31,7 +31,7 @@
 
 enum { FLUSH_EVERY = 256, FLUSH_AGAIN_MS = 1 };
 
-static void flush(struct rollcall__queue *queue, gpr_timespec *wait_until)
+static void flush(struct rollcall__event_queue *queue, gpr_timespec *wait_until)
 {
     queue->posted = 0;
     *wait_until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
@@ -41,7 +41,7 @@ static void flush(struct rollcall__queue *queue, gpr_timespec *wait_until)
     }
 }
 
-static grpc_event next_event(struct rollcall__queue *queue)
+static grpc_event next_event(struct rollcall__event_queue *queue)
 {
     for (;;) {
         gpr_timespec wait_until = gpr_inf_past(GPR_CLOCK_MONOTONIC);
@@ -58,7 +58,7 @@ static grpc_event next_event(struct rollcall__queue *queue)
 
 static void *poll_until_shutdown(void *argument)
 {
-    struct rollcall__queue *queue = argument;
+    struct rollcall__event_queue *queue = argument;
     gpr_timespec unused;
     for (;;) {
         const grpc_event event = next_event(queue);
@@ -74,9 +74,9 @@ static void *poll_until_shutdown(void *argument)
     }
 }
 
-enum rollcall_status rollcall__queue_open(struct rollcall__queue *queue,
-                                          struct rollcall_runtime *runtime, const char *name,
-                                          struct rollcall_error *error)
+enum rollcall_status rollcall__event_queue_open(struct rollcall__event_queue *queue,
+                                                struct rollcall_runtime *runtime, const char *name,
+                                                struct rollcall_error *error)
 {
     memset(queue, 0, sizeof *queue);
     enum rollcall_status status = rollcall__port_open(runtime, &queue->port, error);
@@ -94,7 +94,7 @@ enum rollcall_status rollcall__queue_open(struct rollcall__queue *queue,
     return status;
 }
 
-void rollcall__queue_close(struct rollcall__queue *queue)
+void rollcall__event_queue_close(struct rollcall__event_queue *queue)
 {
     if (queue->cq == NULL) {
         return;
@@ -106,8 +106,9 @@ void rollcall__queue_close(struct rollcall__queue *queue)
     memset(queue, 0, sizeof *queue);
 }
 
-void rollcall__queue_post(struct rollcall__queue *queue, uint16_t type, const void *payload,
-                          size_t size_bytes, struct rollcall_object *object)
+void rollcall__event_queue_post(struct rollcall__event_queue *queue, uint16_t type,
+                                const void *payload, size_t size_bytes,
+                                struct rollcall_object *object)
 {
     queue->posted++;
     rollcall__port_post(queue->port, queue->actor, type, payload, size_bytes, object);

@@ -14,7 +14,7 @@
 #include <grpc/grpc.h>
 #include <pthread.h>
 
-struct rollcall__queue {
+struct rollcall__event_queue {
     grpc_completion_queue *cq;
     struct rollcall__port *port;
     pthread_t poller;
@@ -25,20 +25,20 @@ struct rollcall__queue {
 /* What a batch is started with: first member, or found by its offset, in the operation it belongs
  * to.  The operation stays in place until `completed` has posted and the actor has handled that. */
 struct rollcall__tag {
-    void (*completed)(struct rollcall__tag *tag, struct rollcall__queue *queue);
+    void (*completed)(struct rollcall__tag *tag, struct rollcall__event_queue *queue);
 };
 
 /* Starts the poller.  name: at most 15 characters. */
-ROLLCALL_MUST_USE enum rollcall_status rollcall__queue_open(struct rollcall__queue *queue,
-                                                            struct rollcall_runtime *runtime,
-                                                            const char *name,
-                                                            struct rollcall_error *error);
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__event_queue_open(struct rollcall__event_queue *queue, struct rollcall_runtime *runtime,
+                           const char *name, struct rollcall_error *error);
 /* After every batch has completed and the actor is gone: joins the poller. */
-void rollcall__queue_close(struct rollcall__queue *queue);
+void rollcall__event_queue_close(struct rollcall__event_queue *queue);
 
 /* As rollcall__port_post, to the transport actor. */
-void rollcall__queue_post(struct rollcall__queue *queue, uint16_t type, const void *payload,
-                          size_t size_bytes, struct rollcall_object *object);
+void rollcall__event_queue_post(struct rollcall__event_queue *queue, uint16_t type,
+                                const void *payload, size_t size_bytes,
+                                struct rollcall_object *object);
 
 /* Starts a batch: everything written before is visible to `completed`.  Threads: any. */
 grpc_call_error rollcall__batch_start(grpc_call *call, const grpc_op *ops, size_t count,

@@ -24,7 +24,7 @@ static struct rollcall__stream *of_tag(struct rollcall__tag *tag, size_t offset)
     return (struct rollcall__stream *)((char *)tag - offset);
 }
 
-/* A batch with one operation is refused only for a mistake of ours, never for the stream's state. */
+/* A batch of one operation is refused only for a mistake of ours, never for the call's state. */
 static void start_one(struct rollcall__stream *stream, const grpc_op *op, struct rollcall__tag *tag)
 {
     ROLLCALL_ASSERT(rollcall__batch_start(stream->call, op, 1, tag) == GRPC_CALL_OK);
@@ -42,7 +42,7 @@ static void start_receive(struct rollcall__stream *stream)
 
 /* ---- on the poller ---- */
 
-static void life_completed(struct rollcall__tag *tag, struct rollcall__queue *queue)
+static void life_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
     struct rollcall__stream *stream = of_tag(tag, offsetof(struct rollcall__stream, life));
     char *details = grpc_slice_to_c_string(stream->details);
@@ -54,14 +54,14 @@ static void life_completed(struct rollcall__tag *tag, struct rollcall__queue *qu
     rollcall__etcd_error(&stream->error, &failure);
     gpr_free(details);
     const struct channel_stream ended = {.stream = stream};
-    rollcall__queue_post(queue, CHANNEL_STREAM_STATUS, &ended, sizeof ended, NULL);
+    rollcall__event_queue_post(queue, CHANNEL_STREAM_STATUS, &ended, sizeof ended, NULL);
 }
 
-static void send_completed(struct rollcall__tag *tag, struct rollcall__queue *queue)
+static void send_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
     const struct channel_stream sent = {
         .stream = of_tag(tag, offsetof(struct rollcall__stream, send))};
-    rollcall__queue_post(queue, CHANNEL_STREAM_SENT, &sent, sizeof sent, NULL);
+    rollcall__event_queue_post(queue, CHANNEL_STREAM_SENT, &sent, sizeof sent, NULL);
 }
 
 /* Takes one credit for the message just taken in; true when the next one has been asked for. */
@@ -76,7 +76,7 @@ static bool receive_next(struct rollcall__stream *stream)
     return true;
 }
 
-static void renewed(struct rollcall__stream *stream, struct rollcall__queue *queue,
+static void renewed(struct rollcall__stream *stream, struct rollcall__event_queue *queue,
                     struct rollcall_bytes body)
 {
     struct channel_renewed message = {.stream = stream};
@@ -84,10 +84,10 @@ static void renewed(struct rollcall__stream *stream, struct rollcall__queue *que
         message.lease_id = 0; /* no lease: the actor sees that it asked for another */
     }
     message.armed = receive_next(stream);
-    rollcall__queue_post(queue, CHANNEL_RENEWED, &message, sizeof message, NULL);
+    rollcall__event_queue_post(queue, CHANNEL_RENEWED, &message, sizeof message, NULL);
 }
 
-static void watched(struct rollcall__stream *stream, struct rollcall__queue *queue,
+static void watched(struct rollcall__stream *stream, struct rollcall__event_queue *queue,
                     struct rollcall_bytes body)
 {
     struct transport_watch_response *response =
@@ -97,18 +97,18 @@ static void watched(struct rollcall__stream *stream, struct rollcall__queue *que
         return;
     }
     const struct channel_received message = {.stream = stream, .armed = receive_next(stream)};
-    rollcall__queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message,
+    rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message,
                          &response->object);
 }
 
-static void receive_completed(struct rollcall__tag *tag, struct rollcall__queue *queue)
+static void receive_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
     struct rollcall__stream *stream = of_tag(tag, offsetof(struct rollcall__stream, receive));
     grpc_byte_buffer *received = stream->received;
     stream->received = NULL;
     if (received == NULL) { /* the stream ends; its status comes by the life batch */
         const struct channel_received message = {.stream = stream};
-        rollcall__queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message, NULL);
+        rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message, NULL);
         return;
     }
     struct rollcall__view view;

@@ -132,8 +132,7 @@ static void log_failure(const struct rollcall__actor *actor, enum rollcall_statu
     char name[64];
     rollcall__actor_name(actor, name, sizeof name);
     rollcall__log_write(&actor->worker->rt->log,
-                        actor->parent == NULL ? ROLLCALL_ERROR : ROLLCALL_DEBUG, name,
-                        "failed: %s",
+                        actor->parent == NULL ? ROLLCALL_ERROR : ROLLCALL_DEBUG, name, "failed: %s",
                         actor->reason != NULL ? actor->reason->error.text
                                               : rollcall_status_text(status));
 }
@@ -278,11 +277,20 @@ static struct rollcall__actor *create(struct rollcall__worker *worker,
     return actor;
 }
 
+/* More than 32 states do not fit in a cell's `to`. */
+static bool is_complete(const struct rollcall_actor_type *type)
+{
+    return type->init != NULL && type->table != NULL && type->name != NULL &&
+           type->state_names != NULL && type->message_names != NULL &&
+           type->payload_sizes != NULL && type->message_count >= ROLLCALL_SIGNAL_COUNT &&
+           type->state_count >= 1 && type->state_count <= 32;
+}
+
 static enum rollcall_status check(const struct rollcall_spawn_options *options,
                                   struct rollcall_error *error)
 {
     const uint32_t capacity = options->mailbox_messages;
-    if (options->type == NULL || options->type->init == NULL || options->type->table == NULL) {
+    if (options->type == NULL || !is_complete(options->type)) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID, "spawn: the actor type is incomplete");
     }
     if (capacity != 0 && (capacity < USER_MAILBOX_MIN || capacity > USER_MAILBOX_MAX ||
@@ -316,10 +324,10 @@ static enum rollcall_status refuse(const struct rollcall_spawn_options *options,
                                    enum rollcall_status status, struct rollcall_error *error)
 {
     rollcall__spawn_drop(options);
-    return status == ROLLCALL_E_INVALID ? status
-                                        : rollcall_error_set(error, status, "spawn %s: %s",
-                                                             options->type->name,
-                                                             rollcall_status_text(status));
+    return status == ROLLCALL_E_INVALID
+               ? status
+               : rollcall_error_set(error, status, "spawn %s: %s", options->type->name,
+                                    rollcall_status_text(status));
 }
 
 enum rollcall_status rollcall__worker_spawn(struct rollcall__worker *worker,
@@ -329,8 +337,8 @@ enum rollcall_status rollcall__worker_spawn(struct rollcall__worker *worker,
 {
     struct rollcall_spawn_options options;
     struct rollcall__actor *parent = spawner;
-    enum rollcall_status status = rollcall__options_copy(&options, sizeof options, given,
-                                                         "rollcall_spawn_options", error);
+    enum rollcall_status status =
+        rollcall__options_copy(&options, sizeof options, given, "rollcall_spawn_options", error);
     if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK) {
         return refuse(&options, ROLLCALL_E_INVALID, error);
     }
@@ -361,17 +369,16 @@ static void trace(struct rollcall__actor *actor, struct rollcall_ref from, uint1
 {
     struct rollcall__worker *worker = actor->worker;
     const struct rollcall__actor *sender = rollcall__worker_find(worker, from);
-    rollcall__trace_add(&worker->trace,
-                        (struct rollcall__trace_entry){
-                            .at_ms = worker->now_ms,
-                            .from = from,
-                            .to = actor->ref,
-                            .from_type = sender == NULL ? NULL : sender->type,
-                            .to_type = actor->type,
-                            .message = message,
-                            .before = (int16_t)before,
-                            .after = (int16_t)after,
-                        });
+    rollcall__trace_add(&worker->trace, (struct rollcall__trace_entry){
+                                            .at_ms = worker->now_ms,
+                                            .from = from,
+                                            .to = actor->ref,
+                                            .from_type = sender == NULL ? NULL : sender->type,
+                                            .to_type = actor->type,
+                                            .message = message,
+                                            .before = (int16_t)before,
+                                            .after = (int16_t)after,
+                                        });
 }
 
 /* Does what a handler's result asks for; false when the actor no longer runs. */
@@ -464,9 +471,9 @@ static int call(struct rollcall__actor *actor, const struct rollcall__cell *cell
         .object = cell->object,
     };
     const int result = entry->handle(&cx, actor->self, &message);
-    const bool allowed = result >= 0 ? result < actor->type->state_count &&
-                                           (entry->to & ROLLCALL_TO(result)) != 0
-                                     : result >= ROLLCALL_FAIL;
+    const bool allowed =
+        result >= 0 ? result < actor->type->state_count && (entry->to & ROLLCALL_TO(result)) != 0
+                    : result >= ROLLCALL_FAIL;
     if (!allowed) {
         rollcall__abort(__FILE__, __LINE__, "%s: %s in %s returned %s (%d), not in the table",
                         actor->type->name, actor->type->message_names[cell->type],
@@ -487,7 +494,8 @@ static void check_contract(const struct rollcall__actor *actor, const struct rol
         rollcall__abort(__FILE__, __LINE__, "%s was sent message number %u, and has %u", type->name,
                         cell->type, type->message_count);
     }
-    if (cell->kind == ROLLCALL__CELL_MESSAGE && cell->size_bytes != type->payload_sizes[cell->type]) {
+    if (cell->kind == ROLLCALL__CELL_MESSAGE &&
+        cell->size_bytes != type->payload_sizes[cell->type]) {
         rollcall__abort(__FILE__, __LINE__, "%s: %s came with %u bytes instead of %u", type->name,
                         type->message_names[cell->type], cell->size_bytes,
                         type->payload_sizes[cell->type]);
@@ -509,7 +517,8 @@ bool rollcall__actor_deliver(struct rollcall__actor *actor, const struct rollcal
         &actor->type->table[(size_t)before * actor->type->message_count + cell->type];
     if (actor->crash != ROLLCALL_OK) {
         struct rollcall_context cx = {actor};
-        result = rollcall_fail(&cx, actor->crash, "injected: %s", rollcall_status_text(actor->crash));
+        result =
+            rollcall_fail(&cx, actor->crash, "injected: %s", rollcall_status_text(actor->crash));
         actor->crash = ROLLCALL_OK;
     } else {
         result = entry->handle == NULL ? take_default(actor, cell) : call(actor, cell, entry);

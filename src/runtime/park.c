@@ -50,8 +50,9 @@ static const struct ck_ec_mode MANY_WAKERS = {.ops = &OPS, .single_producer = fa
 static int clamp(const struct ck_ec_wait_state *state, struct timespec *deadline)
 {
     const struct timespec *limit = state->data;
-    if (limit != NULL && (deadline->tv_sec > limit->tv_sec ||
-                          (deadline->tv_sec == limit->tv_sec && deadline->tv_nsec > limit->tv_nsec))) {
+    if (limit != NULL &&
+        (deadline->tv_sec > limit->tv_sec ||
+         (deadline->tv_sec == limit->tv_sec && deadline->tv_nsec > limit->tv_nsec))) {
         *deadline = *limit;
     }
     return 0;

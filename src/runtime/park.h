@@ -28,7 +28,8 @@ struct rollcall__park {
 void rollcall__park_init(struct rollcall__park *park);
 /* Threads: the sleeper. */
 uint32_t rollcall__park_prepare(const struct rollcall__park *park);
-/* Sleeps until woken since prepare, or for timeout_ms (negative: until woken).  Threads: the sleeper. */
+/* Sleeps until woken since prepare, or for timeout_ms (negative: until woken).  Threads: the
+ * sleeper. */
 void rollcall__park_wait(struct rollcall__park *park, uint32_t seen, int64_t timeout_ms);
 /* 5 ns when nobody sleeps, 7-9 us of the waker's time when somebody does.  Threads: any. */
 void rollcall__park_wake(struct rollcall__park *park);

@@ -24,6 +24,7 @@ struct attach_control {
     struct rollcall__control control;
     uint32_t source;
     struct rollcall__lane *lane; /* NULL: detach */
+    uint32_t dropped;            /* messages that never got into the lane */
 };
 
 static void run_attach(struct rollcall__worker *worker, struct rollcall__control *control)
@@ -33,6 +34,7 @@ static void run_attach(struct rollcall__worker *worker, struct rollcall__control
         rollcall__worker_drain(worker, attach->source, ROLLCALL__SYSTEM, UINT32_MAX);
     }
     worker->in[attach->source][ROLLCALL__SYSTEM] = attach->lane;
+    worker->stats.dead_letters += attach->dropped;
 }
 
 static void destroy_attach(struct rollcall_object *object)
@@ -41,7 +43,7 @@ static void destroy_attach(struct rollcall_object *object)
 }
 
 static enum rollcall_status attach(struct rollcall__port *port, uint32_t worker,
-                                   struct rollcall__lane *lane)
+                                   struct rollcall__lane *lane, uint32_t dropped)
 {
     struct attach_control *attach = calloc(1, sizeof *attach);
     if (attach == NULL) {
@@ -51,6 +53,7 @@ static enum rollcall_status attach(struct rollcall__port *port, uint32_t worker,
     attach->control.run = run_attach;
     attach->source = ROLLCALL__SOURCE_PORTS + port->index;
     attach->lane = lane;
+    attach->dropped = dropped;
     const enum rollcall_status status =
         port->rt->executor->call(port->rt, worker, &attach->control);
     rollcall_object_drop(&attach->control.object);
@@ -76,7 +79,7 @@ static enum rollcall_status open_lanes(struct rollcall__port *port)
     enum rollcall_status status = ROLLCALL_OK;
     for (uint32_t i = 0; status == ROLLCALL_OK && i < port->rt->worker_count; i++) {
         port->lanes[i] = rollcall__lane_create(PORT_LANE);
-        status = port->lanes[i] == NULL ? ROLLCALL_E_NO_MEMORY : attach(port, i, port->lanes[i]);
+        status = port->lanes[i] == NULL ? ROLLCALL_E_NO_MEMORY : attach(port, i, port->lanes[i], 0);
         if (status != ROLLCALL_OK) {
             rollcall__lane_destroy(port->lanes[i]);
             port->lanes[i] = NULL;
@@ -85,7 +88,8 @@ static enum rollcall_status open_lanes(struct rollcall__port *port)
     return status;
 }
 
-enum rollcall_status rollcall__port_open(struct rollcall_runtime *rt, struct rollcall__port **opened,
+enum rollcall_status rollcall__port_open(struct rollcall_runtime *rt,
+                                         struct rollcall__port **opened,
                                          struct rollcall_error *error)
 {
     struct rollcall__port *port = calloc(1, sizeof *port);
@@ -95,10 +99,11 @@ enum rollcall_status rollcall__port_open(struct rollcall_runtime *rt, struct rol
     port->rt = rt;
     if (!take_index(rt, &port->index)) {
         free(port);
-        return rollcall_error_set(error, ROLLCALL_E_BUSY,
-                                  "a runtime serves at most %d etcd connections: close one, or make "
-                                  "another runtime",
-                                  ROLLCALL__PORTS_MAX / 2);
+        return rollcall_error_set(
+            error, ROLLCALL_E_BUSY,
+            "a runtime serves at most %d etcd connections: close one, or make "
+            "another runtime",
+            ROLLCALL__PORTS_MAX / 2);
     }
     const enum rollcall_status status = open_lanes(port);
     if (status != ROLLCALL_OK) {
@@ -109,34 +114,42 @@ enum rollcall_status rollcall__port_open(struct rollcall_runtime *rt, struct rol
     return ROLLCALL_OK;
 }
 
+static uint32_t drop_pending(struct rollcall__port *port, uint32_t worker)
+{
+    struct rollcall__pending *pending;
+    uint32_t count = 0;
+    while ((pending = port->pending[worker].head) != NULL) {
+        port->pending[worker].head = pending->next;
+        rollcall_object_drop(pending->cell.object);
+        free(pending);
+        count++;
+    }
+    return count;
+}
+
 void rollcall__port_close(struct rollcall__port *port)
 {
+    bool stuck = false;
     if (port == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < port->rt->worker_count; i++) {
-        struct rollcall__pending *pending;
-        while ((pending = port->pending[i].head) != NULL) {
-            port->pending[i].head = pending->next;
-            rollcall_object_drop(pending->cell.object);
-            free(pending);
-        }
+    struct rollcall_runtime *rt = port->rt;
+    for (uint32_t i = 0; i < rt->worker_count; i++) {
+        const uint32_t dropped = drop_pending(port, i);
         if (port->lanes[i] == NULL) {
             continue;
         }
-        if (attach(port, i, NULL) == ROLLCALL_OK) {
+        if (attach(port, i, NULL, dropped) == ROLLCALL_OK) {
             rollcall__lane_destroy(port->lanes[i]);
         } else {
             /* The worker is stuck in a callback and may still read the lane: the runtime frees it. */
-            port->rt->lanes[ROLLCALL__SOURCE_PORTS + port->index][i][ROLLCALL__SYSTEM] =
-                port->lanes[i];
-            free(port);
-            return; /* the index stays taken */
+            rt->lanes[ROLLCALL__SOURCE_PORTS + port->index][i][ROLLCALL__SYSTEM] = port->lanes[i];
+            stuck = true;
         }
     }
-    rollcall__monitor_lock(&port->rt->application);
-    port->rt->port_used[port->index] = false;
-    rollcall__monitor_unlock(&port->rt->application);
+    rollcall__monitor_lock(&rt->application);
+    rt->port_used[port->index] = stuck; /* a source that still has a lane stays taken */
+    rollcall__monitor_unlock(&rt->application);
     free(port);
 }
 
@@ -146,7 +159,8 @@ static void add_pending(struct rollcall__port *port, uint32_t worker,
                         const struct rollcall__cell *cell)
 {
     struct rollcall__pending *pending = malloc(sizeof *pending);
-    ROLLCALL_ASSERT(pending != NULL); /* losing a completion would leave an asker waiting for ever */
+    ROLLCALL_ASSERT(pending !=
+                    NULL); /* losing a completion would leave an asker waiting for ever */
     *pending = (struct rollcall__pending){.cell = *cell};
     if (port->pending[worker].tail == NULL) {
         port->pending[worker].head = pending;
@@ -183,6 +197,7 @@ bool rollcall__port_flush(struct rollcall__port *port)
         while ((pending = port->pending[i].head) != NULL &&
                rollcall__lane_push(port->lanes[i], &pending->cell)) {
             port->pending[i].head = pending->next;
+            port->dirty |= UINT32_C(1) << i;
             free(pending);
         }
         if (port->pending[i].head == NULL) {

@@ -15,6 +15,7 @@ enum {
     TRACE_DEFAULT = 1024,
     TRACE_MAX = 1 << 20,
     STOP_TIMEOUT_MS = 5000,
+    STOP_TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000, /* longer means for ever, and must not overflow */
     USER_LANE = 1024,
     SYSTEM_LANE = 64
 };
@@ -26,8 +27,8 @@ static bool create_lanes(struct rollcall_runtime *rt)
 {
     for (uint32_t to = 0; to < rt->worker_count; to++) {
         for (uint32_t from = 0; from <= ROLLCALL__SOURCE_APPLICATION; from++) {
-            const bool used = from == ROLLCALL__SOURCE_APPLICATION ||
-                              (from < rt->worker_count && from != to);
+            const bool used =
+                from == ROLLCALL__SOURCE_APPLICATION || (from < rt->worker_count && from != to);
             for (int kind = 0; used && kind < ROLLCALL__LANE_KINDS; kind++) {
                 struct rollcall__lane *lane = rollcall__lane_create(
                     kind == ROLLCALL__USER && from < rt->worker_count ? USER_LANE : SYSTEM_LANE);
@@ -59,8 +60,10 @@ enum rollcall_status rollcall__runtime_init(struct rollcall_runtime *rt,
                                   ROLLCALL__WORKERS_MAX, TRACE_MAX);
     }
     rt->worker_count = options->workers == 0 ? WORKERS_DEFAULT : options->workers;
-    rt->stop_timeout_ms =
-        options->stop_timeout_ms == 0 ? STOP_TIMEOUT_MS : options->stop_timeout_ms;
+    rt->stop_timeout_ms = options->stop_timeout_ms == 0 ? STOP_TIMEOUT_MS
+                          : options->stop_timeout_ms < STOP_TIMEOUT_MAX_MS
+                              ? options->stop_timeout_ms
+                              : STOP_TIMEOUT_MAX_MS;
     rollcall__log_init(&rt->log, options->log_level, options->log, options->log_user);
     rollcall__monitor_init(&rt->application);
     bool complete = true;
@@ -96,8 +99,8 @@ enum rollcall_status rollcall_runtime_create(const struct rollcall_runtime_optio
                                              struct rollcall_error *error)
 {
     struct rollcall_runtime_options options;
-    enum rollcall_status status = rollcall__options_copy(&options, sizeof options, given,
-                                                         "rollcall_runtime_options", error);
+    enum rollcall_status status =
+        rollcall__options_copy(&options, sizeof options, given, "rollcall_runtime_options", error);
     if (status != ROLLCALL_OK) {
         return status;
     }

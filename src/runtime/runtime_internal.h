@@ -19,7 +19,8 @@ struct rollcall_runtime {
     uint32_t worker_count;
     struct rollcall__worker workers[ROLLCALL__WORKERS_MAX];
     /* [source][destination][kind]; created before the workers run, but for the ports' */
-    struct rollcall__lane *lanes[ROLLCALL__SOURCES_MAX][ROLLCALL__WORKERS_MAX][ROLLCALL__LANE_KINDS];
+    struct rollcall__lane
+        *lanes[ROLLCALL__SOURCES_MAX][ROLLCALL__WORKERS_MAX][ROLLCALL__LANE_KINDS];
     bool port_used[ROLLCALL__PORTS_MAX]; /* guarded by application */
     struct rollcall__log log;
     int64_t stop_timeout_ms;
@@ -43,7 +44,8 @@ void rollcall__runtime_fini(struct rollcall_runtime *rt);
 
 /* Runs a control call that arrived in a lane, unless its caller has given up; wakes the caller. */
 void rollcall__control_run(struct rollcall__worker *worker, struct rollcall__control *control);
-/* Waits until it has run, at most until deadline_ns, and abandons it then.  Threads: application. */
+/* Waits until it has run, at most until deadline_ns, and abandons it then.  Threads: application.
+ */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__control_wait(struct rollcall_runtime *rt,
                                                               struct rollcall__control *control,
                                                               int64_t deadline_ns);

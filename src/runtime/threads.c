@@ -10,11 +10,11 @@
 #include <stdlib.h>
 
 enum {
-    DRAIN_CELLS = 64,        /* from each user lane, before actors run */
-    RUNS_PER_LOOP = 16,      /* actors run between looks at the user lanes and the timers */
-    CALL_TIMEOUT_MS = 5000,  /* a worker busy for longer is stuck in a callback */
-    PENDING_RETRY_MS = 1,    /* a full lane is looked at again after that */
-    PARK_MAX_MS = 1000       /* see park_ms */
+    DRAIN_CELLS = 64,       /* from each user lane, before actors run */
+    RUNS_PER_LOOP = 16,     /* actors run between looks at the user lanes and the timers */
+    CALL_TIMEOUT_MS = 5000, /* a worker busy for longer is stuck in a callback */
+    PENDING_RETRY_MS = 1,   /* a full lane is looked at again after that */
+    PARK_MAX_MS = 1000      /* see park_ms */
 };
 
 struct thread {
@@ -51,8 +51,7 @@ static void wake(struct rollcall_runtime *rt, uint32_t worker)
 static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
                                  struct rollcall__control *control)
 {
-    const int64_t deadline_ns =
-        rollcall__clock_monotonic_ns() + (int64_t)CALL_TIMEOUT_MS * 1000000;
+    const int64_t deadline_ns = rollcall__clock_monotonic_ns() + (int64_t)CALL_TIMEOUT_MS * 1000000;
     const struct rollcall__cell cell = {.kind = ROLLCALL__CELL_CONTROL,
                                         .object = rollcall_object_keep(&control->object)};
     while (!rollcall__runtime_push(rt, worker, ROLLCALL__SYSTEM, &cell)) {
@@ -73,8 +72,8 @@ const struct rollcall__executor rollcall__threads_executor = {
 /* ---- a worker's thread ---- */
 
 /* How long there is nothing to do.  Timers count suspended time, but a futex cannot wait on that
- * clock: with a timer set, no park is longer than a second, so a resumed machine is at most a second
- * late.  Without one there is no limit, and no wake-up. */
+ * clock: with a timer set, no park is longer than a second, so a resumed machine is at most a
+ * second late.  Without one there is no limit, and no wake-up. */
 static int64_t park_ms(const struct rollcall__worker *worker)
 {
     const int64_t next_ms = rollcall__timers_next_ms(&worker->timers);
@@ -111,7 +110,7 @@ static void report_empty(struct thread *thread, const struct rollcall__worker *w
 static void print_line(void *user, const char *line)
 {
     (void)user;
-    fprintf(stderr, "rollcall: trace: %s\n", line);
+    fprintf(stderr, "rollcall: trace: %s\n", line); /* tidy: allow - the process is aborting */
 }
 
 static void print_trace(void *worker)
@@ -126,14 +125,16 @@ static void *run(void *argument)
     rollcall__abort_hook(print_trace, worker);
     for (;;) {
         const uint32_t seen = rollcall__park_prepare(&thread->park);
-        if (turn(worker) != 0) {
-            continue;
-        }
-        report_empty(thread, worker);
-        /* Acquire, paired with the release in join_all. */
+        const uint32_t work = turn(worker);
+        /* Acquire, paired with the release in join_all.  Looked at after every turn, not only an idle
+         * one: actors that never rest must not keep destroy from returning. */
         if (__atomic_load_n(&thread->rt->threads->stop, __ATOMIC_ACQUIRE)) {
             return NULL;
         }
+        if (work != 0) {
+            continue;
+        }
+        report_empty(thread, worker);
         const bool flushed = rollcall__worker_flush(worker);
         const int64_t wait_ms = flushed ? park_ms(worker) : PENDING_RETRY_MS;
         if (wait_ms != 0) {
@@ -175,8 +176,8 @@ enum rollcall_status rollcall__threads_start(struct rollcall_runtime *rt,
     for (uint32_t i = 0; i < rt->worker_count; i++) {
         char name[16];
         snprintf(name, sizeof name, "rollcall-w%u", (unsigned)(i % ROLLCALL__WORKERS_MAX));
-        enum rollcall_status status = rollcall__thread_start(&threads->threads[i].id, name, run,
-                                                             &threads->threads[i], error);
+        enum rollcall_status status =
+            rollcall__thread_start(&threads->threads[i].id, name, run, &threads->threads[i], error);
         if (status != ROLLCALL_OK) {
             join_all(rt, i);
             return status;
@@ -224,10 +225,12 @@ void rollcall__threads_stop(struct rollcall_runtime *rt)
     join_all(rt, rt->worker_count);
 }
 
+/* In simulation a worker is on this thread exactly while one of its actors runs. */
 bool rollcall__runtime_on_worker(const struct rollcall_runtime *rt)
 {
-    for (uint32_t i = 0; rt->threads != NULL && i < rt->worker_count; i++) {
-        if (pthread_equal(rt->threads->threads[i].id, pthread_self())) {
+    for (uint32_t i = 0; i < rt->worker_count; i++) {
+        if (rt->threads == NULL ? rt->workers[i].running != NULL
+                                : pthread_equal(rt->threads->threads[i].id, pthread_self()) != 0) {
             return true;
         }
     }

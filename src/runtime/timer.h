@@ -14,9 +14,9 @@
 
 struct rollcall__timer {
     int64_t at_ms;
-    uint64_t sequence;   /* when it was set, among all of the worker; also its generation */
-    size_t place;        /* in the heap; TIMER_IDLE: not in it */
-    uint16_t type;       /* the message it sends */
+    uint64_t sequence; /* when it was set, among all of the worker; also its generation */
+    size_t place;      /* in the heap; TIMER_IDLE: not in it */
+    uint16_t type;     /* the message it sends */
     struct rollcall__actor *actor;
     struct rollcall__timer *next; /* the actor's */
 };

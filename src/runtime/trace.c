@@ -74,9 +74,9 @@ void rollcall__trace_format(const struct rollcall__trace_entry *entry, char *lin
     char from[48], to[48];
     name_actor(from, sizeof from, entry->from, entry->from_type);
     name_actor(to, sizeof to, entry->to, entry->to_type);
-    snprintf(line, ROLLCALL__TRACE_LINE_BYTES, "t=%010" PRId64 " #%010" PRIu64 "  %s -> %s  %s  %s>%s",
-             entry->at_ms, entry->sequence, from, to,
-             entry->before < 0 ? "init" : entry->to_type->message_names[entry->message],
+    snprintf(line, ROLLCALL__TRACE_LINE_BYTES,
+             "t=%010" PRId64 " #%010" PRIu64 "  %s -> %s  %s  %s>%s", entry->at_ms, entry->sequence,
+             from, to, entry->before < 0 ? "init" : entry->to_type->message_names[entry->message],
              entry->before < 0 ? "" : name_state(entry->to_type, entry->before),
              name_state(entry->to_type, entry->after));
 }

@@ -52,8 +52,8 @@ struct rollcall__actor {
     bool urgent_queued, ready_queued;
     struct rollcall__actor *urgent_next, *ready_next;
     struct rollcall__mailbox mailboxes[ROLLCALL__LANE_KINDS];
-    struct rollcall_reason *reason;   /* what rollcall_fail was told; owned */
-    enum rollcall_status crash;       /* injected: fail before the next message */
+    struct rollcall_reason *reason; /* what rollcall_fail was told; owned */
+    enum rollcall_status crash;     /* injected: fail before the next message */
 };
 
 struct rollcall__queue {
@@ -87,7 +87,8 @@ struct rollcall__worker {
     uint32_t dirty; /* bit d: worker d has mail from us and has not been woken for it */
     struct rollcall__queue urgent, ready;
     struct rollcall__slot *slots;
-    uint32_t slot_count, slot_capacity, free_head, free_tail; /* freed slots are reused oldest first */
+    uint32_t slot_count, slot_capacity, free_head,
+        free_tail; /* freed slots are reused oldest first */
     struct rollcall__cell *free_cells;
     struct rollcall__cell_block *cell_blocks;
     struct rollcall__timers timers;
@@ -119,7 +120,8 @@ bool rollcall__worker_run_one(struct rollcall__worker *worker);
 void rollcall__worker_rotate(struct rollcall__worker *worker, uint32_t urgent, uint32_t ready);
 /* Sends the messages of the timers that are due; returns how many. */
 uint32_t rollcall__worker_fire(struct rollcall__worker *worker);
-/* Pushes pending system cells and wakes the workers that got mail; true: nothing is left pending. */
+/* Pushes pending system cells and wakes the workers that got mail; true: nothing is left pending.
+ */
 bool rollcall__worker_flush(struct rollcall__worker *worker);
 
 /* ---- what actors and the outside do with it, on its thread ---- */

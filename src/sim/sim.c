@@ -9,10 +9,12 @@
 
 #include <rollcall/testing.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3 };
-static const int64_t WALL_EPOCH_MS = 1700000000000; /* some instant: never the machine's own clock */
+static const int64_t WALL_EPOCH_MS =
+    1700000000000; /* some instant: never the machine's own clock */
 
 struct rollcall_sim {
     struct rollcall_runtime rt;
@@ -74,21 +76,35 @@ static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, stru
         for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
             const struct rollcall__lane *lane = worker->in[source][kind];
             if (lane != NULL && !rollcall__lane_empty(lane)) {
-                choices[count++] = (struct choice){DELIVER, index, source,
-                                                   (enum rollcall__lane_kind)kind};
+                choices[count++] =
+                    (struct choice){DELIVER, index, source, (enum rollcall__lane_kind)kind};
             }
         }
     }
     return count;
 }
 
+static void print_line(void *user, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "rollcall: trace: %s\n", line);
+}
+
+static void print_traces(void *user)
+{
+    const struct rollcall_sim *sim = user;
+    for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
+        rollcall__trace_print(&sim->rt.workers[i].trace, print_line, NULL);
+    }
+}
+
 static void play(struct rollcall_sim *sim, const struct choice *choice)
 {
     struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
+    rollcall__abort_hook(print_traces, sim); /* every step: a thread may own several simulations */
     switch (choice->kind) {
     case RUN:
-        rollcall__worker_rotate(worker,
-                                (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
+        rollcall__worker_rotate(worker, (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
                                 (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX));
         rollcall__worker_run_one(worker);
         break;
@@ -104,6 +120,7 @@ static void play(struct rollcall_sim *sim, const struct choice *choice)
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         (void)rollcall__worker_flush(&sim->rt.workers[i]);
     }
+    rollcall__abort_hook(NULL, NULL);
 }
 
 bool rollcall_sim_step(struct rollcall_sim *sim)

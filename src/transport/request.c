@@ -111,6 +111,17 @@ struct transport_request *transport_request_txn(const struct transport_txn *txn)
     return request;
 }
 
+struct transport_request *transport_request_put_if(const struct transport_compare *compare,
+                                                   struct rollcall_bytes value, int64_t lease_id)
+{
+    struct transport_txn txn = {.compare_count = 1, .success_count = 1, .failure_count = 1};
+    txn.compares[0] = *compare;
+    txn.success[0] = (struct transport_op){
+        .kind = TRANSPORT_OP_PUT, .key = compare->key, .value = value, .lease_id = lease_id};
+    txn.failure[0] = (struct transport_op){.kind = TRANSPORT_OP_GET, .key = compare->key};
+    return transport_request_txn(&txn);
+}
+
 struct transport_result *transport_result_error(enum transport_kind kind,
                                                 const struct rollcall_error *error)
 {

@@ -14,6 +14,11 @@ struct transport_request *transport_request_lease(enum transport_kind kind, int6
 /* txn: borrowed; its bytes are copied into the object. */
 struct transport_request *transport_request_txn(const struct transport_txn *txn);
 
+/* If `compare` holds then put its key, else tell what is there: a write that recognises itself.
+ * lease_id: 0: none. */
+struct transport_request *transport_request_put_if(const struct transport_compare *compare,
+                                                   struct rollcall_bytes value, int64_t lease_id);
+
 /* A result that only says what went wrong; error is copied. */
 struct transport_result *transport_result_error(enum transport_kind kind,
                                                 const struct rollcall_error *error);

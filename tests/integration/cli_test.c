@@ -243,7 +243,7 @@ TEST(cli, register_says_in_words_what_it_says_in_json)
     const struct scene scene = scene_create(etcd_fixture_shared());
     struct process session;
     START(&session, &scene, "register", "querynode", "--address", "a:1", "-o", "table");
-    wait_for(&session, "ACTIVE\n");
+    wait_for(&session, "\nACTIVE");
     check_contains(session.out.data, "registered cli-test/");
     CHECK(strchr(session.out.data, '{') == NULL);
     stop(&session);

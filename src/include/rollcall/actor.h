@@ -11,9 +11,9 @@
  *          except the rollcall_object_* and rollcall_ref_* functions: any thread.
  * Time:    every instant and duration is int64_t milliseconds of the runtime's own clock, which
  *          counts time the machine was suspended and never steps.
- * Memory:  payloads are copied; objects are moved; self, options and handover belong to the runtime.
- * Errors:  a handler that cannot go on returns ROLLCALL_FAIL and its supervisor decides.  A broken
- *          contract (wrong payload size, a state not in the cell) aborts the process with a trace.
+ * Memory:  payloads are copied; objects are moved; self, options and handover belong to the
+ * runtime. Errors:  a handler that cannot go on returns ROLLCALL_FAIL and its supervisor decides.
+ * A broken contract (wrong payload size, a state not in the cell) aborts the process with a trace.
  */
 #ifndef ROLLCALL_ACTOR_H
 #define ROLLCALL_ACTOR_H
@@ -74,8 +74,9 @@ enum {
 };
 
 struct rollcall_cell {
-    rollcall_handler_fn *handle; /* NULL: cannot happen (counted and logged; aborts in simulation) */
-    uint32_t to;                 /* the states it may move to: ROLLCALL_TO(A) | ROLLCALL_TO(B) */
+    rollcall_handler_fn
+        *handle; /* NULL: cannot happen (counted and logged; aborts in simulation) */
+    uint32_t to; /* the states it may move to: ROLLCALL_TO(A) | ROLLCALL_TO(B) */
 };
 #define ROLLCALL_TO(state) (UINT32_C(1) << (state))
 ROLLCALL_API rollcall_handler_fn rollcall_ignore; /* for what can happen and needs nothing */
@@ -99,7 +100,8 @@ ROLLCALL_API rollcall_handler_fn rollcall_ignore; /* for what can happen and nee
 #define ROLLCALL_SIZE(name, size) (uint16_t)(size),
 enum rollcall_signal { ROLLCALL_SIGNALS(ROLLCALL_ENUM) ROLLCALL_SIGNAL_COUNT };
 
-/* An actor's messages: ROLLCALL_MESSAGES(keepalive_message, KEEPALIVE_MESSAGES, KEEPALIVE_COUNT); */
+/* An actor's messages: ROLLCALL_MESSAGES(keepalive_message, KEEPALIVE_MESSAGES, KEEPALIVE_COUNT);
+ */
 #define ROLLCALL_MESSAGES(tag, LIST, count)                                                        \
     enum tag { tag##_before_first = ROLLCALL_SIGNAL_COUNT - 1, LIST(ROLLCALL_ENUM) count }
 #define ROLLCALL_MESSAGE_NAMES(LIST)                                                               \
@@ -124,10 +126,12 @@ struct rollcall_adopt {
 
 enum rollcall_down_reason {
     ROLLCALL_DOWN_ENDED, /* returned ROLLCALL_END, or was stopped */
-    ROLLCALL_DOWN_FAILED /* returned ROLLCALL_FAIL; it waits, mailbox kept, for a restart or a stop */
+    ROLLCALL_DOWN_FAILED /* returned ROLLCALL_FAIL; it waits, mailbox kept, for a restart or a stop
+                          */
 };
 
-/* DOWN, to the parent and to monitors.  The message's object, if any, is a struct rollcall_reason. */
+/* DOWN, to the parent and to monitors.  The message's object, if any, is a struct rollcall_reason.
+ */
 struct rollcall_down {
     struct rollcall_ref who;
     enum rollcall_down_reason reason;
@@ -155,7 +159,8 @@ struct rollcall_actor_type {
     size_t handover_size_bytes; /* zeroed at spawn, survives restarts; 0: none */
     /* Returns the first state, or ROLLCALL_FAIL.  Runs on the actor's worker. */
     int (*init)(struct rollcall_context *cx, void *self, const void *options);
-    /* Optional.  Frees what self owns; no sends, no waiting.  Runs before a restart and at the end. */
+    /* Optional.  Frees what self owns; no sends, no waiting.  Runs before a restart and at the end.
+     */
     void (*fini)(void *self);
     void (*options_fini)(void *options);   /* optional; once, at the very end */
     void (*handover_fini)(void *handover); /* optional; once, at the very end */
@@ -192,8 +197,9 @@ ROLLCALL_API void rollcall_timer_set(struct rollcall_context *cx, uint16_t type,
 ROLLCALL_API void rollcall_timer_cancel(struct rollcall_context *cx, uint16_t type);
 
 ROLLCALL_API int64_t rollcall_now_ms(const struct rollcall_context *cx);
-ROLLCALL_API int64_t rollcall_wall_ms(const struct rollcall_context *cx); /* since 1970, for people */
-ROLLCALL_API uint64_t rollcall_random(struct rollcall_context *cx);       /* seeded in simulation */
+ROLLCALL_API int64_t
+rollcall_wall_ms(const struct rollcall_context *cx);                /* since 1970, for people */
+ROLLCALL_API uint64_t rollcall_random(struct rollcall_context *cx); /* seeded in simulation */
 ROLLCALL_API struct rollcall_ref rollcall_self(const struct rollcall_context *cx);
 ROLLCALL_API uint16_t rollcall_epoch(const struct rollcall_context *cx); /* 1 for the first */
 /* What a restart hands to the next incarnation; handover_size_bytes long, owned by the runtime. */

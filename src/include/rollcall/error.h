@@ -1,5 +1,6 @@
 /*
- * rollcall/error.h - what a rollcall call answers: a status, its class, and a sentence for a person.
+ * rollcall/error.h - what a rollcall call answers: a status, its class, and a sentence for a
+ * person.
  *
  * A status says what happened, its class says what to do about it, and the optional struct
  * rollcall_error carries a sentence that names the thing at fault and the next step.

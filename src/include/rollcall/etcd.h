@@ -19,15 +19,15 @@ extern "C" {
 struct rollcall_etcd;
 
 struct rollcall_etcd_options {
-    size_t size_bytes;        /* set by ROLLCALL_ETCD_OPTIONS */
-    const char *endpoints;    /* "HOST:PORT[,HOST:PORT...]"; NULL: "127.0.0.1:2379"; "http://" and
-                                 "https://" in front of one are accepted */
-    int64_t dial_timeout_ms;  /* 0: 5'000; how long one connection attempt may take */
-    int64_t call_timeout_ms;  /* 0: 5'000; how long one request may take */
-    const char *user;         /* NULL: no authentication */
-    const char *password;     /* with user; never logged */
-    const char *ca_file;      /* NULL: plain TCP; PEM: TLS, the server is verified against it */
-    const char *cert_file;    /* with key_file: our certificate, for mutual TLS */
+    size_t size_bytes;       /* set by ROLLCALL_ETCD_OPTIONS */
+    const char *endpoints;   /* "HOST:PORT[,HOST:PORT...]"; NULL: "127.0.0.1:2379"; "http://" and
+                                "https://" in front of one are accepted */
+    int64_t dial_timeout_ms; /* 0: 5'000; how long one connection attempt may take */
+    int64_t call_timeout_ms; /* 0: 5'000; how long one request may take */
+    const char *user;        /* NULL: no authentication */
+    const char *password;    /* with user; never logged */
+    const char *ca_file;     /* NULL: plain TCP; PEM: TLS, the server is verified against it */
+    const char *cert_file;   /* with key_file: our certificate, for mutual TLS */
     const char *key_file;
 };
 #define ROLLCALL_ETCD_OPTIONS(...)                                                                 \
@@ -39,7 +39,9 @@ rollcall_etcd_connect(struct rollcall_runtime *runtime, const struct rollcall_et
                       struct rollcall_etcd **etcd, struct rollcall_error *error);
 
 /* Cancels what is in flight, waits until gRPC has let go of it, frees.  NULL: nothing.
- * Returns: ROLLCALL_OK, or ROLLCALL_E_BUSY while a session or watch still uses it; then nothing. */
+ * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while a session or watch still uses it, or in a callback, or
+ *          ROLLCALL_E_FORKED in a child process: nothing happened; ROLLCALL_E_TIMEOUT when a worker
+ *          is stuck in a callback: close it again when that has returned. */
 ROLLCALL_API enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd);
 
 #ifdef __cplusplus

@@ -38,8 +38,8 @@ struct rollcall_record {
     struct rollcall_bytes server_name; /* the role */
     struct rollcall_bytes address;
     bool exclusive, stopping;
-    bool trigger_kill;            /* older upstream: printed, even false */
-    bool omit_trigger_kill;       /* newer upstream: not printed; reading leaves it false */
+    bool trigger_kill;             /* older upstream: printed, even false */
+    bool omit_trigger_kill;        /* newer upstream: not printed; reading leaves it false */
     struct rollcall_bytes version; /* semver as stored; empty reads as 0.0.0 */
     struct rollcall_index_version index_engine_version;
     bool has_scalar_index_engine_version; /* newer upstream: printed only when set */
@@ -48,7 +48,7 @@ struct rollcall_record {
     bool has_lease_id;
     int64_t lease_id;
     struct rollcall_bytes host_name;
-    bool enable_disk; /* older upstream */
+    bool enable_disk;                    /* older upstream */
     const struct rollcall_label *labels; /* sorted by name, byte order */
     size_t label_count;
 };

@@ -87,9 +87,9 @@ ROLLCALL_API enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime
  * The same lines go to the log when a broken contract aborts the process.
  * print: called on this thread; line is borrowed.
  */
-ROLLCALL_API enum rollcall_status rollcall_runtime_trace(struct rollcall_runtime *runtime,
-                                                         void (*print)(void *user, const char *line),
-                                                         void *user);
+ROLLCALL_API enum rollcall_status
+rollcall_runtime_trace(struct rollcall_runtime *runtime,
+                       void (*print)(void *user, const char *line), void *user);
 
 #ifdef __cplusplus
 }

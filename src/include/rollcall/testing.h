@@ -41,7 +41,8 @@ ROLLCALL_API int64_t rollcall_sim_now_ms(const struct rollcall_sim *sim);
 
 /* Does one step without moving the clock; false when nothing is ready. */
 ROLLCALL_API bool rollcall_sim_step(struct rollcall_sim *sim);
-/* Steps until nothing is ready, without moving the clock; at most `steps_max`, then returns false. */
+/* Steps until nothing is ready, without moving the clock; at most `steps_max`, then returns false.
+ */
 ROLLCALL_API bool rollcall_sim_settle(struct rollcall_sim *sim, uint64_t steps_max);
 /* Steps and moves the clock, timer by timer, until `until_ms`, and leaves it there. */
 ROLLCALL_API void rollcall_sim_run_until(struct rollcall_sim *sim, int64_t until_ms);

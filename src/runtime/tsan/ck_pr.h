@@ -1,7 +1,8 @@
 /*
- * What ThreadSanitizer needs to understand ck: the same operations as C11-style atomics.  ck's inline
- * assembly hides the happens-before edges that its rings establish, so every ring would look racy.
- * On the include path of the tsan build only, ahead of the system's; ck's own code is unchanged.
+ * What ThreadSanitizer needs to understand ck: the same operations as C11-style atomics.  ck's
+ * inline assembly hides the happens-before edges that its rings establish, so every ring would look
+ * racy. On the include path of the tsan build only, ahead of the system's; ck's own code is
+ * unchanged.
  */
 #ifndef RUNTIME_TSAN_CK_PR_H
 #define RUNTIME_TSAN_CK_PR_H

@@ -145,21 +145,6 @@ TEST(sim, the_clock_goes_from_timer_to_timer_and_never_back)
     }
 }
 
-TEST(sim, timers_of_one_actor_with_equal_deadlines_fire_in_the_order_they_were_set)
-{
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        struct rollcall_sim *sim = create(seed, 1);
-        struct probe *probe = probe_create("probe", SIZES, NAMES, PEER_COUNT);
-        int64_t at_ms = 5;
-        probe_spawn(probe, rollcall_sim_runtime(sim), 0);
-        probe_run(probe, rollcall_sim_runtime(sim), set_timer, &at_ms);
-        rollcall_sim_run_until(sim, 5);
-        CHECK_INT(probe_count(probe, PEER_LATER), 1);
-        rollcall_sim_destroy(sim);
-        probe_destroy(probe);
-    }
-}
-
 /* ---- faults and bounds ---- */
 
 TEST(sim, a_crash_fails_the_actor_instead_of_its_next_message)

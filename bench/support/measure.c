@@ -1,0 +1,55 @@
+#include "support/measure.h"
+
+#include <rollcall/version.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+int64_t measure_rss_bytes(pid_t pid)
+{
+    char path[64];
+    long pages = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+        if (fscanf(file, "%*d %ld", &pages) != 1) {
+            pages = 0;
+        }
+        fclose(file);
+    }
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+int64_t measure_cpu_ms(pid_t pid)
+{
+    char path[64], line[1024] = "";
+    uint64_t user = 0, system = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        return 0;
+    }
+    const size_t size = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    line[size] = '\0';
+    const char *after_name = strrchr(line, ')'); /* the name may hold anything */
+    if (after_name == NULL ||
+        sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+               &user, &system) != 2) {
+        return 0;
+    }
+    return (int64_t)((user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+void measure_print_host(void)
+{
+    struct utsname host;
+    if (uname(&host) != 0) {
+        host.release[0] = '\0';
+    }
+    printf("\"kernel\":\"%s\",\"cores\":%ld,\"library\":\"%s\"", host.release,
+           sysconf(_SC_NPROCESSORS_ONLN), rollcall_version());
+}

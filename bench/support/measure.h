@@ -1,0 +1,13 @@
+/* bench/support/measure.h - what benchmarks read of a process, and where they run.  Linux only. */
+#ifndef BENCH_SUPPORT_MEASURE_H
+#define BENCH_SUPPORT_MEASURE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+int64_t measure_rss_bytes(pid_t pid); /* resident memory */
+int64_t measure_cpu_ms(pid_t pid);    /* user and system time so far, of all its threads */
+/* Prints `"host":"...","cores":N,"library":"X.Y.Z"` for a JSON line. */
+void measure_print_host(void);
+
+#endif /* BENCH_SUPPORT_MEASURE_H */
