@@ -144,7 +144,7 @@ static void last_words(const struct cli_demo_etcd *etcd, char words[], size_t wo
     FILE *log = fopen(path, "re");
     while (log != NULL && fgets(line, sizeof line, log) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        snprintf(words, words_size, "%s", line);
+        snprintf(words, words_size, "%.*s", (int)words_size - 1, line);
     }
     if (log != NULL) {
         fclose(log);

@@ -41,7 +41,7 @@ static const struct ck_ec_ops OPS = {
     .wait32 = futex_wait,
     .wake32 = futex_wake,
     .busy_loop_iter = 1,
-    .initial_wait_ns = 4000000000, /* one futex wait per park; ck's default makes four or five */
+    .initial_wait_ns = 4000000000, /* one futex wait per park, two if it lasts; by default 4 or 5 */
 };
 static const struct ck_ec_mode MANY_WAKERS = {.ops = &OPS, .single_producer = false};
 

@@ -213,8 +213,10 @@ TEST(cli, register_tells_each_state_and_leaves_nothing)
     CHECK_INT(number_of(&session, "ttl_s"), 10);
     CHECK(number_of(&session, "lease_id") > 0);
     CHECK_INT(number_of(&session, "revision"), number_of(&session, "create_revision"));
+    const int64_t asked_ms = process_now_ms();
     process_signal(&session, SIGTERM);
     check_ends(&session, 0);
+    CHECK(process_now_ms() - asked_ms < 8000); /* it did not give up waiting, after 10 s */
     const char *stopping = strstr(session.out.data, "\"state\":\"STOPPING\"");
     CHECK(stopping != NULL && strstr(stopping, "\"state\":\"STOPPED\"") != NULL);
     CHECK_STR(session.err.data, "");

@@ -113,4 +113,16 @@ void fake_etcd_pump(struct fake_etcd *etcd, struct rollcall_runtime *rt);
 void fake_etcd_break(struct fake_etcd *etcd, struct rollcall_runtime *rt,
                      enum rollcall_status status);
 
+/* ---- between its two files ---- */
+
+_Noreturn void fake_etcd__give_up(const char *why);
+void *fake_etcd__need(void *memory); /* gives up on NULL */
+/* Does what is asked, and answers it. */
+struct transport_result *fake_etcd__perform(struct fake_etcd *etcd,
+                                            const struct transport_request *request);
+struct transport_result *fake_etcd__fail(const struct transport_request *request,
+                                         enum rollcall_status status);
+bool fake_etcd__in_range(const struct transport_range *range, struct rollcall_bytes key);
+int64_t fake_etcd__lease_ttl_s(const struct fake_etcd *etcd, int64_t lease_id); /* 0: none */
+
 #endif /* TESTS_SUPPORT_FAKE_ETCD_H */
