@@ -27,11 +27,12 @@ static int fail(struct process *command, const char *what)
 /* The state it was told last is ACTIVE, or it never left it. */
 static bool is_active(const struct process *command)
 {
+    static const char KEY[] = "\"state\":\"";
     const char *last = NULL, *at = command->out.data;
-    while ((at = strstr(at, "\"event\":\"state\"")) != NULL) {
+    while ((at = strstr(at, KEY)) != NULL) {
         last = at++;
     }
-    return last != NULL && strncmp(strchr(last, ','), ",\"state\":\"ACTIVE\"", 16) == 0;
+    return last != NULL && strncmp(last + sizeof KEY - 1, "ACTIVE", sizeof "ACTIVE" - 1) == 0;
 }
 
 static int run(struct etcd_fixture *etcd, struct process *command, int64_t down_s, int64_t ttl_s)

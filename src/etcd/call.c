@@ -89,8 +89,7 @@ static struct transport_result *decode(struct rollcall__call *call)
 static void completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
     struct rollcall__call *call = (struct rollcall__call *)tag;
-    struct transport_result *result =
-        call->code == GRPC_STATUS_OK ? decode(call) : failed(call);
+    struct transport_result *result = call->code == GRPC_STATUS_OK ? decode(call) : failed(call);
     const struct channel_call_done done = {.call = call};
     rollcall__event_queue_post(queue, CHANNEL_CALL_DONE, &done, sizeof done, &result->object);
 }
@@ -124,9 +123,9 @@ static struct rollcall__call *create(struct rollcall__link *link, size_t endpoin
 {
     struct rollcall__packet packet = {0};
     struct rollcall__call *call = calloc(1, sizeof *call);
-    const bool packed =
-        asked == NULL ? rollcall__codec_authenticate(link->user, link->password, &packet)
-                      : rollcall__codec_request(asked->request, &packet);
+    const bool packed = asked == NULL
+                            ? rollcall__codec_authenticate(link->user, link->password, &packet)
+                            : rollcall__codec_request(asked->request, &packet);
     if (call == NULL || !packed) {
         free(call);
         free(packet.data);
@@ -143,9 +142,9 @@ static struct rollcall__call *create(struct rollcall__link *link, size_t endpoin
     grpc_metadata_array_init(&call->initial);
     grpc_metadata_array_init(&call->trailing);
     const char *method = asked == NULL ? AUTHENTICATE : METHODS[asked->request->kind];
-    call->call = grpc_channel_create_call(
-        link->channels[endpoint], NULL, GRPC_PROPAGATE_DEFAULTS, link->queue.cq,
-        grpc_slice_from_static_string(method), NULL, rollcall__wire_deadline(timeout_ms), NULL);
+    call->call = grpc_channel_create_call(link->channels[endpoint], NULL, GRPC_PROPAGATE_DEFAULTS,
+                                          link->queue.cq, grpc_slice_from_static_string(method),
+                                          NULL, rollcall__wire_deadline(timeout_ms), NULL);
     return call;
 }
 

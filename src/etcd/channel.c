@@ -178,7 +178,7 @@ static void tell_end(struct rollcall_context *cx, struct rollcall__channel *chan
         error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
     }
     if (stream == channel->renewals.stream) {
-        rollcall_log(cx, ROLLCALL_WARN, "the keepalive stream broke: %s", error.text);
+        rollcall__channel_renewals_broke(cx, channel, error.text);
         channel->renewals.stream = NULL;
         rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
     } else if (stream->watch != NULL) {

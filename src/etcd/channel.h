@@ -16,7 +16,7 @@
 
 /* Numbered after the port's, whose numbers askers know. */
 #define CHANNEL_OWN_LIST(X)                                                                        \
-    X(CHANNEL_CALL_DONE, sizeof(struct channel_call_done))      /* object: transport_result */     \
+    X(CHANNEL_CALL_DONE, sizeof(struct channel_call_done)) /* object: transport_result */          \
     X(CHANNEL_STREAM_SENT, sizeof(struct channel_stream))                                          \
     X(CHANNEL_STREAM_RECEIVED, sizeof(struct channel_received)) /* object: a watch response, or    \
                                                                    NULL at the end */              \
@@ -54,7 +54,7 @@ struct rollcall__waiting {
 };
 
 struct rollcall__renewal {
-    struct rollcall__answer answer; /* first: the outbox frees it */
+    struct rollcall__answer answer;   /* first: the outbox frees it */
     struct rollcall__map_entry entry; /* lease id, asker */
     struct rollcall__renewal *next;   /* in the order they are sent */
     int64_t asked_ms, sent_ms;
@@ -66,6 +66,7 @@ struct rollcall__renewals {
     struct rollcall__renewal *unsent;       /* the first that has not been sent, and all after */
     struct rollcall__stream *stream;        /* NULL: opened with the next request */
     int64_t open_at_ms;                     /* not before */
+    bool broken_told;                       /* in the log, once until etcd renews again */
 };
 
 struct rollcall__watch {
@@ -160,6 +161,9 @@ rollcall_handler_fn rollcall__channel_on_keepalive, rollcall__channel_on_renewed
 /* Opens the stream and sends, as far as that can be done now; sets the timer for the rest. */
 void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channel *channel);
 /* Cancels the stream and answers every renewal outstanding. */
+/* Logs what broke the keepalive stream: loud the first time of an outage, quiet after that. */
+void rollcall__channel_renewals_broke(struct rollcall_context *cx,
+                                      struct rollcall__channel *channel, const char *why);
 void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      enum rollcall_status status);
 

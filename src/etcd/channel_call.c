@@ -18,8 +18,7 @@ static void finish(struct rollcall_context *cx, struct rollcall__channel *channe
 {
     struct rollcall__answer *answer = asked->answer;
     struct transport_answer *payload = (struct transport_answer *)answer->payload;
-    *payload =
-        (struct transport_answer){.id = asked->call.id, .status = result->error.status};
+    *payload = (struct transport_answer){.id = asked->call.id, .status = result->error.status};
     answer->size_bytes = sizeof *payload;
     answer->object = &result->object;
     rollcall_object_drop(&asked->request->object);
@@ -228,9 +227,9 @@ static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_me
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, status, "%s", why);
     struct transport_result *result = rollcall__codec_failed(request->kind, &error);
-    ROLLCALL_DROP(rollcall_reply(cx, message->from, call->answer, &answer, sizeof answer,
-                                 &result->object),
-                  "the asker holds more requests than its mailbox, or memory is exhausted");
+    ROLLCALL_DROP(
+        rollcall_reply(cx, message->from, call->answer, &answer, sizeof answer, &result->object),
+        "the asker holds more requests than its mailbox, or memory is exhausted");
 }
 
 int rollcall__channel_on_call(struct rollcall_context *cx, void *self,

@@ -61,6 +61,14 @@ static void finish(struct rollcall_context *cx, struct rollcall__channel *channe
     rollcall__channel_answer(cx, channel, answer);
 }
 
+void rollcall__channel_renewals_broke(struct rollcall_context *cx,
+                                      struct rollcall__channel *channel, const char *why)
+{
+    rollcall_log(cx, channel->renewals.broken_told ? ROLLCALL_DEBUG : ROLLCALL_WARN,
+                 "the keepalive stream broke: %s", why);
+    channel->renewals.broken_told = true;
+}
+
 void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      enum rollcall_status status)
 {
@@ -87,11 +95,10 @@ static bool open_stream(struct rollcall_context *cx, struct rollcall__channel *c
         .token = channel->token,
         .window = WINDOW,
     };
-    struct rollcall__stream *stream =
-        rollcall__stream_open(channel->link, &options, &error);
+    struct rollcall__stream *stream = rollcall__stream_open(channel->link, &options, &error);
     channel->renewals.open_at_ms = rollcall_now_ms(cx) + REOPEN_PAUSE_MS;
     if (stream == NULL) {
-        rollcall_log(cx, ROLLCALL_WARN, "no keepalive stream: %s", error.text);
+        rollcall__channel_renewals_broke(cx, channel, error.text);
         rollcall__channel_renewals_fail(cx, channel, error.status);
         return false;
     }
@@ -157,10 +164,10 @@ static void give_up(struct rollcall_context *cx, struct rollcall__channel *chann
 {
     const struct rollcall__stream *stream = channel->renewals.stream;
     struct rollcall_error error = {.status = ROLLCALL_OK};
-    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE, "%s", why);
     const size_t endpoint = stream == NULL ? channel->endpoint : stream->endpoint;
-    rollcall_log(cx, ROLLCALL_WARN, "etcd at %s %s: its keepalive stream is given up",
-                 channel->link->endpoints.names[endpoint], why);
+    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE, "etcd at %s %s",
+                       channel->link->endpoints.names[endpoint], why);
+    rollcall__channel_renewals_broke(cx, channel, error.text);
     rollcall__channel_blame(channel, endpoint, &error);
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
 }
@@ -171,8 +178,7 @@ static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_me
                            enum rollcall_status status)
 {
     const struct transport_keepalive *ask = message->payload;
-    const struct transport_keepalive_answer answer = {.lease_id = ask->lease_id,
-                                                      .status = status};
+    const struct transport_keepalive_answer answer = {.lease_id = ask->lease_id, .status = status};
     ROLLCALL_DROP(rollcall_reply(cx, message->from, ask->answer, &answer, sizeof answer, NULL),
                   "the asker holds more requests than its mailbox, or memory is exhausted");
 }
@@ -203,8 +209,8 @@ int rollcall__channel_on_keepalive(struct rollcall_context *cx, void *self,
 {
     struct rollcall__channel *channel = self;
     const struct transport_keepalive *ask = message->payload;
-    struct rollcall__map_entry *entry = rollcall__map_find(
-        &channel->renewals.map, (uint64_t)ask->lease_id, message->from.ref.bits);
+    struct rollcall__map_entry *entry =
+        rollcall__map_find(&channel->renewals.map, (uint64_t)ask->lease_id, message->from.ref.bits);
     if (channel->stopping) {
         refuse_at_once(cx, message, ROLLCALL_E_STOPPED);
     } else if (entry != NULL) { /* one answer serves both; the asker may have been restarted */
@@ -237,6 +243,7 @@ int rollcall__channel_on_renewed(struct rollcall_context *cx, void *self,
             first->entry.a != (uint64_t)renewed->lease_id) {
             give_up(cx, channel, "answered for a lease it was not asked about");
         } else {
+            renewals->broken_told = false;
             finish(cx, channel, take_first(renewals), renewed->ttl_s, ROLLCALL_OK);
             rollcall__channel_pump(cx, channel);
         }

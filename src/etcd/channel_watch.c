@@ -171,9 +171,9 @@ static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_me
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, status, "%s", why);
     struct transport_watch_response *response = rollcall__codec_watch_failed(&error);
-    ROLLCALL_DROP(rollcall_reply(cx, message->from, ask->answer, &answer, sizeof answer,
-                                 &response->object),
-                  "the asker holds more requests than its mailbox, or memory is exhausted");
+    ROLLCALL_DROP(
+        rollcall_reply(cx, message->from, ask->answer, &answer, sizeof answer, &response->object),
+        "the asker holds more requests than its mailbox, or memory is exhausted");
 }
 
 /* NULL: out of memory. */

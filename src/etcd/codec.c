@@ -11,8 +11,7 @@
 /* protobuf-c takes what it encodes as non-const, and only reads it. */
 static ProtobufCBinaryData binary(struct rollcall_bytes bytes)
 {
-    return (ProtobufCBinaryData){.len = bytes.size_bytes,
-                                 .data = (uint8_t *)(uintptr_t)bytes.data};
+    return (ProtobufCBinaryData){.len = bytes.size_bytes, .data = (uint8_t *)(uintptr_t)bytes.data};
 }
 
 static bool pack(const ProtobufCMessage *message, struct rollcall__packet *packet)

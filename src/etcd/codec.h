@@ -20,8 +20,7 @@ ROLLCALL_MUST_USE bool rollcall__codec_request(const struct transport_request *r
                                                struct rollcall__packet *packet);
 ROLLCALL_MUST_USE bool rollcall__codec_watch(const struct transport_range *range,
                                              struct rollcall__packet *packet);
-ROLLCALL_MUST_USE bool rollcall__codec_keepalive(int64_t lease_id,
-                                                 struct rollcall__packet *packet);
+ROLLCALL_MUST_USE bool rollcall__codec_keepalive(int64_t lease_id, struct rollcall__packet *packet);
 ROLLCALL_MUST_USE bool rollcall__codec_authenticate(const char *user, const char *password,
                                                     struct rollcall__packet *packet);
 

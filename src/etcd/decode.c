@@ -217,9 +217,8 @@ static void read_revoke(struct result_block *block, struct rollcall_bytes body)
 
 static void read_time_to_live(struct result_block *block, struct rollcall_bytes body)
 {
-    const Etcd__LeaseTimeToLiveResponse *lease =
-        unpack(&block->arena, &etcd__lease_time_to_live_response__descriptor, body,
-               &block->result.error);
+    const Etcd__LeaseTimeToLiveResponse *lease = unpack(
+        &block->arena, &etcd__lease_time_to_live_response__descriptor, body, &block->result.error);
     if (lease != NULL) {
         read_header(&block->result, lease->header);
         block->result.lease_id = lease->id;
@@ -428,8 +427,8 @@ struct transport_watch_response *rollcall__codec_watch_failed(const struct rollc
 
 bool rollcall__codec_renewed(struct rollcall_bytes body, int64_t *lease_id, int64_t *ttl_s)
 {
-    Etcd__LeaseKeepAliveResponse *message = etcd__lease_keep_alive_response__unpack(
-        NULL, body.size_bytes, (const uint8_t *)body.data);
+    Etcd__LeaseKeepAliveResponse *message =
+        etcd__lease_keep_alive_response__unpack(NULL, body.size_bytes, (const uint8_t *)body.data);
     if (message == NULL) {
         return false;
     }

@@ -64,8 +64,8 @@ static enum rollcall_status check(const char *name, struct rollcall_error *error
     const long port = port_of(name);
     if (port < 1 || port > 65535) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "endpoint \"%.100s\" has no port: write HOST:PORT, such as "
-                                  ROLLCALL__ENDPOINTS_DEFAULT,
+                                  "endpoint \"%.100s\" has no port: write HOST:PORT, such "
+                                  "as " ROLLCALL__ENDPOINTS_DEFAULT,
                                   name);
     }
     if (!host_is_valid(name)) {

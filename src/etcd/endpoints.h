@@ -15,7 +15,7 @@ enum rollcall__scheme { ROLLCALL__SCHEME_NONE, ROLLCALL__SCHEME_HTTP, ROLLCALL__
 /* A plain value; it owns nothing. */
 struct rollcall__endpoints {
     size_t count;
-    enum rollcall__scheme scheme;                              /* that any of them names */
+    enum rollcall__scheme scheme;                                  /* that any of them names */
     char names[ROLLCALL__ENDPOINTS_MAX][ROLLCALL__ENDPOINT_BYTES]; /* HOST:PORT */
 };
 

@@ -91,8 +91,7 @@ enum { CODE_COUNT = sizeof CODE_RULES / sizeof CODE_RULES[0] };
 
 static bool holds(struct rollcall_bytes text, const char *part)
 {
-    return text.size_bytes != 0 &&
-           memmem(text.data, text.size_bytes, part, strlen(part)) != NULL;
+    return text.size_bytes != 0 && memmem(text.data, text.size_bytes, part, strlen(part)) != NULL;
 }
 
 static const struct rule *find_rule(struct rollcall_bytes message)

@@ -60,12 +60,11 @@ static enum rollcall_status spawn(struct rollcall__link *link, uint32_t worker,
                                   struct rollcall_error *error)
 {
     const struct channel_options options = {.link = link};
-    return rollcall_runtime_spawn(link->runtime, worker,
-                                  ROLLCALL_SPAWN_OPTIONS(.type = &rollcall__channel_type,
-                                                         .options = &options,
-                                                         .restart = ROLLCALL_TEMPORARY,
-                                                         .mailbox_messages = MAILBOX_MESSAGES),
-                                  &link->actor, error);
+    return rollcall_runtime_spawn(
+        link->runtime, worker,
+        ROLLCALL_SPAWN_OPTIONS(.type = &rollcall__channel_type, .options = &options,
+                               .restart = ROLLCALL_TEMPORARY, .mailbox_messages = MAILBOX_MESSAGES),
+        &link->actor, error);
 }
 
 enum rollcall_status rollcall__link_open(struct rollcall__link *link,

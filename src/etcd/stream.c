@@ -59,8 +59,8 @@ static void life_completed(struct rollcall__tag *tag, struct rollcall__event_que
 
 static void send_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
-    const struct channel_stream sent = {
-        .stream = of_tag(tag, offsetof(struct rollcall__stream, send))};
+    const struct channel_stream sent = {.stream =
+                                            of_tag(tag, offsetof(struct rollcall__stream, send))};
     rollcall__event_queue_post(queue, CHANNEL_STREAM_SENT, &sent, sizeof sent, NULL);
 }
 
@@ -98,7 +98,7 @@ static void watched(struct rollcall__stream *stream, struct rollcall__event_queu
     }
     const struct channel_received message = {.stream = stream, .armed = receive_next(stream)};
     rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message,
-                         &response->object);
+                               &response->object);
 }
 
 static void receive_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
@@ -158,10 +158,10 @@ static struct rollcall__stream *create(struct rollcall__link *link,
     rollcall__metadata_init(&stream->metadata, true, options->token);
     grpc_metadata_array_init(&stream->initial);
     grpc_metadata_array_init(&stream->trailing);
-    stream->call = grpc_channel_create_call(
-        link->channels[options->endpoint], NULL, GRPC_PROPAGATE_DEFAULTS, link->queue.cq,
-        grpc_slice_from_static_string(METHODS[options->kind]), NULL, rollcall__wire_deadline(0),
-        NULL);
+    stream->call = grpc_channel_create_call(link->channels[options->endpoint], NULL,
+                                            GRPC_PROPAGATE_DEFAULTS, link->queue.cq,
+                                            grpc_slice_from_static_string(METHODS[options->kind]),
+                                            NULL, rollcall__wire_deadline(0), NULL);
     return stream;
 }
 

@@ -142,7 +142,8 @@ void rollcall__port_close(struct rollcall__port *port)
         if (attach(port, i, NULL, dropped) == ROLLCALL_OK) {
             rollcall__lane_destroy(port->lanes[i]);
         } else {
-            /* The worker is stuck in a callback and may still read the lane: the runtime frees it. */
+            /* The worker is stuck in a callback and may still read the lane: the runtime frees it.
+             */
             rt->lanes[ROLLCALL__SOURCE_PORTS + port->index][i][ROLLCALL__SYSTEM] = port->lanes[i];
             stuck = true;
         }

@@ -107,15 +107,9 @@ static void report_empty(struct thread *thread, const struct rollcall__worker *w
     rollcall__monitor_notify(&thread->rt->application);
 }
 
-static void print_line(void *user, const char *line)
-{
-    (void)user;
-    fprintf(stderr, "rollcall: trace: %s\n", line); /* tidy: allow - the process is aborting */
-}
-
 static void print_trace(void *worker)
 {
-    rollcall__trace_print(&((struct rollcall__worker *)worker)->trace, print_line, NULL);
+    rollcall__trace_dump(&((const struct rollcall__worker *)worker)->trace);
 }
 
 static void *run(void *argument)
@@ -126,8 +120,8 @@ static void *run(void *argument)
     for (;;) {
         const uint32_t seen = rollcall__park_prepare(&thread->park);
         const uint32_t work = turn(worker);
-        /* Acquire, paired with the release in join_all.  Looked at after every turn, not only an idle
-         * one: actors that never rest must not keep destroy from returning. */
+        /* Acquire, paired with the release in join_all.  Looked at after every turn, also after one
+         * with work in it: actors that never rest must not keep destroy from returning. */
         if (__atomic_load_n(&thread->rt->threads->stop, __ATOMIC_ACQUIRE)) {
             return NULL;
         }

@@ -91,3 +91,14 @@ void rollcall__trace_print(const struct rollcall__trace *trace,
         print(user, line);
     }
 }
+
+static void print_line(void *user, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "rollcall: trace: %s\n", line); /* tidy: allow - the process is aborting */
+}
+
+void rollcall__trace_dump(const struct rollcall__trace *trace)
+{
+    rollcall__trace_print(trace, print_line, NULL);
+}

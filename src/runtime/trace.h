@@ -35,5 +35,7 @@ void rollcall__trace_format(const struct rollcall__trace_entry *entry, char *lin
 /* Oldest first. */
 void rollcall__trace_print(const struct rollcall__trace *trace,
                            void (*print)(void *user, const char *line), void *user);
+/* The same to stderr, for a process that is aborting. */
+void rollcall__trace_dump(const struct rollcall__trace *trace);
 
 #endif /* RUNTIME_TRACE_H */

@@ -9,7 +9,6 @@
 
 #include <rollcall/testing.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3 };
@@ -84,17 +83,11 @@ static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, stru
     return count;
 }
 
-static void print_line(void *user, const char *line)
-{
-    (void)user;
-    fprintf(stderr, "rollcall: trace: %s\n", line);
-}
-
 static void print_traces(void *user)
 {
     const struct rollcall_sim *sim = user;
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
-        rollcall__trace_print(&sim->rt.workers[i].trace, print_line, NULL);
+        rollcall__trace_dump(&sim->rt.workers[i].trace);
     }
 }
 

@@ -99,11 +99,11 @@ static void *run(void *argument)
             __atomic_store_n(&side->peer->promised, side->sent, __ATOMIC_RELEASE);
             rollcall__park_wake(side->other);
         }
-        if (sending && (moved || side->sent == 0 || rollcall__random_below(&side->random, 4) == 0)) {
+        if (sending &&
+            (moved || side->sent == 0 || rollcall__random_below(&side->random, 4) == 0)) {
             moved |= send_burst(side);
         }
-        if (!sending &&
-            side->received == __atomic_load_n(&side->promised, __ATOMIC_ACQUIRE)) {
+        if (!sending && side->received == __atomic_load_n(&side->promised, __ATOMIC_ACQUIRE)) {
             return NULL;
         }
         if (!moved) {
@@ -144,7 +144,8 @@ static void run_pair(uint64_t seed, uint32_t capacity)
     STRESS_CHECK(__atomic_load_n(&parcels, __ATOMIC_RELAXED) == 0);
 }
 
-/* No timeout, no spare traffic: each message is answered by one, so a single lost wake-up ends it. */
+/* No timeout, no spare traffic: each message is answered by one, so a single lost wake-up ends it.
+ */
 static void *echo(void *argument)
 {
     struct side *side = argument;

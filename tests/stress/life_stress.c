@@ -1,6 +1,6 @@
 /*
- * Lives on real threads: actors that are spawned, fail, are restarted and stop all the time; runtimes
- * that come and go; and a runtime in which nothing happens, which must cost nothing.
+ * Lives on real threads: actors that are spawned, fail, are restarted and stop all the time;
+ * runtimes that come and go; and a runtime in which nothing happens, which must cost nothing.
  */
 #include "support/stress.h"
 
@@ -89,8 +89,8 @@ static int child_hello(struct rollcall_context *cx, void *self,
     return rollcall_random(cx) % 32 == 0 ? ROLLCALL_FAIL : ROLLCALL_STAY;
 }
 
-static const struct rollcall_cell CHILD_TABLE[LIFE_COUNT] = {[LIFE_TICK] = {child_tick, 0},
-                                                             [LIFE_HELLO] = {child_hello, 0}};
+static const struct rollcall_cell CHILD_TABLE[LIFE_COUNT] = {
+    [LIFE_TICK] = {child_tick, 0}, [LIFE_HELLO] = {child_hello, 0}};
 static const struct rollcall_actor_type CHILD = {
     .name = "child",
     .self_size_bytes = sizeof(struct child),
@@ -121,9 +121,9 @@ static int breeder_init(struct rollcall_context *cx, void *self, const void *opt
 static void greet(struct rollcall_context *cx, struct rollcall_ref who)
 {
     const int64_t number = 1;
-    ROLLCALL_DROP(rollcall_send_object(cx, who, LIFE_HELLO, &number, sizeof number,
-                                       create_object()),
-                  "full or gone: both are part of life");
+    ROLLCALL_DROP(
+        rollcall_send_object(cx, who, LIFE_HELLO, &number, sizeof number, create_object()),
+        "full or gone: both are part of life");
 }
 
 static void breed(struct rollcall_context *cx, struct rollcall_ref *child)
@@ -357,8 +357,8 @@ static void add_cost(struct cost *cost, const char *task)
     snprintf(path, sizeof path, "/proc/self/task/%s/stat", task);
     file = fopen(path, "re");
     if (file != NULL && fgets(line, sizeof line, file) != NULL && strrchr(line, ')') != NULL) {
-        (void)sscanf(strrchr(line, ')') + 1,
-                     " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &system);
+        (void)sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld",
+                     &user, &system);
     }
     if (file != NULL) {
         fclose(file);

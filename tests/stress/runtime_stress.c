@@ -1,6 +1,6 @@
 /*
- * Traffic on real threads: senders with credit windows into sinks on other workers, a foreign thread
- * through a port, and application threads that send, spawn and look inside at the same time.
+ * Traffic on real threads: senders with credit windows into sinks on other workers, a foreign
+ * thread through a port, and application threads that send, spawn and look inside at the same time.
  * Nothing is lost, every pair keeps its order, every object is destroyed once.
  */
 #include "runtime/port.h"
@@ -8,14 +8,12 @@
 
 #include <rollcall/runtime.h>
 
-#include <string.h>
-
 enum {
     SENDERS = 12,
     WINDOW = 16,
     RUN_MS = 1500,
-    POSTER = SENDERS,         /* the port's number among the sources */
-    FIRST_APPLICATION,        /* the application threads' numbers */
+    POSTER = SENDERS,  /* the port's number among the sources */
+    FIRST_APPLICATION, /* the application threads' numbers */
     APPLICATIONS = 3,
     SOURCES = FIRST_APPLICATION + APPLICATIONS
 };
@@ -79,7 +77,7 @@ static int sink_parcel(struct rollcall_context *cx, void *self,
     const struct label *label = message->payload;
     const struct parcel *parcel = (const struct parcel *)message->object;
     STRESS_CHECK(label->source < SOURCES);
-    STRESS_CHECK(memcmp(label, &parcel->label, sizeof label->number) == 0);
+    STRESS_CHECK(label->source == parcel->label.source && label->number == parcel->label.number);
     STRESS_CHECK(label->number == ledger->received[label->source]);
     ledger->received[label->source]++;
     stress_progress();
@@ -167,8 +165,8 @@ static int sender_tick(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
-static const struct rollcall_cell SENDER_TABLE[PEER_COUNT] = {[PEER_CREDIT] = {sender_credit, 0},
-                                                              [PEER_TICK] = {sender_tick, 0}};
+static const struct rollcall_cell SENDER_TABLE[PEER_COUNT] = {
+    [PEER_CREDIT] = {sender_credit, 0}, [PEER_TICK] = {sender_tick, 0}};
 static const struct rollcall_actor_type SENDER = {
     .name = "sender",
     .self_size_bytes = sizeof(struct sender),
@@ -180,6 +178,47 @@ static const struct rollcall_actor_type SENDER = {
     .message_names = NAMES,
     .payload_sizes = SIZES,
     .table = SENDER_TABLE,
+};
+
+/* ---- an echo: answers until the trips are over ---- */
+
+static int64_t trips_left; /* atomic */
+
+static int echo_init(struct rollcall_context *cx, void *self, const void *options)
+{
+    const struct rollcall_ref *other = options;
+    (void)self;
+    if (!rollcall_ref_is_nobody(*other)) {
+        const enum rollcall_status status = rollcall_send(cx, *other, PEER_CREDIT, NULL, 0);
+        STRESS_CHECK(status == ROLLCALL_OK);
+    }
+    return 0;
+}
+
+static int echo_credit(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
+{
+    (void)self;
+    stress_progress();
+    if (__atomic_sub_fetch(&trips_left, 1, __ATOMIC_RELAXED) > 0) {
+        const enum rollcall_status status =
+            rollcall_reply(cx, message->from, PEER_CREDIT, NULL, 0, NULL);
+        STRESS_CHECK(status == ROLLCALL_OK);
+    }
+    return ROLLCALL_STAY;
+}
+
+static const struct rollcall_cell ECHO_TABLE[PEER_COUNT] = {[PEER_CREDIT] = {echo_credit, 0}};
+static const struct rollcall_actor_type ECHO = {
+    .name = "echo",
+    .options_size_bytes = sizeof(struct rollcall_ref),
+    .init = echo_init,
+    .state_count = 1,
+    .message_count = PEER_COUNT,
+    .state_names = STATES,
+    .message_names = NAMES,
+    .payload_sizes = SIZES,
+    .table = ECHO_TABLE,
 };
 
 /* ---- threads of the test ---- */
@@ -279,11 +318,11 @@ static void spawn_actors(struct run *run)
 {
     for (uint32_t i = 0; i < run->workers; i++) {
         struct ledger *ledger = &run->ledgers[i];
-        STRESS_CHECK(rollcall_runtime_spawn(run->rt, i,
-                                            ROLLCALL_SPAWN_OPTIONS(.type = &SINK,
-                                                                   .options = &ledger,
-                                                                   .mailbox_messages = 4096),
-                                            &run->sinks[i], NULL) == ROLLCALL_OK);
+        STRESS_CHECK(
+            rollcall_runtime_spawn(
+                run->rt, i,
+                ROLLCALL_SPAWN_OPTIONS(.type = &SINK, .options = &ledger, .mailbox_messages = 4096),
+                &run->sinks[i], NULL) == ROLLCALL_OK);
     }
     for (uint32_t i = 0; i < SENDERS; i++) { /* every pair of workers, and each with itself */
         const struct sender_options options = {.sink = run->sinks[(i / 2) % run->workers],
@@ -322,8 +361,8 @@ static void compare(const struct run *run)
     for (uint32_t i = 0; i < 1 + APPLICATIONS; i++) {
         const struct outsider *outsider = &run->outsiders[i];
         STRESS_CHECK(run->ledgers[i % run->workers].received[POSTER + i] == outsider->sent);
-        fprintf(stderr, "  outsider %u: %" PRIu64 " sent, %" PRIu64 " spawned\n", i,
-                outsider->sent, outsider->spawned);
+        fprintf(stderr, "  outsider %u: %" PRIu64 " sent, %" PRIu64 " spawned\n", i, outsider->sent,
+                outsider->spawned);
     }
     fprintf(stderr, "  %" PRIu64 " parcels between actors\n", total);
     STRESS_CHECK(total > 1000);
@@ -366,9 +405,30 @@ static void run_traffic(uint64_t seed, uint32_t workers)
     free(run.sinks);
 }
 
+/* One message at a time, no timer, no other traffic: one lost wake-up and nothing moves again. */
+static void run_echo(int64_t trips)
+{
+    struct rollcall_runtime *rt;
+    struct rollcall_ref first = {0}, second;
+    __atomic_store_n(&trips_left, trips, __ATOMIC_RELAXED);
+    STRESS_CHECK(rollcall_runtime_create(NULL, &rt, NULL) == ROLLCALL_OK);
+    STRESS_CHECK(rollcall_runtime_spawn(rt, 0,
+                                        ROLLCALL_SPAWN_OPTIONS(.type = &ECHO, .options = &first),
+                                        &first, NULL) == ROLLCALL_OK);
+    STRESS_CHECK(rollcall_runtime_spawn(rt, 1,
+                                        ROLLCALL_SPAWN_OPTIONS(.type = &ECHO, .options = &first),
+                                        &second, NULL) == ROLLCALL_OK);
+    while (__atomic_load_n(&trips_left, __ATOMIC_RELAXED) > 0) {
+        usleep(10000); /* asking the runtime would wake it */
+    }
+    STRESS_CHECK(rollcall_runtime_destroy(rt) == ROLLCALL_OK);
+}
+
 int main(void)
 {
     const uint64_t seed = stress_begin();
+    stress_enter("one message back and forth");
+    run_echo(60000);
     stress_enter("one worker");
     run_traffic(seed, 1);
     stress_enter("two workers");

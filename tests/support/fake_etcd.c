@@ -34,8 +34,9 @@ static int on_call(struct rollcall_context *cx, void *self, const struct rollcal
         result->error.maybe_applied = true;
         break;
     case FAKE_ETCD_REFUSE:
-        result = fake_etcd__fail(request, etcd->away || etcd->refusal == ROLLCALL_OK ? ROLLCALL_E_UNAVAILABLE
-                                                                          : etcd->refusal);
+        result = fake_etcd__fail(request, etcd->away || etcd->refusal == ROLLCALL_OK
+                                              ? ROLLCALL_E_UNAVAILABLE
+                                              : etcd->refusal);
         break;
     case FAKE_ETCD_SILENT:
         return ROLLCALL_STAY;
@@ -128,7 +129,8 @@ static void add_event(const struct fake_etcd *etcd, struct response *response,
     }
 }
 
-/* The changes from next_revision on, whole revisions, as many as go into one response; NULL: none. */
+/* The changes from next_revision on, whole revisions, as many as go into one response; NULL: none.
+ */
 static struct response *next_response(struct fake_etcd *etcd, struct fake_etcd_watch *watch)
 {
     const size_t revisions_max =

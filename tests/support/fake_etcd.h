@@ -51,13 +51,13 @@ struct fake_etcd {
     /* Set by the test: */
     fake_etcd_decide_fn *decide; /* NULL: every request is answered */
     void *user;
-    enum rollcall_status refusal; /* 0: E_UNAVAILABLE */
-    bool away;                    /* refuses everything, renewals too, and ends watches */
-    int64_t ttl_s;                /* 0: as asked for */
-    size_t page_max;              /* 0: as asked for */
+    enum rollcall_status refusal;  /* 0: E_UNAVAILABLE */
+    bool away;                     /* refuses everything, renewals too, and ends watches */
+    int64_t ttl_s;                 /* 0: as asked for */
+    size_t page_max;               /* 0: as asked for */
     size_t revisions_per_response; /* 0: one */
-    bool forgets_previous;        /* as after a compaction: no prev_kv */
-    bool repeats;                 /* the response before each response comes again with it */
+    bool forgets_previous;         /* as after a compaction: no prev_kv */
+    bool repeats;                  /* the response before each response comes again with it */
 
     /* Read by the test: */
     int64_t revision, compacted;

@@ -1,4 +1,5 @@
-/* tests/support/fake_etcd_store.c - what the fake etcd holds, and what it answers; see fake_etcd.h. */
+/* tests/support/fake_etcd_store.c - what the fake etcd holds, and what it answers; see fake_etcd.h.
+ */
 #include "support/fake_etcd.h"
 
 #include "base/buffer.h"
@@ -212,7 +213,7 @@ static struct block *create_block(const struct fake_etcd *etcd,
 }
 
 struct transport_result *fake_etcd__fail(const struct transport_request *request,
-                                     enum rollcall_status status)
+                                         enum rollcall_status status)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, status, "the fake etcd says %s", rollcall_status_name(status));
@@ -313,8 +314,7 @@ static void apply_op(struct fake_etcd *etcd, struct block *block, size_t index,
     }
 }
 
-static struct transport_result *txn(struct fake_etcd *etcd,
-                                    const struct transport_request *request)
+static struct transport_result *txn(struct fake_etcd *etcd, const struct transport_request *request)
 {
     const struct transport_txn *asked = &request->txn;
     bool succeeded = true, changed = false;
@@ -362,4 +362,3 @@ struct transport_result *fake_etcd__perform(struct fake_etcd *etcd,
     }
     fake_etcd__give_up("an unknown kind of request");
 }
-

@@ -90,8 +90,8 @@ static int obey(struct rollcall_context *cx, void *self, const struct rollcall_m
     }
     struct rollcall_object *sent = command->sent;
     command->sent = NULL;
-    const enum rollcall_status status = rollcall_reply(
-        cx, command->to, command->type, command->payload, command->size_bytes, sent);
+    const enum rollcall_status status =
+        rollcall_reply(cx, command->to, command->type, command->payload, command->size_bytes, sent);
     pthread_mutex_lock(&probe->mutex);
     probe->send_status = status;
     probe->send_failures += status != ROLLCALL_OK;

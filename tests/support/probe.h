@@ -1,5 +1,6 @@
 /*
- * tests/support/probe.h - an actor for tests: it records what it is sent, and sends what it is told.
+ * tests/support/probe.h - an actor for tests: it records what it is sent, and sends what it is
+ * told.
  *
  * A probe plays whatever stands around the actor under test: its transport, its supervisor, its
  * listener.  It has the message list of the part it plays, so numbers and payload sizes are the
@@ -34,9 +35,9 @@ struct probe;
 
 struct probe_message {
     uint16_t type, size_bytes;
-    uint16_t epoch;             /* the probe's, when it came */
-    int64_t at_ms;              /* when it was handled */
-    struct rollcall_ref to;     /* which of the actors spawned from the probe */
+    uint16_t epoch;         /* the probe's, when it came */
+    int64_t at_ms;          /* when it was handled */
+    struct rollcall_ref to; /* which of the actors spawned from the probe */
     struct rollcall_caller from;
     struct rollcall_object *object; /* kept until probe_forget; NULL: none */
     union {
@@ -56,7 +57,8 @@ void probe_destroy(struct probe *probe);
 /* What its handler returns for `type` from now on: ROLLCALL_STAY, _END or _FAIL. */
 void probe_return(struct probe *probe, uint16_t type, int result);
 
-/* Spawns it without a parent.  Spawned again, the new actor shares the log, and sends from now on. */
+/* Spawns it without a parent.  Spawned again, the new actor shares the log, and sends from now on.
+ */
 struct rollcall_ref probe_spawn(struct probe *probe, struct rollcall_runtime *rt, uint32_t worker);
 /* The actor that sends, and its type, for a test that spawns the probe as somebody's child:
  *     struct probe_options options = {child_probe};
@@ -94,7 +96,8 @@ void probe_reply(struct probe *probe, struct rollcall_runtime *rt, struct rollca
 /* What the last send or reply answered, and how many were not ROLLCALL_OK. */
 enum rollcall_status probe_send_status(const struct probe *probe);
 size_t probe_send_failures(const struct probe *probe);
-/* Runs anything as the probe: spawns children, monitors, sets timers.  user: borrowed until then. */
+/* Runs anything as the probe: spawns children, monitors, sets timers.  user: borrowed until then.
+ */
 void probe_run(struct probe *probe, struct rollcall_runtime *rt,
                void (*run)(struct rollcall_context *cx, void *user), void *user);
 

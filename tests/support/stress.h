@@ -20,7 +20,7 @@
 
 enum { STRESS_PATIENCE_S = 20 };
 
-static uint64_t stress_moves;             /* atomic */
+static uint64_t stress_moves;              /* atomic */
 static const char *stress_phase = "begin"; /* atomic */
 
 __attribute__((format(printf, 1, 2))) static _Noreturn void stress_fail(const char *format, ...)

@@ -79,6 +79,18 @@ static inline void world_open(struct world *world)
     world->rt = rollcall_sim_runtime(world->sim);
 }
 
+static inline void world_print(void *user, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "%s\n", line);
+}
+
+/* Prints the last messages: for a test that is being written. */
+static inline void world_trace(const struct world *world)
+{
+    CHECK_INT(rollcall_runtime_trace(world->rt, world_print, NULL), ROLLCALL_OK);
+}
+
 static inline void world_close(struct world *world)
 {
     rollcall_sim_destroy(world->sim);
@@ -109,8 +121,7 @@ static inline void world_send(const struct world *world, struct rollcall_ref to,
                               const void *payload, size_t size_bytes,
                               struct rollcall_object *object)
 {
-    CHECK_INT(rollcall_runtime_send(world->rt, to, type, payload, size_bytes, object),
-              ROLLCALL_OK);
+    CHECK_INT(rollcall_runtime_send(world->rt, to, type, payload, size_bytes, object), ROLLCALL_OK);
 }
 
 #define CHECK_STATE(world, ref, name) CHECK_STR(rollcall_sim_state((world)->sim, ref), name)

@@ -16,9 +16,9 @@ TEST(error, every_status_has_a_name_a_sentence_and_a_class)
 TEST(error, a_number_that_is_no_status_is_fatal_and_unknown)
 {
     CHECK_STR(rollcall_status_name((enum rollcall_status)4711), "E_UNKNOWN");
-    CHECK_STR(rollcall_status_name((enum rollcall_status)-1), "E_UNKNOWN");
+    CHECK_STR(rollcall_status_name((enum rollcall_status) - 1), "E_UNKNOWN");
     CHECK_INT(rollcall_status_class((enum rollcall_status)4711), ROLLCALL_FATAL);
-    CHECK(strlen(rollcall_status_text((enum rollcall_status)-1)) > 0);
+    CHECK(strlen(rollcall_status_text((enum rollcall_status) - 1)) > 0);
 }
 
 TEST(error, a_failure_is_one_line_and_the_error_is_optional)

@@ -1,6 +1,6 @@
 /*
- * A broken contract aborts the process, says what was broken, and prints the trace.  Each test breaks
- * one in a child process.
+ * A broken contract aborts the process, says what was broken, and prints the trace.  Each test
+ * breaks one in a child process.
  */
 #include "support/probe.h"
 #include "support/test.h"
@@ -126,7 +126,8 @@ static const char *run_child(const struct wrong *wrong)
         _exit(4);
     }
     close(ends[1]);
-    while (used < sizeof text - 1 && (size = read(ends[0], text + used, sizeof text - 1 - used)) > 0) {
+    while (used < sizeof text - 1 &&
+           (size = read(ends[0], text + used, sizeof text - 1 - used)) > 0) {
         used += (size_t)size;
     }
     text[used] = '\0';
@@ -212,10 +213,10 @@ TEST(contract, an_absent_cell_is_counted_and_logged_in_production)
     CHECK_INT(rollcall_runtime_create(
                   ROLLCALL_RUNTIME_OPTIONS(.log = count_line, .log_user = &lines), &rt, NULL),
               ROLLCALL_OK);
-    CHECK_INT(rollcall_runtime_spawn(
-                  rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &ROGUE, .options = &first_state), &ref,
-                  NULL),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_runtime_spawn(
+            rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &ROGUE, .options = &first_state), &ref, NULL),
+        ROLLCALL_OK);
     CHECK_INT(rollcall_runtime_send(rt, ref, ROGUE_NO_CELL, NULL, 0, NULL), ROLLCALL_OK);
     for (int i = 0; i < 10000 && stats.impossible == 0; i++) {
         usleep(1000);
@@ -240,28 +241,27 @@ TEST(contract, spawning_with_wrong_options_is_refused_with_a_sentence)
     CHECK(strstr(error.text, "type") != NULL);
     struct rollcall_actor_type wide = ROGUE;
     wide.state_count = 33; /* more than a cell can allow */
-    CHECK_INT(rollcall_runtime_spawn(
-                  rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &wide, .options = &first_state), &ref,
-                  &error),
+    CHECK_INT(rollcall_runtime_spawn(rt, 0,
+                                     ROLLCALL_SPAWN_OPTIONS(.type = &wide, .options = &first_state),
+                                     &ref, &error),
               ROLLCALL_E_INVALID);
     CHECK_INT(rollcall_runtime_spawn(rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &ROGUE), &ref, &error),
               ROLLCALL_E_INVALID);
     CHECK(strstr(error.text, "options") != NULL);
     static const uint32_t sizes[] = {1, 4, 9, 100, 131072};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        CHECK_INT(rollcall_runtime_spawn(rt, 0,
-                                         ROLLCALL_SPAWN_OPTIONS(.type = &ROGUE,
-                                                                .options = &first_state,
-                                                                .mailbox_messages = sizes[i]),
-                                         &ref, &error),
-                  ROLLCALL_E_INVALID);
+        CHECK_INT(
+            rollcall_runtime_spawn(rt, 0,
+                                   ROLLCALL_SPAWN_OPTIONS(.type = &ROGUE, .options = &first_state,
+                                                          .mailbox_messages = sizes[i]),
+                                   &ref, &error),
+            ROLLCALL_E_INVALID);
         CHECK(strstr(error.text, "mailbox_messages") != NULL);
     }
-    CHECK_INT(rollcall_runtime_spawn(
-                  rt, 0,
-                  ROLLCALL_SPAWN_OPTIONS(.type = &ROGUE, .options = &first_state,
-                                         .supervisor = {UINT64_C(77) << 40}),
-                  &ref, &error),
+    CHECK_INT(rollcall_runtime_spawn(rt, 0,
+                                     ROLLCALL_SPAWN_OPTIONS(.type = &ROGUE, .options = &first_state,
+                                                            .supervisor = {UINT64_C(77) << 40}),
+                                     &ref, &error),
               ROLLCALL_E_STOPPED);
     rollcall_sim_destroy(sim);
 }

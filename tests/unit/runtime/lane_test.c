@@ -65,8 +65,13 @@ TEST(lane, keeps_order_when_its_32_bit_indices_wrap)
 TEST(lane, carries_a_whole_cell)
 {
     struct rollcall__lane *lane = rollcall__lane_create(4);
-    struct rollcall__cell cell = {.to = {1}, .from = {2}, .to_epoch = 3, .from_epoch = 4, .type = 5,
-                                  .size_bytes = 32, .kind = ROLLCALL__CELL_TIMER};
+    struct rollcall__cell cell = {.to = {1},
+                                  .from = {2},
+                                  .to_epoch = 3,
+                                  .from_epoch = 4,
+                                  .type = 5,
+                                  .size_bytes = 32,
+                                  .kind = ROLLCALL__CELL_TIMER};
     struct rollcall__cell got;
     memset(cell.payload, 0xa5, sizeof cell.payload);
     CHECK(rollcall__lane_push(lane, &cell));

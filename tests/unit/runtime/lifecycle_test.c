@@ -1,6 +1,6 @@
 /*
- * An actor's life in the simulator.  The subject writes what happens to it into a journal, as words:
- * "a:init1" is the init of incarnation 1 of the one named a.
+ * An actor's life in the simulator.  The subject writes what happens to it into a journal, as
+ * words: "a:init1" is the init of incarnation 1 of the one named a.
  */
 #include "support/probe.h"
 #include "support/test.h"
@@ -16,7 +16,6 @@
     X(SUBJECT_ARM, sizeof(int64_t)) /* sets the timer */                                           \
     X(SUBJECT_TIMER, 0)                                                                            \
     X(SUBJECT_SPAWN, sizeof(struct spawn))                                                         \
-    X(SUBJECT_STOP_CHILD, 0)                                                                       \
     X(SUBJECT_RESTART_CHILD, 0)
 enum kind { PLAIN, RESTARTER, LINGERER, STILLBORN, KIND_COUNT };
 struct spawn {
@@ -146,20 +145,11 @@ static int on_spawn(struct rollcall_context *cx, void *self, const struct rollca
     char *name = names[used++ % 8];
     memcpy(name, spawn->name, sizeof spawn->name);
     const struct subject_options options = {.name = name, .kind = spawn->kind};
-    CHECK_INT(rollcall_spawn(cx,
-                             ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[spawn->kind],
-                                                    .options = &options),
-                             &subject->child),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_spawn(cx, ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[spawn->kind], .options = &options),
+                       &subject->child),
+        ROLLCALL_OK);
     last_child = subject->child;
-    return ROLLCALL_STAY;
-}
-
-static int on_stop_child(struct rollcall_context *cx, void *self,
-                         const struct rollcall_message *message)
-{
-    (void)message;
-    rollcall_stop(cx, ((const struct subject *)self)->child);
     return ROLLCALL_STAY;
 }
 
@@ -186,10 +176,10 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
 #define COMMON_CELLS                                                                               \
     [SUBJECT_ADD] = {on_add, 0}, [SUBJECT_FAIL] = {on_fail, 0}, [SUBJECT_END] = {on_end, 0},       \
     [SUBJECT_ARM] = {on_arm, 0}, [SUBJECT_TIMER] = {on_timer, 0}, [SUBJECT_SPAWN] = {on_spawn, 0}, \
-    [SUBJECT_STOP_CHILD] = {on_stop_child, 0}, [SUBJECT_RESTART_CHILD] = {on_restart_child, 0}
+    [SUBJECT_RESTART_CHILD] = {on_restart_child, 0}
 static const struct rollcall_cell PLAIN_TABLE[SUBJECT_COUNT] = {COMMON_CELLS};
-static const struct rollcall_cell RESTARTER_TABLE[SUBJECT_COUNT] = {COMMON_CELLS,
-                                                                    [ROLLCALL_DOWN] = {on_down, 0}};
+static const struct rollcall_cell RESTARTER_TABLE[SUBJECT_COUNT] = {
+    COMMON_CELLS, [ROLLCALL_DOWN] = {on_down, 0}};
 static const struct rollcall_cell LINGERER_TABLE[SUBJECT_COUNT] = {
     COMMON_CELLS, [ROLLCALL_STOP] = {rollcall_ignore, 0}};
 static const char *const STATE_NAMES[] = {"LIVING"};
@@ -244,10 +234,10 @@ static struct rollcall_ref spawn_with(const char *name, enum kind kind,
 {
     const struct subject_options options = {.name = name, .kind = kind, .object = object};
     struct rollcall_ref ref;
-    CHECK_INT(rollcall_runtime_spawn(
-                  rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[kind], .options = &options), &ref,
-                  NULL),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_runtime_spawn(
+            rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[kind], .options = &options), &ref, NULL),
+        ROLLCALL_OK);
     return ref;
 }
 
@@ -280,8 +270,7 @@ static struct rollcall_ref tell_to_spawn(struct rollcall_ref parent, const char 
 
 static void arm(struct rollcall_ref who, int64_t at_ms)
 {
-    CHECK_INT(rollcall_runtime_send(rt, who, SUBJECT_ARM, &at_ms, sizeof at_ms, NULL),
-              ROLLCALL_OK);
+    CHECK_INT(rollcall_runtime_send(rt, who, SUBJECT_ARM, &at_ms, sizeof at_ms, NULL), ROLLCALL_OK);
 }
 
 static void monitor(struct rollcall_context *cx, void *who)
@@ -354,24 +343,6 @@ TEST(lifecycle, an_unhandled_stop_ends_at_once_and_frees_everything_once)
     CHECK_STR(noted(), "");
 }
 
-TEST(lifecycle, a_parents_end_stops_its_children)
-{
-    begin(1);
-    const struct rollcall_ref parent = spawn_with("p", PLAIN, NULL);
-    tell_to_spawn(parent, "old", PLAIN);
-    tell_to_spawn(parent, "mid", PLAIN);
-    tell_to_spawn(parent, "new", PLAIN);
-    CHECK_INT(stats().actors, 5); /* with the watcher */
-    rollcall_runtime_stop(rt, parent);
-    settle();
-    CHECK_INT(stats().actors, 1);
-    finish();
-    const char *text = noted();
-    const char *p = strstr(text, "p:fini"), *old = strstr(text, "old:fini");
-    CHECK(p != NULL && old != NULL && p < old);
-    CHECK(strstr(text, "mid:fini") != NULL && strstr(text, "new:fini") != NULL);
-}
-
 TEST(lifecycle, a_parent_hears_of_its_childs_end_and_a_stranger_does_not)
 {
     begin(1);
@@ -415,8 +386,7 @@ TEST(lifecycle, a_failure_goes_up_until_somebody_handles_down)
     watch(middle);
     noted();
     tell(leaf, SUBJECT_FAIL);
-    CHECK_STR(noted(),
-              "l:fini1 m:fini1 handover0 l:options t:down-failed1 m:init2 ");
+    CHECK_STR(noted(), "l:fini1 m:fini1 handover0 l:options t:down-failed1 m:init2 ");
     CHECK_STR(rollcall_sim_state(sim, leaf), "ENDED");
     CHECK_STR(rollcall_sim_state(sim, middle), "LIVING");
     CHECK_INT(probe_count(watcher, ROLLCALL_DOWN), 1);
@@ -496,36 +466,24 @@ TEST(lifecycle, a_running_child_may_be_restarted_and_its_children_stop)
     finish();
 }
 
+static void restart_other(struct rollcall_context *cx, void *who)
+{
+    rollcall_restart_child(cx, *(struct rollcall_ref *)who);
+}
+
 TEST(lifecycle, only_a_parent_may_restart)
 {
     begin(1);
     const struct rollcall_ref parent = spawn_with("p", PLAIN, NULL);
-    const struct rollcall_ref child = tell_to_spawn(parent, "c", PLAIN);
-    const struct rollcall_ref stranger = spawn_with("s", PLAIN, NULL);
-    tell_to_spawn(stranger, "x", PLAIN);
-    rollcall_runtime_stop(rt, last_child);
+    struct rollcall_ref child = tell_to_spawn(parent, "c", PLAIN);
+    probe_spawn(watcher, rt, 0); /* on the child's worker, and a stranger all the same */
     settle();
     noted();
-    tell(stranger, SUBJECT_RESTART_CHILD); /* it has ended */
+    probe_run(watcher, rt, restart_other, &child);
+    settle();
     CHECK_STR(noted(), "");
     CHECK_STR(rollcall_sim_state(sim, child), "LIVING");
     CHECK_INT(stats().restarts, 0);
-    finish();
-}
-
-TEST(lifecycle, a_failed_child_ends_when_it_is_stopped)
-{
-    int alive = 0;
-    begin(1);
-    const struct rollcall_ref parent = spawn_with("p", LINGERER, NULL);
-    const struct rollcall_ref child = tell_to_spawn(parent, "c", PLAIN);
-    CHECK_INT(rollcall_runtime_send(rt, child, SUBJECT_ADD, NULL, 0, probe_object(&alive)),
-              ROLLCALL_OK);
-    rollcall_sim_crash(sim, child, ROLLCALL_E_ACTOR); /* before that message */
-    settle();
-    CHECK_STR(rollcall_sim_state(sim, parent), "ENDED"); /* no cell for DOWN: it failed with it */
-    CHECK_STR(rollcall_sim_state(sim, child), "ENDED");
-    CHECK_INT(alive, 0);
     finish();
 }
 
@@ -535,15 +493,16 @@ TEST(lifecycle, a_child_that_fails_with_its_stop_still_unread_ends)
     const struct rollcall_ref parent = probe_ref(watcher);
     const struct subject_options options = {.name = "c", .kind = PLAIN};
     struct rollcall_ref child;
-    CHECK_INT(rollcall_runtime_spawn(rt, 1,
-                                     ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[PLAIN],
-                                                            .options = &options,
-                                                            .supervisor = parent),
-                                     &child, NULL),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_runtime_spawn(rt, 1,
+                               ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[PLAIN], .options = &options,
+                                                      .supervisor = parent),
+                               &child, NULL),
+        ROLLCALL_OK);
     settle();
     rollcall_sim_crash(sim, child, ROLLCALL_E_ACTOR);
-    rollcall_runtime_stop(rt, child); /* the crash takes the first STOP: as if it had failed on it */
+    rollcall_runtime_stop(rt,
+                          child); /* the crash takes the first STOP: as if it had failed on it */
     rollcall_runtime_stop(rt, child);
     settle();
     CHECK_STR(rollcall_sim_state(sim, child), "ENDED");
@@ -558,12 +517,12 @@ TEST(lifecycle, a_parent_that_ends_takes_its_failed_child_along)
     const struct rollcall_ref parent_ref = probe_spawn(parent, rt, 0);
     const struct subject_options options = {.name = "c", .kind = PLAIN};
     struct rollcall_ref child;
-    CHECK_INT(rollcall_runtime_spawn(rt, 0,
-                                     ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[PLAIN],
-                                                            .options = &options,
-                                                            .supervisor = parent_ref),
-                                     &child, NULL),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_runtime_spawn(rt, 0,
+                               ROLLCALL_SPAWN_OPTIONS(.type = &TYPES[PLAIN], .options = &options,
+                                                      .supervisor = parent_ref),
+                               &child, NULL),
+        ROLLCALL_OK);
     settle();
     CHECK_INT(probe_count(parent, ROLLCALL_ADOPT), 1);
     tell(child, SUBJECT_FAIL);

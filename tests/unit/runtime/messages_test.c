@@ -1,6 +1,6 @@
 /*
- * What becomes of a message, in the simulator: delivered, full, bounced, stale or a dead letter; and
- * its object, which is destroyed exactly once whatever happens.
+ * What becomes of a message, in the simulator: delivered, full, bounced, stale or a dead letter;
+ * and its object, which is destroyed exactly once whatever happens.
  */
 #include "support/probe.h"
 #include "support/test.h"

@@ -15,7 +15,8 @@ static int64_t wait_ns(int64_t timeout_ms)
     return rollcall__clock_monotonic_ns() - begin_ns;
 }
 
-/* Without the clamp ck sleeps 128 ms.  The best of five tries: a busy machine delays one, not all. */
+/* Without the clamp ck sleeps 128 ms.  The best of five tries: a busy machine delays one, not all.
+ */
 TEST(park, a_timeout_of_20_ms_takes_20_ms)
 {
     int64_t best_ns = INT64_MAX;

@@ -15,9 +15,9 @@ static void pass(struct rollcall_context *cx, int64_t hops)
 {
     if (hops > 0) {
         const int64_t left = hops - 1;
-        ROLLCALL_DROP(rollcall_send(cx, peers[rollcall_random(cx) % PEERS], PEER_TOKEN, &left,
-                                    sizeof left),
-                      "a lost token is part of the schedule too");
+        ROLLCALL_DROP(
+            rollcall_send(cx, peers[rollcall_random(cx) % PEERS], PEER_TOKEN, &left, sizeof left),
+            "a lost token is part of the schedule too");
     }
 }
 
@@ -47,8 +47,8 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     return 0;
 }
 
-static const struct rollcall_cell TABLE[PEER_COUNT] = {[PEER_TOKEN] = {on_token, 0},
-                                                       [PEER_LATER] = {on_later, 0}};
+static const struct rollcall_cell TABLE[PEER_COUNT] = {
+    [PEER_TOKEN] = {on_token, 0}, [PEER_LATER] = {on_later, 0}};
 static const char *const STATES[] = {"HERE"};
 static const char *const NAMES[] = ROLLCALL_MESSAGE_NAMES(PEER_LIST);
 static const uint16_t SIZES[] = ROLLCALL_PAYLOAD_SIZES(PEER_LIST);
@@ -67,9 +67,9 @@ static const struct rollcall_actor_type PEER = {
 static struct rollcall_sim *create(uint64_t seed, uint32_t workers)
 {
     struct rollcall_sim *sim;
-    CHECK_INT(rollcall_sim_create(ROLLCALL_SIM_OPTIONS(.seed = seed, .workers = workers), &sim,
-                                  NULL),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_sim_create(ROLLCALL_SIM_OPTIONS(.seed = seed, .workers = workers), &sim, NULL),
+        ROLLCALL_OK);
     return sim;
 }
 
@@ -78,14 +78,14 @@ static uint64_t run_world(uint64_t seed)
     struct rollcall_sim *sim = create(seed, 3);
     struct rollcall_runtime *rt = rollcall_sim_runtime(sim);
     for (uint32_t i = 0; i < PEERS; i++) {
-        CHECK_INT(rollcall_runtime_spawn(rt, i, ROLLCALL_SPAWN_OPTIONS(.type = &PEER), &peers[i],
-                                         NULL),
-                  ROLLCALL_OK);
+        CHECK_INT(
+            rollcall_runtime_spawn(rt, i, ROLLCALL_SPAWN_OPTIONS(.type = &PEER), &peers[i], NULL),
+            ROLLCALL_OK);
     }
     for (int64_t hops = 50; hops < 60; hops++) {
-        CHECK_INT(rollcall_runtime_send(rt, peers[hops % PEERS], PEER_TOKEN, &hops, sizeof hops,
-                                        NULL),
-                  ROLLCALL_OK);
+        CHECK_INT(
+            rollcall_runtime_send(rt, peers[hops % PEERS], PEER_TOKEN, &hops, sizeof hops, NULL),
+            ROLLCALL_OK);
     }
     rollcall_sim_run_until(sim, 1000);
     const uint64_t hash = rollcall_sim_hash(sim);
@@ -105,6 +105,34 @@ TEST(sim, the_same_seed_gives_the_same_trace_and_another_seed_another)
     for (uint64_t seed = 0; seed < 20; seed++) {
         CHECK(run_world(seed) == hashes[seed]);
     }
+}
+
+/* No actor draws anything here: what differs is the simulator's own choice of steps. */
+TEST(sim, the_seed_alone_chooses_who_runs_next)
+{
+    uint64_t hashes[20];
+    int different = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct rollcall_sim *sim = create(seed, 3);
+        struct rollcall_runtime *rt = rollcall_sim_runtime(sim);
+        struct probe *probe[3];
+        for (uint32_t i = 0; i < 3; i++) {
+            probe[i] = probe_create("probe", SIZES, NAMES, PEER_COUNT);
+            probe_spawn(probe[i], rt, i);
+        }
+        for (int64_t i = 0; i < 20; i++) {
+            probe_send(probe[i % 2], rt, probe_ref(probe[2]), PEER_TOKEN, &i, sizeof i, NULL);
+        }
+        CHECK(rollcall_sim_settle(sim, 1000));
+        CHECK_INT(probe_count(probe[2], PEER_TOKEN), 20);
+        hashes[seed] = rollcall_sim_hash(sim);
+        different += seed > 0 && hashes[seed] != hashes[0];
+        rollcall_sim_destroy(sim);
+        for (int i = 0; i < 3; i++) {
+            probe_destroy(probe[i]);
+        }
+    }
+    CHECK(different > 10);
 }
 
 /* ---- the clock ---- */
@@ -157,11 +185,11 @@ TEST(sim, a_crash_fails_the_actor_instead_of_its_next_message)
     struct probe *child = probe_create("child", SIZES, NAMES, PEER_COUNT);
     const struct probe_options options = {child};
     struct rollcall_ref ref;
-    CHECK_INT(rollcall_runtime_spawn(rt, 0,
-                                     ROLLCALL_SPAWN_OPTIONS(.type = probe_type(child),
-                                                            .options = &options,
-                                                            .supervisor = probe_spawn(parent, rt, 0)),
-                                     &ref, NULL),
+    CHECK_INT(rollcall_runtime_spawn(
+                  rt, 0,
+                  ROLLCALL_SPAWN_OPTIONS(.type = probe_type(child), .options = &options,
+                                         .supervisor = probe_spawn(parent, rt, 0)),
+                  &ref, NULL),
               ROLLCALL_OK);
     CHECK(rollcall_sim_settle(sim, 1000));
     rollcall_sim_crash(sim, ref, ROLLCALL_E_NO_SPACE);
@@ -187,9 +215,9 @@ TEST(sim, settling_gives_up_after_the_steps_it_was_given)
     struct rollcall_sim *sim = create(1, 1);
     struct rollcall_runtime *rt = rollcall_sim_runtime(sim);
     for (int i = 0; i < 3; i++) {
-        CHECK_INT(rollcall_runtime_spawn(rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &PEER), &peers[i],
-                                         NULL),
-                  ROLLCALL_OK);
+        CHECK_INT(
+            rollcall_runtime_spawn(rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &PEER), &peers[i], NULL),
+            ROLLCALL_OK);
     }
     CHECK(!rollcall_sim_settle(sim, 2));
     CHECK(rollcall_sim_settle(sim, 100));

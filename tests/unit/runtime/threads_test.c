@@ -52,9 +52,9 @@ TEST(threads, options_out_of_range_are_refused_with_a_sentence)
 TEST(threads, a_stop_timeout_of_for_ever_is_a_time_like_any_other)
 {
     struct rollcall_runtime *rt;
-    CHECK_INT(rollcall_runtime_create(ROLLCALL_RUNTIME_OPTIONS(.stop_timeout_ms = INT64_MAX), &rt,
-                                      NULL),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_runtime_create(ROLLCALL_RUNTIME_OPTIONS(.stop_timeout_ms = INT64_MAX), &rt, NULL),
+        ROLLCALL_OK);
     struct probe *probe = probe_create("probe", NULL, NULL, ROLLCALL_SIGNAL_COUNT);
     rollcall_runtime_stop(rt, probe_spawn(probe, rt, 0));
     await(probe, 1);
@@ -288,10 +288,10 @@ static void spawn_children(struct rollcall_context *cx, void *user)
     for (int i = 1; i < 4; i++) {
         const struct probe_options options = {family[i]};
         struct rollcall_ref ref;
-        CHECK_INT(rollcall_spawn(cx,
-                                 ROLLCALL_SPAWN_OPTIONS(.type = probe_type(family[i]),
-                                                        .options = &options),
-                                 &ref),
+        CHECK_INT(rollcall_spawn(
+                      cx,
+                      ROLLCALL_SPAWN_OPTIONS(.type = probe_type(family[i]), .options = &options),
+                      &ref),
                   ROLLCALL_OK);
     }
 }
@@ -385,7 +385,8 @@ TEST(threads, a_port_closed_with_messages_in_it_loses_no_object)
         rollcall__port_post(port, (struct rollcall_caller){.ref = probe_ref(probe)}, ROLLCALL_STOP,
                             NULL, 0, probe_object(&alive));
     }
-    rollcall__port_close(port); /* without a flush: what the lane holds is delivered, the rest not */
+    rollcall__port_close(
+        port); /* without a flush: what the lane holds is delivered, the rest not */
     destroy(rt);
     probe_destroy(probe);
     CHECK_INT(alive, 0);

@@ -12,10 +12,15 @@ static const struct rollcall_actor_type TYPE = {.name = "keepalive",
 
 static struct rollcall__trace_entry entry(int before, int after)
 {
-    return (struct rollcall__trace_entry){.at_ms = 3100, .sequence = 412, .from = {UINT64_C(1) << 40},
-                                          .to = {(UINT64_C(1) << 40) + 3}, .from_type = &TYPE,
-                                          .to_type = &TYPE, .message = 1,
-                                          .before = (int16_t)before, .after = (int16_t)after};
+    return (struct rollcall__trace_entry){.at_ms = 3100,
+                                          .sequence = 412,
+                                          .from = {UINT64_C(1) << 40},
+                                          .to = {(UINT64_C(1) << 40) + 3},
+                                          .from_type = &TYPE,
+                                          .to_type = &TYPE,
+                                          .message = 1,
+                                          .before = (int16_t)before,
+                                          .after = (int16_t)after};
 }
 
 static void check_line(struct rollcall__trace_entry one, const char *expected)
