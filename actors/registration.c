@@ -48,7 +48,7 @@ enum state {
 struct registration_handover {
     int64_t server_id;       /* 0: none yet */
     int64_t lease_id;        /* 0: none asked for */
-    int64_t granted_sent_ms; /* of the first try */
+    int64_t granted_sent_ms; /* of the try that was granted; of the first while that is unknown */
     int64_t ttl_s;           /* as granted, or as asked for when the answer was lost */
     bool granted;
     bool contact_told;
@@ -64,6 +64,7 @@ struct registration {
     struct rollcall_ref session, transport;
     struct registration_handover *held;
     uint64_t asked;
+    int64_t grant_sent_ms; /* of the try that is outstanding */
     struct rollcall__buffer key;
 };
 
@@ -258,6 +259,7 @@ static int ask_grant(struct rollcall_context *cx, struct registration *re)
         held->granted_sent_ms = rollcall_now_ms(cx);
         held->ttl_s = re->config->ttl_s;
     }
+    re->grant_sent_ms = rollcall_now_ms(cx);
     return ask(cx, re,
                transport_request_lease(TRANSPORT_LEASE_GRANT, held->lease_id, re->config->ttl_s),
                GRANTING);
@@ -275,7 +277,8 @@ static int on_granted(struct rollcall_context *cx, void *self,
         return next;
     }
     if (result->ttl_s > 0) {
-        re->held->ttl_s = result->ttl_s; /* etcd raises small ones */
+        re->held->ttl_s = result->ttl_s;               /* etcd raises small ones */
+        re->held->granted_sent_ms = re->grant_sent_ms; /* no earlier try had worked */
     }
     re->held->granted = true;
     return ask_claim(cx, re);
@@ -413,6 +416,7 @@ static int on_leave_now(struct rollcall_context *cx, void *self,
 {
     struct registration *re = self;
     (void)message;
+    rollcall_timer_cancel(cx, REGISTRATION_RETRY); /* WAITING is over */
     re->held->leaving = true;
     return go_out(cx, re);
 }

@@ -39,7 +39,8 @@ quietly() {
     }
 }
 echo "rollcall: building into build/$kind" >&2
-quietly cmake -C "$top/.ci/$kind.cmake" -S "$top" -B "$build"
+quietly cmake -C "$top/.ci/$kind.cmake" -S "$top" -B "$build" \
+    -D ROLLCALL_TESTS=ON -D ROLLCALL_BENCH=ON # a quickstart may have turned them off here
 quietly cmake --build "$build" --parallel "$(nproc)"
 
 # etcd_run keeps etcd for exactly as long as ctest runs and gives it to the tests as

@@ -1,7 +1,6 @@
 /* One lease under virtual time: the transport and the session are probes. */
 #include "actors/keepalive.h"
 #include "actors/session.h"
-#include "actors/supervisor.h"
 
 #include "support/probe.h"
 #include "unit/actors/world.h"
@@ -31,7 +30,6 @@ static struct rollcall_ref spawn_session(struct bench *b)
 
 static void open(struct bench *b)
 {
-    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
     world_open(&b->world);
     b->parent = probe_create("parent", NULL, NULL, ROLLCALL_SIGNAL_COUNT);
     b->session = probe_create("session", SESSION_SIZES, SESSION_NAMES, SESSION_COUNT);
@@ -39,13 +37,9 @@ static void open(struct bench *b)
     b->session_ref = spawn_session(b);
     const struct keepalive_options options = {
         .session = b->session_ref, .transport = probe_spawn(b->transport, b->world.rt, 1)};
-    b->keepalive =
-        world_spawn(&b->world, 0,
-                    ROLLCALL_SPAWN_OPTIONS(.type = &keepalive_type, .options = &options,
-                                           .supervisor = world_spawn(
-                                               &b->world, 0,
-                                               ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type,
-                                                                      .options = &supervisor))));
+    b->keepalive = world_spawn(&b->world, 0,
+                               ROLLCALL_SPAWN_OPTIONS(.type = &keepalive_type, .options = &options,
+                                                      .supervisor = world_supervisor(&b->world)));
     world_settle(&b->world);
     CHECK_STATE(&b->world, b->keepalive, "IDLE");
 }

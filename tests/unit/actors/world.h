@@ -16,6 +16,8 @@
 #ifndef TESTS_UNIT_ACTORS_WORLD_H
 #define TESTS_UNIT_ACTORS_WORLD_H
 
+#include "actors/supervisor.h"
+
 #include "support/test.h"
 
 #include <rollcall/testing.h>
@@ -114,6 +116,14 @@ static inline struct rollcall_ref world_spawn(const struct world *world, uint32_
     struct rollcall_error error = {.status = ROLLCALL_OK};
     CHECK_INT(rollcall_runtime_spawn(world->rt, worker, options, &ref, &error), ROLLCALL_OK);
     return ref;
+}
+
+/* One that restarts what fails, on worker 0. */
+static inline struct rollcall_ref world_supervisor(const struct world *world)
+{
+    const struct supervisor_options options = {.strategy = SUPERVISOR_ONE_FOR_ONE};
+    return world_spawn(world, 0,
+                       ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &options));
 }
 
 /* Sends from outside.  object: moved; NULL: none. */
