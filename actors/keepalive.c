@@ -80,9 +80,9 @@ static bool report(struct rollcall_context *cx, const struct keepalive *ka, uint
     return false;
 }
 
-/* The lease is good for ttl_ms counted from sent_ms.  Renewals are moved forward to a common tick, a
- * tenth of a second at most: a wake-up costs ten times what a renewal does, and with thousands of
- * leases in a process one wake-up then serves dozens. */
+/* The lease is good for ttl_ms counted from sent_ms.  Renewals are moved forward to a common tick,
+ * a tenth of a second at most: a wake-up costs ten times what a renewal does, and with thousands of
+ * leases in a process one then serves dozens. */
 static void extend(struct rollcall_context *cx, struct keepalive *ka, int64_t sent_ms,
                    int64_t ttl_ms)
 {

@@ -53,8 +53,23 @@ static void tell_down(struct rollcall__actor *actor, enum rollcall_down_reason r
     }
 }
 
+/* Forgets watchers on this worker that have ended; those on others cost a dead letter each. */
+static void prune_monitors(struct rollcall__actor *actor)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < actor->monitor_count; i++) {
+        const struct rollcall_ref watcher = actor->monitors[i];
+        if (rollcall__ref_worker(watcher) != actor->worker->index ||
+            rollcall__worker_find(actor->worker, watcher) != NULL) {
+            actor->monitors[kept++] = watcher;
+        }
+    }
+    actor->monitor_count = kept;
+}
+
 void rollcall__actor_monitor(struct rollcall__actor *actor, struct rollcall_ref watcher)
 {
+    prune_monitors(actor);
     for (uint32_t i = 0; i < actor->monitor_count; i++) {
         if (rollcall_ref_equal(actor->monitors[i], watcher)) {
             return;

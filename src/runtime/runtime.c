@@ -302,6 +302,11 @@ void rollcall_runtime_stop(struct rollcall_runtime *rt, struct rollcall_ref who)
     if (rollcall_ref_is_nobody(who) || worker >= rt->worker_count || rollcall__runtime_forked(rt)) {
         return;
     }
+    struct rollcall__worker *here = rollcall__runtime_this_worker(rt);
+    if (here != NULL) {
+        rollcall__worker_send_system(here, &stop); /* a callback: it must not wait */
+        return;
+    }
     const int64_t deadline_ns = rollcall__clock_monotonic_ns() + rt->stop_timeout_ms * 1000000;
     while (!rollcall__runtime_push(rt, worker, ROLLCALL__SYSTEM, &stop) &&
            rollcall__clock_monotonic_ns() < deadline_ns) {
@@ -409,6 +414,11 @@ void rollcall__runtime_release(struct rollcall_runtime *rt)
     /* Release: see rollcall_runtime_destroy. */
     const int before = __atomic_fetch_sub(&rt->holds, 1, __ATOMIC_RELEASE);
     ROLLCALL_ASSERT(before > 0);
+}
+
+bool rollcall__runtime_on_worker(const struct rollcall_runtime *rt)
+{
+    return rollcall__runtime_this_worker((struct rollcall_runtime *)rt) != NULL;
 }
 
 bool rollcall__runtime_forked(const struct rollcall_runtime *rt)

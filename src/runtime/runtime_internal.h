@@ -57,6 +57,9 @@ ROLLCALL_MUST_USE enum rollcall_status rollcall__threads_start(struct rollcall_r
 /* Stops actors, waits for them within the runtime's stop timeout, joins. */
 void rollcall__threads_stop(struct rollcall_runtime *rt);
 
+/* The worker the caller runs on; NULL outside of one. */
+struct rollcall__worker *rollcall__runtime_this_worker(struct rollcall_runtime *rt);
+
 /* Pushes into the application's lane to a worker; false when it is full.  Threads: application. */
 bool rollcall__runtime_push(struct rollcall_runtime *rt, uint32_t worker,
                             enum rollcall__lane_kind kind, const struct rollcall__cell *cell);

@@ -220,13 +220,13 @@ void rollcall__threads_stop(struct rollcall_runtime *rt)
 }
 
 /* In simulation a worker is on this thread exactly while one of its actors runs. */
-bool rollcall__runtime_on_worker(const struct rollcall_runtime *rt)
+struct rollcall__worker *rollcall__runtime_this_worker(struct rollcall_runtime *rt)
 {
     for (uint32_t i = 0; i < rt->worker_count; i++) {
         if (rt->threads == NULL ? rt->workers[i].running != NULL
                                 : pthread_equal(rt->threads->threads[i].id, pthread_self()) != 0) {
-            return true;
+            return &rt->workers[i];
         }
     }
-    return false;
+    return NULL;
 }

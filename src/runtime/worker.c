@@ -7,7 +7,9 @@
 #include <string.h>
 
 enum {
-    QUANTUM_MESSAGES = 64, /* an actor gives way after that many */
+    QUANTUM_MESSAGES = 64,   /* an actor gives way after that many */
+    URGENT_RUNS_MAX = 16,    /* in a row, while actors with user messages wait */
+    SYSTEM_CELLS_MAX = 1024, /* taken from a system lane before actors run */
     CELLS_PER_BLOCK = 256,
     FIRST_SLOTS = 64,
     NO_SLOT = -1
@@ -302,7 +304,7 @@ uint32_t rollcall__worker_drain_all(struct rollcall__worker *worker, uint32_t ce
 {
     uint32_t count = 0;
     for (uint32_t source = 0; source < ROLLCALL__SOURCES_MAX; source++) {
-        count += rollcall__worker_drain(worker, source, ROLLCALL__SYSTEM, UINT32_MAX);
+        count += rollcall__worker_drain(worker, source, ROLLCALL__SYSTEM, SYSTEM_CELLS_MAX);
     }
     for (uint32_t source = 0; cells_max > 0 && source < ROLLCALL__SOURCES_MAX; source++) {
         count += rollcall__worker_drain(worker, source, ROLLCALL__USER, cells_max);
@@ -340,14 +342,20 @@ static void requeue(struct rollcall__worker *worker, struct rollcall__actor *act
     }
 }
 
+/* Signals go first, but not for ever: a flood of completions must not starve those who asked. */
+static struct rollcall__actor *pop_next(struct rollcall__worker *worker, bool *system_only)
+{
+    const bool ready_waits = worker->urgent_runs >= URGENT_RUNS_MAX && worker->ready.head != NULL;
+    struct rollcall__actor *actor = ready_waits ? NULL : pop(worker, ROLLCALL__SYSTEM);
+    *system_only = actor != NULL;
+    worker->urgent_runs = *system_only ? worker->urgent_runs + 1 : 0;
+    return actor != NULL ? actor : pop(worker, ROLLCALL__USER);
+}
+
 bool rollcall__worker_run_one(struct rollcall__worker *worker)
 {
-    bool system_only = true;
-    struct rollcall__actor *actor = pop(worker, ROLLCALL__SYSTEM);
-    if (actor == NULL) {
-        system_only = false;
-        actor = pop(worker, ROLLCALL__USER);
-    }
+    bool system_only;
+    struct rollcall__actor *actor = pop_next(worker, &system_only);
     if (actor == NULL) {
         return false;
     }

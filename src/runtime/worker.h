@@ -86,6 +86,7 @@ struct rollcall__worker {
     } pending[ROLLCALL__WORKERS_MAX];
     uint32_t dirty; /* bit d: worker d has mail from us and has not been woken for it */
     struct rollcall__queue urgent, ready;
+    uint32_t urgent_runs; /* in a row */
     struct rollcall__slot *slots;
     uint32_t slot_count, slot_capacity, free_head,
         free_tail; /* freed slots are reused oldest first */
@@ -111,7 +112,8 @@ void rollcall__worker_refresh(struct rollcall__worker *worker); /* reads the clo
 /* Takes up to `cells_max` cells from one lane; returns how many. */
 uint32_t rollcall__worker_drain(struct rollcall__worker *worker, uint32_t source,
                                 enum rollcall__lane_kind kind, uint32_t cells_max);
-/* Takes what there is from all system lanes, and up to `cells_max` from each user lane. */
+/* Takes what there is from all system lanes, within reason, and up to `cells_max` from each user
+ * lane. */
 uint32_t rollcall__worker_drain_all(struct rollcall__worker *worker, uint32_t cells_max);
 /* Runs one actor, urgent ones first, for at most a quantum; false when none is queued. */
 bool rollcall__worker_run_one(struct rollcall__worker *worker);

@@ -213,10 +213,11 @@ static char *copy(struct rollcall_bytes bytes)
     return text;
 }
 
-static struct api_told *find(const struct api_watch_log *log, const char *key)
+/* Where the last note of a session that is there is kept; NULL: it is not there. */
+static size_t *find(const struct api_watch_log *log, const char *key)
 {
     for (size_t i = 0; i < log->told_count; i++) {
-        if (strcmp(log->notes[log->told[i].note].key, key) == 0) {
+        if (strcmp(log->notes[log->told[i]].key, key) == 0) {
             return &log->told[i];
         }
     }
@@ -227,8 +228,8 @@ static struct api_told *find(const struct api_watch_log *log, const char *key)
 static void note_session(struct api_watch_log *log, size_t index)
 {
     const struct api_watch_note *note = &log->notes[index];
-    struct api_told *before = find(log, note->key);
-    const struct api_watch_note *last = before == NULL ? NULL : &log->notes[before->note];
+    size_t *before = find(log, note->key);
+    const struct api_watch_note *last = before == NULL ? NULL : &log->notes[*before];
     const bool added = note->type == ROLLCALL_WATCH_SESSION || note->type == ROLLCALL_WATCH_ADD;
     if (added != (last == NULL) && !(log->partial && note->type == ROLLCALL_WATCH_DELETE)) {
         fault(log, "event %d of %s, which was %stold before", (int)note->type, note->key,
@@ -254,10 +255,10 @@ static void note_session(struct api_watch_log *log, size_t index)
             *before = log->told[--log->told_count];
         }
     } else if (before != NULL) {
-        before->note = index;
+        *before = index;
     } else {
         log->told = grow(log->told, log->told_count, &log->told_capacity, sizeof *log->told);
-        log->told[log->told_count++].note = index;
+        log->told[log->told_count++] = index;
     }
 }
 
@@ -485,9 +486,9 @@ void api_watch_check_same(struct api_watch_log *log, struct api_watch_log *other
                  other->told_count);
     }
     for (size_t i = 0; i < log->told_count && text[0] == '\0'; i++) {
-        const struct api_watch_note *mine = &log->notes[log->told[i].note];
-        const struct api_told *found = find(other, mine->key);
-        const struct api_watch_note *theirs = found == NULL ? NULL : &other->notes[found->note];
+        const struct api_watch_note *mine = &log->notes[log->told[i]];
+        const size_t *found = find(other, mine->key);
+        const struct api_watch_note *theirs = found == NULL ? NULL : &other->notes[*found];
         if (theirs == NULL || theirs->mod_revision != mine->mod_revision ||
             strcmp(theirs->value, mine->value) != 0) {
             snprintf(text, sizeof text, "%s differs, told at %" PRId64, mine->key,

@@ -90,18 +90,13 @@ struct api_watch_note {
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
 };
 
-/* A session that is there, as far as it was told. */
-struct api_told {
-    size_t note; /* index of the last note of it */
-};
-
 enum api_watch_phase { API_NOTHING, API_SNAPSHOT, API_LIVE, API_RESYNC, API_OVER };
 
 struct api_watch_log {
     struct rollcall__monitor monitor; /* guards the rest */
     struct api_watch_note *notes;
     size_t count, capacity;
-    struct api_told *told; /* in no order */
+    size_t *told; /* the last note of each session that is there, as far as it was told */
     size_t told_count, told_capacity;
     enum api_watch_phase phase;
     uint64_t in_phase;     /* sessions told since the last BEGIN */

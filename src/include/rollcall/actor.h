@@ -125,7 +125,7 @@ struct rollcall_adopt {
 };
 
 enum rollcall_down_reason {
-    ROLLCALL_DOWN_ENDED, /* returned ROLLCALL_END, or was stopped */
+    ROLLCALL_DOWN_ENDED, /* returned ROLLCALL_END, or was stopped; or its parent restarted it */
     ROLLCALL_DOWN_FAILED /* returned ROLLCALL_FAIL; it waits, mailbox kept, for a restart or a stop
                           */
 };
@@ -225,8 +225,8 @@ struct rollcall_spawn_options {
  * Starts an actor on the worker of the caller; init runs before anything is delivered to it, after
  * this handler returns.  Its parent is the supervisor named, or the spawner.  A parent's end stops
  * its children, last spawned first.
- * Returns: ROLLCALL_OK and *ref, or ROLLCALL_E_NO_MEMORY, or ROLLCALL_E_INVALID; then options_fini
- *          has been called on what options moved.
+ * Returns: ROLLCALL_OK and *ref; or ROLLCALL_E_NO_MEMORY, ROLLCALL_E_INVALID, or ROLLCALL_E_STOPPED
+ *          when the supervisor has ended; then options_fini has been called on what options moved.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_spawn(struct rollcall_context *cx, const struct rollcall_spawn_options *options,

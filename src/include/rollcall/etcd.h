@@ -39,9 +39,9 @@ rollcall_etcd_connect(struct rollcall_runtime *runtime, const struct rollcall_et
                       struct rollcall_etcd **etcd, struct rollcall_error *error);
 
 /* Cancels what is in flight, waits until gRPC has let go of it, frees.  NULL: nothing.
- * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while a session or watch still uses it, or in a callback, or
- *          ROLLCALL_E_FORKED in a child process: nothing happened; ROLLCALL_E_TIMEOUT when a worker
- *          is stuck in a callback: close it again when that has returned. */
+ * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while a session or watch still uses it, or in a callback,
+ * or ROLLCALL_E_FORKED in a child process: nothing happened; ROLLCALL_E_TIMEOUT when a worker is
+ * stuck in a callback: close it again when that has returned. */
 ROLLCALL_API enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd);
 
 #ifdef __cplusplus

@@ -31,7 +31,7 @@ struct rollcall_runtime_options {
     rollcall_log_fn *log;              /* NULL: stderr */
     void *log_user;                    /* borrowed until destroy returns */
     uint32_t trace_messages;           /* per worker; 0: 1024; rounded up to a power of two */
-    int64_t stop_timeout_ms;           /* 0: 5'000; how long destroy waits for actors to stop */
+    int64_t stop_timeout_ms; /* 0: 5'000; how long destroy waits for actors; a day at most */
 };
 #define ROLLCALL_RUNTIME_OPTIONS(...)                                                              \
     (&(const struct rollcall_runtime_options){                                                     \
@@ -63,6 +63,8 @@ rollcall_runtime_spawn(struct rollcall_runtime *runtime, uint32_t worker,
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_runtime_send(struct rollcall_runtime *runtime, struct rollcall_ref to, uint16_t type,
                       const void *payload, size_t size_bytes, struct rollcall_object *object);
+/* Asks any actor to stop: the STOP signal.  Waits for room in a full lane, at most for the stop
+ * timeout; never in a callback. */
 ROLLCALL_API void rollcall_runtime_stop(struct rollcall_runtime *runtime, struct rollcall_ref who);
 
 /* Totals since create, summed over workers. */

@@ -32,7 +32,7 @@ struct rollcall_sim_options {
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_sim_create(const struct rollcall_sim_options *options, struct rollcall_sim **sim,
                     struct rollcall_error *error);
-/* Ends every actor, in seeded order, and frees everything. */
+/* Ends every actor and frees everything. */
 ROLLCALL_API void rollcall_sim_destroy(struct rollcall_sim *sim);
 
 /* For rollcall_runtime_spawn, _send, _stop, _stats and _trace; valid until rollcall_sim_destroy. */

@@ -1,0 +1,158 @@
+/* tests/unit/actors/registration_world.h - a registration, against an etcd that fails at the step
+ * it is told to. */
+#ifndef TESTS_UNIT_ACTORS_REGISTRATION_WORLD_H
+#define TESTS_UNIT_ACTORS_REGISTRATION_WORLD_H
+
+#include "actors/registration.h"
+
+#include "support/fake_etcd.h"
+#include "support/probe.h"
+#include "unit/actors/session_world.h"
+
+enum { SEEDS = 20, RIVAL_LEASE = 4711 };
+#define EXCLUSIVE_KEY "root/session/coord"
+#define RIVAL "{\"ServerID\":9,\"ServerName\":\"coord\",\"Address\":\"b\",\"Version\":\"2.4.2\"}"
+
+static const uint16_t SESSION_SIZES[] = ROLLCALL_PAYLOAD_SIZES(SESSION_LIST);
+static const char *const SESSION_NAMES[] = ROLLCALL_MESSAGE_NAMES(SESSION_LIST);
+
+/* The requests, by what they are for. */
+enum step { CREATE_ID, TAKE_ID, GRANT, CLAIM, MARK, REVOKE, STEP_COUNT };
+
+struct bench {
+    struct world world;
+    struct fake_etcd *etcd;
+    struct probe *session;
+    struct rollcall_ref registration;
+    /* What happens to the `first`th to `last`th request (from 0) of each step. */
+    struct {
+        enum fake_etcd_fate fate;
+        enum rollcall_status status; /* with FAKE_ETCD_REFUSE */
+        size_t first, last;
+        void (*before)(struct fake_etcd *etcd);
+        size_t seen;
+    } plan[STEP_COUNT];
+    int64_t granted[8]; /* the lease of each GRANT */
+    struct transport_op mark;
+    struct transport_compare mark_compare;
+};
+
+static inline enum step step_of(const struct transport_request *request)
+{
+    switch (request->kind) {
+    case TRANSPORT_LEASE_GRANT:
+        return GRANT;
+    case TRANSPORT_LEASE_REVOKE:
+        return REVOKE;
+    case TRANSPORT_TXN:
+        break;
+    case TRANSPORT_RANGE:
+    case TRANSPORT_LEASE_TIME_TO_LIVE:
+        CHECK_FAIL("registration asks for no such thing");
+        break;
+    }
+    if (request->txn.compares[0].target == TRANSPORT_COMPARE_VALUE) {
+        return TAKE_ID;
+    }
+    if (request->txn.compares[0].target == TRANSPORT_COMPARE_CREATE_REVISION) {
+        return MARK;
+    }
+    return rollcall__bytes_equal(request->txn.compares[0].key, rollcall__bytes(ID_KEY)) ? CREATE_ID
+                                                                                        : CLAIM;
+}
+
+static inline enum fake_etcd_fate decide(struct fake_etcd *etcd,
+                                         const struct transport_request *request)
+{
+    struct bench *b = etcd->user;
+    const enum step step = step_of(request);
+    const size_t nth = b->plan[step].seen++;
+    if (step == GRANT) {
+        b->granted[nth % 8] = request->lease.lease_id;
+    }
+    if (step == MARK) {
+        b->mark = request->txn.success[0];
+        b->mark_compare = request->txn.compares[0];
+    }
+    if (nth < b->plan[step].first || nth > b->plan[step].last) {
+        return FAKE_ETCD_ANSWER;
+    }
+    if (b->plan[step].before != NULL) {
+        b->plan[step].before(etcd);
+    }
+    etcd->refusal = b->plan[step].status;
+    return b->plan[step].fate;
+}
+
+static inline void open(struct bench *b, const struct session_choice *choice)
+{
+    memset(b, 0, sizeof *b);
+    world_open(&b->world);
+    b->etcd = fake_etcd_create();
+    b->etcd->decide = decide;
+    b->etcd->user = b;
+    b->session = probe_create("session", SESSION_SIZES, SESSION_NAMES, SESSION_COUNT);
+    const struct allocator_options allocator = {fake_etcd_spawn(b->etcd, b->world.rt, 1)};
+    const struct registration_options options = {
+        .config = session_config_create(choice),
+        .session = probe_spawn(b->session, b->world.rt, 0),
+        .transport = allocator.transport,
+        .allocator = world_spawn(
+            &b->world, 0, ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator))};
+    b->registration =
+        world_spawn(&b->world, 0,
+                    ROLLCALL_SPAWN_OPTIONS(.type = &registration_type, .options = &options,
+                                           .supervisor = world_supervisor(&b->world)));
+}
+
+static inline void close_bench(struct bench *b)
+{
+    world_close(&b->world);
+    probe_destroy(b->session);
+    fake_etcd_destroy(b->etcd);
+}
+
+static inline size_t told(const struct bench *b, uint16_t message)
+{
+    return probe_count(b->session, message);
+}
+
+static inline const struct session_membership *membership(const struct bench *b)
+{
+    CHECK_INT(told(b, SESSION_REGISTERED), 1);
+    return (const struct session_membership *)probe_find(b->session, SESSION_REGISTERED, 0)->object;
+}
+
+static inline const struct rollcall_error *refusal(const struct bench *b)
+{
+    CHECK_INT(told(b, SESSION_REFUSED), 1);
+    CHECK_INT(told(b, SESSION_REGISTERED), 0);
+    CHECK_STATE(&b->world, b->registration, "DONE");
+    CHECK_INT(fake_etcd_leases_alive(b->etcd), 0); /* no refusal leaves a lease behind */
+    return &((const struct rollcall_reason *)probe_find(b->session, SESSION_REFUSED, 0)->object)
+                ->error;
+}
+
+/* What the id key holds. */
+static inline int64_t next_id(const struct fake_etcd *etcd)
+{
+    char text[32];
+    const struct rollcall_bytes value = fake_etcd_find(etcd, ID_KEY)->value;
+    snprintf(text, sizeof text, "%.*s", (int)value.size_bytes, value.data);
+    return strtoll(text, NULL, 10);
+}
+
+static inline void leave(struct bench *b)
+{
+    world_send(&b->world, b->registration, REGISTRATION_LEAVE, NULL, 0, NULL);
+}
+
+static inline void check_gone(const struct bench *b)
+{
+    CHECK_STATE(&b->world, b->registration, "DONE");
+    CHECK_INT(told(b, SESSION_LEFT), 1);
+    CHECK_INT(told(b, SESSION_REFUSED), 0);
+    CHECK_INT(fake_etcd_leases_alive(b->etcd), 0);
+}
+
+#endif /* TESTS_UNIT_ACTORS_REGISTRATION_WORLD_H */
