@@ -154,21 +154,6 @@ static void answer(struct rollcall_context *cx, struct allocator_handover *held,
     held->count--;
 }
 
-static void destroy_reason(struct rollcall_object *object)
-{
-    free(object); /* the object is the first member */
-}
-
-static struct rollcall_reason *create_reason(const struct rollcall_error *error)
-{
-    struct rollcall_reason *reason = calloc(1, sizeof *reason);
-    if (reason != NULL) {
-        rollcall_object_init(&reason->object, destroy_reason);
-        reason->error = *error;
-    }
-    return reason;
-}
-
 static int begin(struct rollcall_context *cx, struct allocator *al);
 
 /* Answers everybody who asked for an ID of this root, and goes on with the next root. */
@@ -176,7 +161,7 @@ static int refuse(struct rollcall_context *cx, struct allocator *al,
                   const struct rollcall_error *error)
 {
     struct allocator_handover *held = al->held;
-    struct rollcall_reason *reason = create_reason(error);
+    struct rollcall_reason *reason = rollcall_reason_create(error);
     if (reason == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a refusal");
     }

@@ -136,19 +136,12 @@ static int tell_left(struct rollcall_context *cx, struct registration *re)
     return DONE;
 }
 
-static void destroy_reason(struct rollcall_object *object)
-{
-    free(object); /* the object is the first member */
-}
-
 static int tell_refused(struct rollcall_context *cx, struct registration *re)
 {
-    struct rollcall_reason *reason = calloc(1, sizeof *reason);
+    struct rollcall_reason *reason = rollcall_reason_create(&re->held->refusal);
     if (reason == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a refusal");
     }
-    rollcall_object_init(&reason->object, destroy_reason);
-    reason->error = re->held->refusal;
     if (rollcall_send_object(cx, re->session, SESSION_REFUSED, NULL, 0, &reason->object) !=
         ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the session's mailbox is full");

@@ -1,8 +1,9 @@
 /*
  * watcher - tells the application of the sessions of one role: a snapshot, then every change.
  *
- *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING     TELLING --all told--> OVER (list
- * only) LISTING, FOLLOWING --NO_CONTACT, an error that will not pass--> OVER (told FAILED)
+ *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING
+ *    TELLING --all told--> OVER (of a list)
+ *    LISTING, FOLLOWING --NO_CONTACT, an error that will not pass--> OVER (told FAILED)
  *
  * It keeps a view of what is and what was told.  TELLING tells the difference: the first time as a
  * snapshot, later, when changes may have been missed, between RESYNC marks.  FOLLOWING applies the
@@ -34,9 +35,12 @@ struct watcher_handover {
     int64_t next_revision; /* 0: list first */
     int64_t contact_by_ms; /* when etcd must have answered once */
     bool contact;
-    bool snapshot_told; /* or not wanted */
-    bool telling;       /* BEGIN has been told, END has not */
-    uint64_t skipped;   /* keys whose value is no session record, in the last list */
+    bool snapshot_told;       /* or not wanted */
+    bool telling;             /* BEGIN has been told, END has not */
+    uint64_t told;            /* events since BEGIN */
+    int64_t applied_revision; /* the first `applied` events of this revision have been told */
+    size_t applied;
+    uint64_t skipped; /* keys whose value is no session record, in the last list */
     char resync_reason[ROLLCALL_ERROR_TEXT_BYTES];
     struct rollcall_error end; /* why it is OVER; status OK: it is not */
 };
@@ -48,11 +52,11 @@ struct watcher {
     uint64_t asked;        /* id of the page that is awaited */
     int64_t list_revision; /* all pages are read at the revision of the first; 0: none yet */
     size_t cursor;         /* TELLING: the next entry */
-    uint64_t told;         /* events told in this TELLING */
     uint32_t credits;
     struct transport_watch_response *waiting[TRANSPORT_WATCH_WINDOW]; /* a ring; kept */
     uint32_t waiting_head, waiting_count;
     size_t event; /* the next one of the first waiting */
+    size_t seen;  /* events of applied_revision that this stream has brought */
 };
 
 static rollcall_handler_fn on_page, on_credit_telling, on_credit_following, on_credit, on_response,
@@ -102,9 +106,12 @@ static int over(struct rollcall_context *cx, struct watcher *wa, enum rollcall_s
 {
     struct watcher_event event = {.type = ROLLCALL_WATCH_FAILED, .status = status};
     snprintf(event.reason, sizeof event.reason, "%s", reason);
+    if (!tell(cx, wa, &event)) {
+        return cannot_tell(cx); /* the next incarnation meets the same end */
+    }
     rollcall_error_set(&wa->held->end, status, "%s", reason);
     rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
-    return tell(cx, wa, &event) ? OVER : cannot_tell(cx);
+    return OVER;
 }
 
 /* Tells what `entry` has become since it was last told, if anything. */
@@ -127,7 +134,7 @@ static bool tell_entry(struct rollcall_context *cx, struct watcher *wa,
         return false;
     }
     rollcall__view_set_told(entry);
-    wa->told++;
+    wa->held->told++;
     return true;
 }
 
@@ -183,18 +190,31 @@ static bool tell_unknown_delete(struct rollcall_context *cx, struct watcher *wa,
     return told;
 }
 
+/* etcd repeats itself after some restarts, and after one of ours brings a revision from its start.
+ */
+static bool is_new(struct watcher *wa, int64_t mod_revision)
+{
+    struct watcher_handover *held = wa->held;
+    if (mod_revision < held->next_revision) {
+        return false;
+    }
+    if (mod_revision != held->applied_revision) {
+        held->next_revision = mod_revision;
+        held->applied_revision = mod_revision;
+        held->applied = 0;
+        wa->seen = 0;
+    }
+    return ++wa->seen > held->applied;
+}
+
 static bool apply(struct rollcall_context *cx, struct watcher *wa,
                   const struct transport_event *change)
 {
     const struct transport_kv *kv = &change->kv;
     struct rollcall__view *view = &wa->held->view;
     struct rollcall__view_entry *entry = rollcall__view_find(view, kv->key);
-    if (kv->mod_revision < wa->held->next_revision || !watcher_wants_key(wa->config, kv->key)) {
-        return true; /* etcd repeats itself after some restarts */
-    }
-    if (entry != NULL && entry->told != NULL &&
-        ((struct watcher_item *)entry->told)->mod_revision >= kv->mod_revision) {
-        return true; /* told before a restart of ours, within this revision */
+    if (!watcher_wants_key(wa->config, kv->key)) {
+        return true;
     }
     struct watcher_item *item = change->kind == TRANSPORT_PUT ? read_item(cx, wa, kv) : NULL;
     if (entry == NULL && item == NULL) {
@@ -213,20 +233,19 @@ static bool apply(struct rollcall_context *cx, struct watcher *wa,
 }
 
 /* Takes the first waiting response off, and lets the transport send another. */
-static void finish_response(struct rollcall_context *cx, struct watcher *wa)
+static bool finish_response(struct rollcall_context *cx, struct watcher *wa)
 {
     const struct transport_watch_id ack = {.watch_id = WATCH_ID};
     struct transport_watch_response *done = wa->waiting[wa->waiting_head];
-    if (done->event_count != 0) {
+    if (done->event_count != 0 &&
+        done->events[done->event_count - 1].kv.mod_revision >= wa->held->next_revision) {
         wa->held->next_revision = done->events[done->event_count - 1].kv.mod_revision + 1;
     }
     wa->waiting_head = (wa->waiting_head + 1) % TRANSPORT_WATCH_WINDOW;
     wa->waiting_count--;
     wa->event = 0;
     rollcall_object_drop(&done->object);
-    if (rollcall_send(cx, wa->transport, TRANSPORT_WATCH_ACK, &ack, sizeof ack) != ROLLCALL_OK) {
-        rollcall_log(cx, ROLLCALL_WARN, "the transport's mailbox is full: one response fewer");
-    }
+    return rollcall_send(cx, wa->transport, TRANSPORT_WATCH_ACK, &ack, sizeof ack) == ROLLCALL_OK;
 }
 
 /* Tells what is waiting, as far as the credits go. */
@@ -239,15 +258,17 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
             if (wa->credits == 0) {
                 return ROLLCALL_STAY;
             }
-            if (!apply(cx, wa, change)) {
-                return cannot_tell(cx);
+            if (is_new(wa, change->kv.mod_revision)) {
+                if (!apply(cx, wa, change)) {
+                    return cannot_tell(cx);
+                }
+                wa->held->applied++;
             }
-            wa->held->next_revision = change->kv.mod_revision > wa->held->next_revision
-                                          ? change->kv.mod_revision
-                                          : wa->held->next_revision;
             wa->event++;
         }
-        finish_response(cx, wa);
+        if (!finish_response(cx, wa)) { /* the window would shrink for good */
+            return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
+        }
     }
     return ROLLCALL_STAY;
 }
@@ -343,11 +364,9 @@ static int ask_page(struct rollcall_context *cx, struct watcher *wa, struct roll
 
 static int list(struct rollcall_context *cx, struct watcher *wa)
 {
-    struct rollcall__view *view = &wa->held->view;
-    for (size_t i = 0; i < view->count; i++) {
-        rollcall__view_set_now(&view->entries[i], NULL); /* until a page says it is there */
-    }
+    rollcall__view_clear_now(&wa->held->view); /* until a page says it is there */
     wa->held->skipped = 0;
+    wa->held->applied_revision = 0;
     wa->list_revision = 0;
     return ask_page(cx, wa, wa->config->range_start);
 }
@@ -361,7 +380,7 @@ static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struc
         return true;
     }
     if (entry != NULL && entry->told != NULL &&
-        ((struct watcher_item *)entry->told)->mod_revision == kv->mod_revision) {
+        watcher_item_is((struct watcher_item *)entry->told, kv)) {
         rollcall__view_set_now(entry, rollcall_object_keep(entry->told)); /* nothing new */
         return true;
     }
@@ -389,16 +408,6 @@ static int ask_next_page(struct rollcall_context *cx, struct watcher *wa,
     return next;
 }
 
-static bool differs(const struct rollcall__view *view)
-{
-    for (size_t i = 0; i < view->count; i++) {
-        if (view->entries[i].now != view->entries[i].told) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int go_on_telling(struct rollcall_context *cx, struct watcher *wa);
 
 static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
@@ -408,7 +417,7 @@ static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
         .type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_BEGIN : ROLLCALL_WATCH_SNAPSHOT_BEGIN,
         .revision = wa->list_revision,
         .status = held->snapshot_told ? ROLLCALL_E_COMPACTED : ROLLCALL_OK};
-    if (held->snapshot_told && !held->telling && !differs(&held->view) &&
+    if (held->snapshot_told && !held->telling && !rollcall__view_differs(&held->view) &&
         held->resync_reason[0] == '\0') {
         held->next_revision = wa->list_revision + 1;
         return follow(cx, wa);
@@ -417,9 +426,9 @@ static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
     if (!held->telling && !tell(cx, wa, &event)) {
         return cannot_tell(cx);
     }
+    held->told = held->telling ? held->told : 0;
     held->telling = true;
     wa->cursor = 0;
-    wa->told = 0;
     return go_on_telling(cx, wa);
 }
 
@@ -458,7 +467,7 @@ static int end_telling(struct rollcall_context *cx, struct watcher *wa)
     const struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END
                                                                     : ROLLCALL_WATCH_SNAPSHOT_END,
                                         .revision = wa->list_revision,
-                                        .count = wa->told,
+                                        .count = held->told,
                                         .skipped = held->skipped};
     if (!tell(cx, wa, &event)) {
         return cannot_tell(cx);

@@ -53,6 +53,9 @@ struct watcher_item {
 ROLLCALL_MUST_USE enum rollcall_status watcher_item_create(const struct transport_kv *kv,
                                                            struct watcher_item **made,
                                                            struct rollcall_error *error);
+/* Whether kv is what the item was made of; a restored etcd may hold something else at the same
+ * revision. */
+bool watcher_item_is(const struct watcher_item *item, const struct transport_kv *kv);
 /* Whether a key of the range belongs to the role; whether a session is in the version range. */
 bool watcher_wants_key(const struct watcher_config *config, struct rollcall_bytes key);
 bool watcher_wants_item(const struct watcher_config *config, const struct watcher_item *item);

@@ -39,6 +39,12 @@ enum rollcall_status watcher_item_create(const struct transport_kv *kv, struct w
     return ROLLCALL_OK;
 }
 
+bool watcher_item_is(const struct watcher_item *item, const struct transport_kv *kv)
+{
+    return item->mod_revision == kv->mod_revision && item->lease_id == kv->lease_id &&
+           rollcall__bytes_equal(item->value, kv->value);
+}
+
 bool watcher_wants_key(const struct watcher_config *config, struct rollcall_bytes key)
 {
     return config->raw_prefix ||

@@ -56,14 +56,15 @@ enum rollcall_status rollcall__handle_start(
 enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
 {
     const int64_t deadline_ns = rollcall__deadline_ns(GONE_TIMEOUT_MS);
+    bool timely = true;
     if (!rollcall_ref_is_nobody(handle->application)) {
         rollcall_runtime_stop(rollcall__etcd_runtime(handle->etcd), handle->application);
         rollcall__monitor_lock(&handle->monitor);
         while (!handle->gone && rollcall__monitor_wait(&handle->monitor, deadline_ns)) {
         }
+        timely = handle->gone;
         rollcall__monitor_unlock(&handle->monitor);
     }
-    const bool timely = handle->gone || rollcall_ref_is_nobody(handle->application);
     rollcall__etcd_release(handle->etcd);
     rollcall_object_drop(&handle->object);
     return timely ? ROLLCALL_OK : ROLLCALL_E_TIMEOUT;

@@ -63,10 +63,37 @@ static enum rollcall_status check_numbers(const struct rollcall_session_options 
                                   "the connect timeout is %lld ms: give 1 or more, or 0 for %d",
                                   (long long)o->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     }
-    if (o->label_count > LABELS_MAX || (o->label_count != 0 && o->labels == NULL)) {
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status check_address(const char *address, struct rollcall_error *error)
+{
+    const size_t size_bytes = address == NULL ? 0 : strlen(address);
+    if (size_bytes == 0) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "the address is missing: give HOST:PORT, where others reach this "
+                                  "process");
+    }
+    if (size_bytes > ADDRESS_MAX_BYTES) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "the address has %zu bytes: give at most %d", size_bytes,
+                                  ADDRESS_MAX_BYTES);
+    }
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status check_labels(const struct rollcall_session_options *o,
+                                         struct rollcall_error *error)
+{
+    if (o->label_count > LABELS_MAX) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
                                   "there are %zu labels: give at most %d", o->label_count,
                                   LABELS_MAX);
+    }
+    if (o->label_count != 0 && o->labels == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "labels is NULL, but label_count is %zu: give both, or neither",
+                                  o->label_count);
     }
     return ROLLCALL_OK;
 }
@@ -79,16 +106,16 @@ static enum rollcall_status check(const struct rollcall_session_options *o,
     if (status == ROLLCALL_OK && o->root != NULL) {
         status = rollcall__root_check(o->root, error);
     }
-    if (status == ROLLCALL_OK &&
-        (o->address == NULL || o->address[0] == '\0' || strlen(o->address) > ADDRESS_MAX_BYTES)) {
-        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                    "the address is missing or too long: give HOST:PORT, where "
-                                    "others reach this process");
+    if (status == ROLLCALL_OK) {
+        status = check_address(o->address, error);
     }
     if (status == ROLLCALL_OK && o->version != NULL) {
         status = rollcall__semver_parse(rollcall__bytes(o->version), &version, error);
     }
-    return status == ROLLCALL_OK ? check_numbers(o, error) : status;
+    if (status == ROLLCALL_OK) {
+        status = check_numbers(o, error);
+    }
+    return status == ROLLCALL_OK ? check_labels(o, error) : status;
 }
 
 /* ---- the shared configuration ---- */

@@ -48,10 +48,16 @@ static enum rollcall_status check(const struct rollcall_watch_options *o,
     if (status == ROLLCALL_OK && o->root != NULL) {
         status = rollcall__root_check(o->root, error);
     }
-    if (status == ROLLCALL_OK && (o->from_revision < 0 || o->connect_timeout_ms < 0)) {
+    if (status == ROLLCALL_OK && o->from_revision < 0) {
         status = rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                    "the revision or the connect timeout is negative: give 0 for "
-                                    "the default, or a positive number");
+                                    "the revision is %lld: give a positive one, or 0 for a "
+                                    "snapshot first",
+                                    (long long)o->from_revision);
+    }
+    if (status == ROLLCALL_OK && o->connect_timeout_ms < 0) {
+        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                    "the connect timeout is %lld ms: give 1 or more, or 0 for %d",
+                                    (long long)o->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     }
     return status;
 }
@@ -324,10 +330,14 @@ enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
 {
     struct collection collection = {0};
     struct rollcall_watch *watch;
-    if (timeout_ms < 0 || (options != NULL && options->from_revision != 0)) {
+    if (timeout_ms < 0) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "list: the timeout is negative, or a revision is given: a list "
-                                  "is of now");
+                                  "list: the timeout is %lld ms: give 1 or more, or 0 for %d",
+                                  (long long)timeout_ms, LIST_TIMEOUT_MS);
+    }
+    if (options != NULL && options->from_revision != 0) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "list: a revision is given: leave it out, a list is of now");
     }
     enum rollcall_status status = open(etcd, options, &collection, &watch, error);
     if (status != ROLLCALL_OK) {

@@ -6,6 +6,8 @@
 
 #include <rollcall/actor.h>
 
+#include <stdlib.h>
+
 void rollcall_object_init(struct rollcall_object *object,
                           void (*destroy)(struct rollcall_object *object))
 {
@@ -33,4 +35,19 @@ void rollcall_object_drop(struct rollcall_object *object)
     if (before == 1) {
         object->destroy(object);
     }
+}
+
+static void destroy_reason(struct rollcall_object *object)
+{
+    free(object); /* the object is the first member */
+}
+
+struct rollcall_reason *rollcall_reason_create(const struct rollcall_error *error)
+{
+    struct rollcall_reason *reason = malloc(sizeof *reason);
+    if (reason != NULL) {
+        rollcall_object_init(&reason->object, destroy_reason);
+        reason->error = *error;
+    }
+    return reason;
 }

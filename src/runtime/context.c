@@ -120,23 +120,17 @@ void *rollcall_handover(struct rollcall_context *cx)
     return cx->actor->handover;
 }
 
-static void destroy_reason(struct rollcall_object *object)
-{
-    free(object); /* the object is the first member */
-}
-
 int rollcall_fail(struct rollcall_context *cx, enum rollcall_status status, const char *format, ...)
 {
-    struct rollcall_reason *reason = calloc(1, sizeof *reason);
+    struct rollcall_error error = {.status = status};
     va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error.text, sizeof error.text, format, arguments);
+    va_end(arguments);
+    struct rollcall_reason *reason = rollcall_reason_create(&error);
     if (reason == NULL) {
         return ROLLCALL_FAIL; /* fails all the same, without words */
     }
-    rollcall_object_init(&reason->object, destroy_reason);
-    reason->error.status = status;
-    va_start(arguments, format);
-    vsnprintf(reason->error.text, sizeof reason->error.text, format, arguments);
-    va_end(arguments);
     if (cx->actor->reason != NULL) {
         rollcall_object_drop(&cx->actor->reason->object);
     }

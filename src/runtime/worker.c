@@ -265,7 +265,18 @@ static void take_monitor(struct rollcall__worker *worker, const struct rollcall_
     rollcall__worker_send_system(worker, &signal);
 }
 
-static void take(struct rollcall__worker *worker, const struct rollcall__cell *cell,
+/* The application is told that a mailbox is full by its lane, which fills behind the cell that
+ * waits; an actor is told by BOUNCED, and so is anybody when the receiver has failed and may stay
+ * so. */
+static bool may_wait_for(struct rollcall__worker *worker, const struct rollcall__cell *cell)
+{
+    const struct rollcall__actor *actor = rollcall__worker_find(worker, cell->to);
+    return rollcall_ref_is_nobody(cell->from) && actor != NULL &&
+           actor->phase != ROLLCALL__ACTOR_FAILED;
+}
+
+/* Does what a cell is for; false when it must wait for room in its receiver's mailbox. */
+static bool take(struct rollcall__worker *worker, const struct rollcall__cell *cell,
                  enum rollcall__lane_kind kind)
 {
     struct rollcall__control *control = (struct rollcall__control *)cell->object;
@@ -273,27 +284,49 @@ static void take(struct rollcall__worker *worker, const struct rollcall__cell *c
     case ROLLCALL__CELL_CONTROL:
         rollcall__control_run(worker, control);
         rollcall_object_drop(&control->object);
-        return;
+        return true;
     case ROLLCALL__CELL_MONITOR:
         take_monitor(worker, cell);
-        return;
+        return true;
     case ROLLCALL__CELL_MESSAGE:
     case ROLLCALL__CELL_TIMER:
         break;
     }
     if (enqueue(worker, cell, kind) == ROLLCALL_E_FULL) {
+        if (may_wait_for(worker, cell)) {
+            return false;
+        }
         bounce(worker, cell);
     }
+    return true;
+}
+
+/* Delivers the application's cell that waits, if there is one; false when it must go on waiting. */
+static bool take_waiting(struct rollcall__worker *worker)
+{
+    if (worker->waits && take(worker, &worker->waiting, ROLLCALL__USER)) {
+        worker->waits = false;
+    }
+    return !worker->waits;
 }
 
 uint32_t rollcall__worker_drain(struct rollcall__worker *worker, uint32_t source,
                                 enum rollcall__lane_kind kind, uint32_t cells_max)
 {
+    const bool waiting =
+        source == ROLLCALL__SOURCE_APPLICATION && kind == ROLLCALL__USER && worker->waits;
     struct rollcall__lane *lane = worker->in[source][kind];
     struct rollcall__cell cell;
-    uint32_t count = 0;
+    uint32_t count = waiting ? 1 : 0;
+    if (waiting && !take_waiting(worker)) {
+        return 0;
+    }
     while (lane != NULL && count < cells_max && rollcall__lane_pop(lane, &cell)) {
-        take(worker, &cell, kind);
+        if (!take(worker, &cell, kind)) {
+            worker->waiting = cell;
+            worker->waits = true;
+            return count;
+        }
         count++;
         lane = worker->in[source][kind]; /* a control call may have detached it */
     }
@@ -480,6 +513,7 @@ void rollcall__worker_fini(struct rollcall__worker *worker)
         }
     }
     free_pending(worker);
+    rollcall_object_drop(worker->waits ? worker->waiting.object : NULL);
     while (worker->cell_blocks != NULL) {
         struct rollcall__cell_block *block = worker->cell_blocks;
         worker->cell_blocks = block->next;

@@ -87,6 +87,23 @@ void rollcall__view_set_told(struct rollcall__view_entry *entry)
     rollcall_object_drop(before);
 }
 
+void rollcall__view_clear_now(struct rollcall__view *view)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        rollcall__view_set_now(&view->entries[i], NULL);
+    }
+}
+
+bool rollcall__view_differs(const struct rollcall__view *view)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->entries[i].now != view->entries[i].told) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void rollcall__view_sweep(struct rollcall__view *view)
 {
     size_t kept = 0;

@@ -34,6 +34,10 @@ struct rollcall__view_entry *rollcall__view_put(struct rollcall__view *view,
 void rollcall__view_set_now(struct rollcall__view_entry *entry, struct rollcall_object *object);
 /* Notes that what is now has been told. */
 void rollcall__view_set_told(struct rollcall__view_entry *entry);
+/* Nothing is there any more, of all that is known. */
+void rollcall__view_clear_now(struct rollcall__view *view);
+/* Whether anything is not as it was told. */
+bool rollcall__view_differs(const struct rollcall__view *view);
 /* Removes the entries that have neither side. */
 void rollcall__view_sweep(struct rollcall__view *view);
 void rollcall__view_free(struct rollcall__view *view);

@@ -74,7 +74,9 @@ static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, stru
     for (uint32_t source = 0; source < ROLLCALL__SOURCES_MAX; source++) {
         for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
             const struct rollcall__lane *lane = worker->in[source][kind];
-            if (lane != NULL && !rollcall__lane_empty(lane)) {
+            const bool waits =
+                worker->waits && source == ROLLCALL__SOURCE_APPLICATION && kind == ROLLCALL__USER;
+            if (lane != NULL && (waits || !rollcall__lane_empty(lane))) {
                 choices[count++] =
                     (struct choice){DELIVER, index, source, (enum rollcall__lane_kind)kind};
             }

@@ -8,7 +8,8 @@
 
 #include <stdlib.h>
 
-enum { TEXT_BYTES = 512, SESSIONS = 20 };
+/* LATE_MS: what a busy machine may add to the time of a callback. */
+enum { TEXT_BYTES = 512, SESSIONS = 20, LATE_MS = 200 };
 
 static struct etcd_fixture *create_etcd(void)
 {
@@ -52,20 +53,19 @@ static void expect_record(char *text, size_t text_bytes, const char *stopping, i
 
 static struct rollcall_session *open_full(const struct api_scene *scene)
 {
-    static const struct rollcall_label labels[] = {{{"zone", 4}, {"eu", 2}},
-                                                   {{"a", 1}, {"1", 1}},
-                                                   {{"a", 1}, {"2", 1}}};
+    static const struct rollcall_label labels[] = {
+        {{"zone", 4}, {"eu", 2}}, {{"a", 1}, {"1", 1}}, {{"a", 1}, {"2", 1}}};
     struct rollcall_session *session = NULL;
     const enum rollcall_status status = rollcall_session_open(
-                  scene->etcd,
-                  ROLLCALL_SESSION_OPTIONS(.root = scene->root, .role = "querynode",
-                                           .address = "10.0.0.7:21123", .server_id = 7, .ttl_s = 20,
-                                           .version = "2.5.1", .index_version_min = 1,
-                                           .index_version_current = 6, .enable_disk = true,
-                                           .trigger_kill = true, .host_name = "node-7",
-                                           .labels = labels, .label_count = 3),
-                  &session, NULL);
- CHECK_INT(status, ROLLCALL_OK);
+        scene->etcd,
+        ROLLCALL_SESSION_OPTIONS(.root = scene->root, .role = "querynode",
+                                 .address = "10.0.0.7:21123", .server_id = 7, .ttl_s = 20,
+                                 .version = "2.5.1", .index_version_min = 1,
+                                 .index_version_current = 6, .enable_disk = true,
+                                 .trigger_kill = true, .host_name = "node-7", .labels = labels,
+                                 .label_count = 3),
+        &session, NULL);
+    CHECK_INT(status, ROLLCALL_OK);
     return session;
 }
 
@@ -93,20 +93,20 @@ TEST(session, is_listed_with_its_exact_record_marked_stopping_and_gone_after_clo
     CHECK_STR(info.key, key);
     CHECK_INT(info.ttl_s, 20);
     api_list(&scene, "querynode", &listed);
-    CHECK_INT(listed.count, 3);
-    CHECK_STR(listed.notes[1].key, key);
+    CHECK_INT(api_watch_total(&listed), 3);
+    CHECK_STR(api_watch_at(&listed, 1).key, key);
     expect_record(expected, sizeof expected, "", info.lease_id);
-    CHECK_STR(listed.notes[1].value, expected);
-    CHECK_INT(listed.notes[1].lease_id, info.lease_id);
-    CHECK_INT(listed.notes[1].create_revision, info.create_revision);
+    CHECK_STR(api_watch_at(&listed, 1).value, expected);
+    CHECK_INT(api_watch_at(&listed, 1).lease_id, info.lease_id);
+    CHECK_INT(api_watch_at(&listed, 1).create_revision, info.create_revision);
     check_lease(&scene, info.lease_id, key);
     CHECK_INT(rollcall_session_close(session, API_SOON_MS), ROLLCALL_OK);
     CHECK(api_watch_await(&watched, ROLLCALL_WATCH_DELETE, 1, API_SOON_MS));
-    CHECK_INT(watched.count, 5);
-    CHECK_INT(watched.notes[3].type, ROLLCALL_WATCH_UPDATE);
+    CHECK_INT(api_watch_total(&watched), 5);
+    CHECK_INT(api_watch_at(&watched, 3).type, ROLLCALL_WATCH_UPDATE);
     expect_record(expected, sizeof expected, "\"Stopping\":true,", info.lease_id);
-    CHECK_STR(watched.notes[3].value, expected);
-    CHECK_INT(watched.notes[3].lease_id, info.lease_id);
+    CHECK_STR(api_watch_at(&watched, 3).value, expected);
+    CHECK_INT(api_watch_at(&watched, 3).lease_id, info.lease_id);
     check_lease(&scene, info.lease_id, "already expired");
     api_watch_close(watch, &watched);
     api_watch_check(&watched);
@@ -142,9 +142,9 @@ static void check_same_key(const struct api_scene *scene, const char *role,
     struct api_watch_log listed;
     api_watch_log_init(&listed);
     api_list(scene, role, &listed);
-    CHECK_INT(listed.count, 3);
-    CHECK_INT(listed.notes[1].lease_id, before->lease_id);
-    CHECK_INT(listed.notes[1].create_revision, before->create_revision);
+    CHECK_INT(api_watch_total(&listed), 3);
+    CHECK_INT(api_watch_at(&listed, 1).lease_id, before->lease_id);
+    CHECK_INT(api_watch_at(&listed, 1).create_revision, before->create_revision);
     api_watch_log_fini(&listed);
 }
 
@@ -166,10 +166,10 @@ TEST(session, survives_a_kill_of_etcd_with_its_lease_and_key)
     const int64_t killed_ms = process_now_ms();
     etcd_fixture_kill(etcd);
     CHECK(api_session_await(&brief, ROLLCALL_SESSION_SUSPECT, 1, 5000));
-    const int64_t suspect_ms = brief.notes[1].at_ms;
+    const int64_t suspect_ms = api_session_at(&brief, 1).at_ms;
     CHECK(suspect_ms >= began_ms + 2800);
-    CHECK(suspect_ms <= killed_ms + 3000);
-    CHECK_INT(brief.notes[1].status, ROLLCALL_E_UNAVAILABLE);
+    CHECK(suspect_ms <= killed_ms + 3000 + LATE_MS);
+    CHECK_INT(api_session_at(&brief, 1).status, ROLLCALL_E_UNAVAILABLE);
     CHECK_INT(info_of(short_one).state, ROLLCALL_SESSION_SUSPECT);
     CHECK(etcd_fixture_restart(etcd));
     CHECK(api_session_await(&brief, ROLLCALL_SESSION_ACTIVE, 2, API_SOON_MS));
@@ -200,7 +200,7 @@ TEST(session, a_lease_revoked_from_outside_is_lost_once_and_closes_at_once)
              (uint64_t)info_of(session).lease_id);
     api_etcdctl(&scene, script, NULL, 0);
     CHECK(api_session_await(&log, ROLLCALL_SESSION_LOST, 1, 3000));
-    CHECK_INT(log.notes[1].status, ROLLCALL_E_LEASE_LOST);
+    CHECK_INT(api_session_at(&log, 1).status, ROLLCALL_E_LEASE_LOST);
     CHECK_INT(rollcall_session_wait(session, 0, &error), ROLLCALL_E_LEASE_LOST);
     rollcall_session_stop(session); /* too late: nothing more is told */
     CHECK(!api_session_await(&log, ROLLCALL_SESSION_LOST, 2, 1500));
@@ -227,7 +227,7 @@ TEST(session, a_freeze_beyond_the_ttl_ends_as_lost_or_active_never_both)
     etcd_fixture_freeze(etcd);
     const int64_t frozen_ms = process_now_ms();
     CHECK(api_session_await(&log, ROLLCALL_SESSION_SUSPECT, 1, 4000));
-    CHECK(log.notes[1].at_ms <= frozen_ms + 2000);
+    CHECK(api_session_at(&log, 1).at_ms <= frozen_ms + 2000 + LATE_MS);
     process_sleep_ms(frozen_ms + 4000 - process_now_ms()); /* the fault itself */
     etcd_fixture_thaw(etcd);
     const bool lost = api_session_await(&log, ROLLCALL_SESSION_LOST, 1, 4000);
@@ -259,17 +259,16 @@ TEST(session, a_server_id_in_use_is_refused_by_name_and_leaves_no_lease)
     api_etcdctl(&scene, "etcdctl lease list", before, sizeof before);
     check_contains(before, "found 1 leases");
     const enum rollcall_status status = rollcall_session_open(
-                  scene.etcd,
-                  ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
-                                           .address = "10.0.0.8:21123", .server_id = 5,
-                                           .retries = 2, .on_event = api_session_note,
-                                           .user = &refused),
-                  &session, &error);
- CHECK_INT(status, ROLLCALL_E_RIVAL);
+        scene.etcd,
+        ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
+                                 .address = "10.0.0.8:21123", .server_id = 5, .retries = 2,
+                                 .on_event = api_session_note, .user = &refused),
+        &session, &error);
+    CHECK_INT(status, ROLLCALL_E_RIVAL);
     CHECK_INT(error.status, ROLLCALL_E_RIVAL);
     check_contains(error.text, info_of(first).key);
     check_story(&refused, "FAILED");
-    CHECK_STR(refused.notes[0].reason, error.text);
+    CHECK_STR(api_session_at(&refused, 0).reason, error.text);
     api_etcdctl(&scene, "etcdctl lease list", after, sizeof after);
     CHECK_STR(after, before);
     check_story(&log, "ACTIVE");
@@ -289,13 +288,13 @@ TEST(session, an_exclusive_role_passes_to_the_one_who_waits_with_a_higher_token)
     char key[TEXT_BYTES];
     api_scene_open(&scene, etcd_fixture_shared());
     for (int i = 0; i < 2; i++) {
-        const enum rollcall_status status = rollcall_session_start(
-                      scene.etcd,
-                      ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "rootcoord",
-                                               .address = "10.0.0.8:53100", .server_id = i + 1,
-                                               .exclusive = true),
-                      &sessions[i], NULL);
- CHECK_INT(status, ROLLCALL_OK);
+        const enum rollcall_status status =
+            rollcall_session_start(scene.etcd,
+                                   ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "rootcoord",
+                                                            .address = "10.0.0.8:53100",
+                                                            .server_id = i + 1, .exclusive = true),
+                                   &sessions[i], NULL);
+        CHECK_INT(status, ROLLCALL_OK);
         CHECK_INT(rollcall_session_wait(sessions[i], i == 0 ? API_SOON_MS : 700, NULL),
                   i == 0 ? ROLLCALL_OK : ROLLCALL_E_TIMEOUT);
     }
@@ -324,12 +323,12 @@ TEST(session, an_id_key_that_holds_garbage_is_corrupt_by_name)
         char script[TEXT_BYTES], key[TEXT_BYTES];
         snprintf(script, sizeof script, "etcdctl put -- $ROOT/session/id '%s'", garbage[i]);
         api_etcdctl(&scene, script, NULL, 0);
-        const enum rollcall_status status = rollcall_session_open(
-                      scene.etcd,
-                      ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
-                                               .address = "10.0.0.8:21123"),
-                      &session, &error);
- CHECK_INT(status, ROLLCALL_E_CORRUPT);
+        const enum rollcall_status status =
+            rollcall_session_open(scene.etcd,
+                                  ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
+                                                           .address = "10.0.0.8:21123"),
+                                  &session, &error);
+        CHECK_INT(status, ROLLCALL_E_CORRUPT);
         snprintf(key, sizeof key, "%s/session/id", scene.root);
         check_contains(error.text, key);
         check_contains(error.text, garbage[i]);
@@ -357,11 +356,11 @@ TEST(session, ids_allocated_at_once_by_two_connections_are_distinct)
     api_scene_open_beside(&scenes[1], &scenes[0]);
     for (int i = 0; i < 2 * SESSIONS; i++) {
         const enum rollcall_status status = rollcall_session_start(
-                      scenes[i % 2].etcd,
-                      ROLLCALL_SESSION_OPTIONS(.root = scenes[0].root, .role = "querynode",
-                                               .address = "10.0.0.8:21123"),
-                      &sessions[i], NULL);
- CHECK_INT(status, ROLLCALL_OK);
+            scenes[i % 2].etcd,
+            ROLLCALL_SESSION_OPTIONS(.root = scenes[0].root, .role = "querynode",
+                                     .address = "10.0.0.8:21123"),
+            &sessions[i], NULL);
+        CHECK_INT(status, ROLLCALL_OK);
     }
     for (int i = 0; i < 2 * SESSIONS; i++) {
         CHECK_INT(rollcall_session_wait(sessions[i], API_SOON_MS, NULL), ROLLCALL_OK);
@@ -422,13 +421,13 @@ static void check_unavailable(const char *endpoint)
     for (int64_t server_id = 0; server_id < 2; server_id++) {
         const int64_t began_ms = process_now_ms();
         const enum rollcall_status status = rollcall_session_open(
-                      scene.etcd,
-                      ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
-                                               .address = "10.0.0.8:21123", .server_id = server_id,
-                                               .connect_timeout_ms = 1000,
-                                               .on_event = api_session_note, .user = &log),
-                      &session, &error);
- CHECK_INT(status, ROLLCALL_E_UNAVAILABLE);
+            scene.etcd,
+            ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
+                                     .address = "10.0.0.8:21123", .server_id = server_id,
+                                     .connect_timeout_ms = 1000, .on_event = api_session_note,
+                                     .user = &log),
+            &session, &error);
+        CHECK_INT(status, ROLLCALL_E_UNAVAILABLE);
         CHECK(process_now_ms() - began_ms < 3000);
         check_contains(error.text, endpoint);
     }

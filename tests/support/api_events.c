@@ -65,8 +65,8 @@ void api_etcdctl(const struct api_scene *scene, const char *script, char *out, s
     process_destroy(&process);
 }
 
-struct rollcall_session *api_open(const struct api_scene *scene, const char *role, int64_t server_id,
-                                  int64_t ttl_s, struct api_session_log *log)
+struct rollcall_session *api_open(const struct api_scene *scene, const char *role,
+                                  int64_t server_id, int64_t ttl_s, struct api_session_log *log)
 {
     struct rollcall_session *session = NULL;
     struct rollcall_error error = {0};
@@ -111,6 +111,19 @@ void api_session_note(void *user, const struct rollcall_session_event *event)
     snprintf(note->reason, sizeof note->reason, "%s", event->reason);
     rollcall__monitor_notify(&log->monitor);
     rollcall__monitor_unlock(&log->monitor);
+}
+
+struct api_session_note api_session_at(struct api_session_log *log, size_t index)
+{
+    struct api_session_note note = {.at_ms = 0};
+    rollcall__monitor_lock(&log->monitor);
+    const bool there = index < log->count;
+    if (there) {
+        note = log->notes[index];
+    }
+    rollcall__monitor_unlock(&log->monitor);
+    CHECK(there);
+    return note;
 }
 
 /* Called locked. */
@@ -282,8 +295,8 @@ static const struct {
 
 static void note_mark(struct api_watch_log *log, const struct api_watch_note *note)
 {
-    const bool ends = note->type == ROLLCALL_WATCH_SNAPSHOT_END ||
-                      note->type == ROLLCALL_WATCH_RESYNC_END;
+    const bool ends =
+        note->type == ROLLCALL_WATCH_SNAPSHOT_END || note->type == ROLLCALL_WATCH_RESYNC_END;
     if (ends && note->count != log->in_phase) {
         fault(log, "an END counts %" PRIu64 " of %" PRIu64 " sessions", note->count, log->in_phase);
     }
@@ -292,9 +305,9 @@ static void note_mark(struct api_watch_log *log, const struct api_watch_note *no
 
 static void note_event(struct api_watch_log *log, const struct rollcall_watch_event *event)
 {
-    const bool is_session =
-        event->type >= ROLLCALL_WATCH_SESSION && event->type <= ROLLCALL_WATCH_DELETE &&
-        event->type != ROLLCALL_WATCH_SNAPSHOT_END;
+    const bool is_session = event->type >= ROLLCALL_WATCH_SESSION &&
+                            event->type <= ROLLCALL_WATCH_DELETE &&
+                            event->type != ROLLCALL_WATCH_SNAPSHOT_END;
     log->notes = grow(log->notes, log->count, &log->capacity, sizeof *log->notes);
     struct api_watch_note *note = &log->notes[log->count];
     *note = (struct api_watch_note){.type = event->type,
@@ -356,12 +369,11 @@ struct rollcall_watch *api_watch(const struct api_scene *scene, const char *role
         log->phase = API_LIVE;
         log->partial = true;
     }
-    const enum rollcall_status status =
-        rollcall_watch_open(scene->etcd,
-                            ROLLCALL_WATCH_OPTIONS(.root = scene->root, .role = role,
-                                                   .from_revision = from_revision,
-                                                   .on_event = api_watch_note, .user = log),
-                            &watch, &error);
+    const enum rollcall_status status = rollcall_watch_open(
+        scene->etcd,
+        ROLLCALL_WATCH_OPTIONS(.root = scene->root, .role = role, .from_revision = from_revision,
+                               .on_event = api_watch_note, .user = log),
+        &watch, &error);
     CHECK_STR(error.text, "");
     CHECK_INT(status, ROLLCALL_OK);
     return watch;
@@ -386,6 +398,40 @@ void api_list(const struct api_scene *scene, const char *role, struct api_watch_
     CHECK_STR(error.text, "");
     CHECK_INT(status, ROLLCALL_OK);
     api_watch_check(log);
+}
+
+size_t api_watch_total(struct api_watch_log *log)
+{
+    rollcall__monitor_lock(&log->monitor);
+    const size_t count = log->count;
+    rollcall__monitor_unlock(&log->monitor);
+    return count;
+}
+
+size_t api_watch_told(struct api_watch_log *log)
+{
+    rollcall__monitor_lock(&log->monitor);
+    const size_t count = log->told_count;
+    rollcall__monitor_unlock(&log->monitor);
+    return count;
+}
+
+struct api_watch_note api_watch_at(struct api_watch_log *log, size_t index)
+{
+    struct api_watch_note note = {.revision = 0};
+    rollcall__monitor_lock(&log->monitor);
+    const bool there = index < log->count;
+    if (there) {
+        note = log->notes[index];
+    }
+    rollcall__monitor_unlock(&log->monitor);
+    CHECK(there);
+    return note;
+}
+
+struct api_watch_note api_watch_last(struct api_watch_log *log)
+{
+    return api_watch_at(log, api_watch_total(log) - 1);
 }
 
 /* Called locked. */

@@ -2,9 +2,9 @@
  * tests/support/api_events.h - what a test of the public calls stands on: a connection with a root
  * of its own, etcdctl to reach into etcd from outside, and recorders of what callbacks were told.
  *
- * A recorder keeps every event, and notes the first one that broke a promise of the headers, such as
- * an ADD of a session that was told already, as its fault.  Every wait has a deadline and ends as
- * soon as what is waited for is there.
+ * A recorder keeps every event, and notes the first one that broke a promise of the headers, such
+ * as an ADD of a session that was told already, as its fault.  Every wait has a deadline and ends
+ * as soon as what is waited for is there.
  *
  * Threads: the callbacks run on any thread; the rest on the test's own, scenes and etcdctl on the
  *          main one (see process.h).
@@ -45,22 +45,21 @@ void api_etcdctl_start(const struct api_scene *scene, const char *script, struct
 
 /* Opens a session of `role` with a TTL in seconds; log: may be NULL. */
 struct api_session_log;
-struct rollcall_session *api_open(const struct api_scene *scene, const char *role, int64_t server_id,
-                                  int64_t ttl_s, struct api_session_log *log);
+struct rollcall_session *api_open(const struct api_scene *scene, const char *role,
+                                  int64_t server_id, int64_t ttl_s, struct api_session_log *log);
 
 /* ---- what a session told ---- */
 
 struct api_session_note {
     enum rollcall_session_state state;
     enum rollcall_status status;
-    int64_t at_ms; /* of process_now_ms */
+    int64_t at_ms;                     /* of process_now_ms */
     struct rollcall_session_info info; /* without the key */
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
 };
 
-/* notes: stable up to the count that was read. */
 struct api_session_log {
-    struct rollcall__monitor monitor;
+    struct rollcall__monitor monitor; /* guards the rest */
     size_t count;
     struct api_session_note notes[API_NOTES_MAX];
 };
@@ -69,6 +68,8 @@ void api_session_log_init(struct api_session_log *log);
 void api_session_log_fini(struct api_session_log *log);
 /* on_event; user: the log. */
 void api_session_note(void *user, const struct rollcall_session_event *event);
+/* The note at `index`, counted from 0; fails the test when there are not so many. */
+struct api_session_note api_session_at(struct api_session_log *log, size_t index);
 /* How often `state` was told. */
 size_t api_session_count(struct api_session_log *log, enum rollcall_session_state state);
 /* Waits until `state` has been told `times` times; false when it was not within timeout_ms. */
@@ -99,9 +100,9 @@ struct api_watch_log {
     size_t *told; /* the last note of each session that is there, as far as it was told */
     size_t told_count, told_capacity;
     enum api_watch_phase phase;
-    uint64_t in_phase;     /* sessions told since the last BEGIN */
-    int64_t mod_revision;  /* the highest of the changes told */
-    bool partial;          /* set it for a watch from a revision: it may tell unknown DELETEs */
+    uint64_t in_phase;    /* sessions told since the last BEGIN */
+    int64_t mod_revision; /* the highest of the changes told */
+    bool partial;         /* set it for a watch from a revision: it may tell unknown DELETEs */
     bool busy, held, blocked, closed;
     char fault[256]; /* the first broken promise; "": none */
 };
@@ -118,6 +119,13 @@ void api_watch_close(struct rollcall_watch *watch, struct api_watch_log *log);
 /* Lists the sessions of a role into an empty log, and fails the test unless that succeeds. */
 void api_list(const struct api_scene *scene, const char *role, struct api_watch_log *log);
 
+/* How many events were told; how many sessions are there, as far as was told. */
+size_t api_watch_total(struct api_watch_log *log);
+size_t api_watch_told(struct api_watch_log *log);
+/* The note at `index`, counted from 0, or the last; fails the test when there are not so many.  Its
+ * strings live as long as the log. */
+struct api_watch_note api_watch_at(struct api_watch_log *log, size_t index);
+struct api_watch_note api_watch_last(struct api_watch_log *log);
 size_t api_watch_count(struct api_watch_log *log, enum rollcall_watch_event_type type);
 /* Each waits until it is so; false when it was not within timeout_ms. */
 bool api_watch_await(struct api_watch_log *log, enum rollcall_watch_event_type type, size_t times,

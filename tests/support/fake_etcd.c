@@ -129,33 +129,45 @@ static void add_event(const struct fake_etcd *etcd, struct response *response,
     }
 }
 
-/* The changes from next_revision on, whole revisions, as many as go into one response; NULL: none.
- */
-static struct response *next_response(struct fake_etcd *etcd, struct fake_etcd_watch *watch)
+/* The changes from `first` on, whole revisions, `revisions_max` of them at most; *last: the last
+ * one, 0 if there is none. */
+static struct response *collect(const struct fake_etcd *etcd, const struct fake_etcd_watch *watch,
+                                int64_t first, size_t revisions_max, int64_t *last)
+{
+    struct response *response = create_response(etcd->history_count);
+    size_t revisions = 0;
+    *last = 0;
+    for (size_t i = 0; i < etcd->history_count; i++) {
+        const struct transport_event *event = &etcd->history[i];
+        if (event->kv.mod_revision < first || !fake_etcd__in_range(watch->range, event->kv.key)) {
+            continue;
+        }
+        if (event->kv.mod_revision != *last && revisions++ == revisions_max) {
+            break;
+        }
+        *last = event->kv.mod_revision;
+        add_event(etcd, response, event);
+    }
+    return response;
+}
+
+/* What it has not told yet; when it repeats itself, then the first revision of that again.  NULL:
+ * nothing. */
+static struct response *next_response(const struct fake_etcd *etcd, struct fake_etcd_watch *watch)
 {
     const size_t revisions_max =
         etcd->revisions_per_response == 0 ? 1 : etcd->revisions_per_response;
-    struct response *response = create_response(etcd->history_count);
-    int64_t last = 0;
-    size_t revisions = 0;
-    for (size_t i = 0; i < etcd->history_count; i++) {
-        const struct transport_event *event = &etcd->history[i];
-        const bool old = event->kv.mod_revision < watch->next_revision;
-        if ((old && !(etcd->repeats && event->kv.mod_revision + 1 == watch->next_revision)) ||
-            !fake_etcd__in_range(watch->range, event->kv.key)) {
-            continue;
-        }
-        if (!old && event->kv.mod_revision != last && revisions++ == revisions_max) {
-            break;
-        }
-        last = old ? last : event->kv.mod_revision;
-        add_event(etcd, response, event);
-    }
+    const bool again = etcd->repeats && watch->repeat_revision != 0;
+    int64_t last;
+    struct response *response =
+        collect(etcd, watch, again ? watch->repeat_revision : watch->next_revision,
+                again ? 1 : revisions_max, &last);
+    watch->repeat_revision = again || last == 0 ? 0 : response->events[0].kv.mod_revision;
     if (last == 0) {
         rollcall_object_drop(&response->response.object);
         return NULL;
     }
-    watch->next_revision = last + 1;
+    watch->next_revision = last + 1 > watch->next_revision ? last + 1 : watch->next_revision;
     return response;
 }
 

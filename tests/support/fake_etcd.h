@@ -42,7 +42,7 @@ struct fake_etcd_watch {
     struct rollcall_caller asker;
     uint64_t watch_id;
     uint16_t answer;
-    int64_t next_revision;
+    int64_t next_revision, repeat_revision;
     uint32_t unacknowledged;
     struct transport_range *range; /* kept */
 };
@@ -57,7 +57,7 @@ struct fake_etcd {
     size_t page_max;               /* 0: as asked for */
     size_t revisions_per_response; /* 0: one */
     bool forgets_previous;         /* as after a compaction: no prev_kv */
-    bool repeats;                  /* the response before each response comes again with it */
+    bool repeats;                  /* a part of each response comes again, alone */
 
     /* Read by the test: */
     int64_t revision, compacted;

@@ -144,6 +144,8 @@ struct rollcall_reason {
     struct rollcall_object object;
     struct rollcall_error error;
 };
+/* With one reference; error: copied.  NULL: out of memory.  Threads: any. */
+ROLLCALL_API struct rollcall_reason *rollcall_reason_create(const struct rollcall_error *error);
 
 /* BOUNCED: `type` was not delivered to `to`, and its object was dropped. */
 struct rollcall_bounced {

@@ -59,7 +59,8 @@ rollcall_runtime_spawn(struct rollcall_runtime *runtime, uint32_t worker,
                        const struct rollcall_spawn_options *options, struct rollcall_ref *ref,
                        struct rollcall_error *error);
 
-/* As rollcall_send_object, from outside: the message comes from nobody. */
+/* As rollcall_send_object, from outside: the message comes from nobody.  Behind a receiver whose
+ * mailbox is full, messages from outside to its worker wait; E_FULL: 63 of them do. */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_runtime_send(struct rollcall_runtime *runtime, struct rollcall_ref to, uint16_t type,
                       const void *payload, size_t size_bytes, struct rollcall_object *object);

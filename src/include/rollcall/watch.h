@@ -38,7 +38,7 @@ struct rollcall_watch_event {
     int64_t at_ms;    /* since 1970 */
     int64_t revision; /* of the store, for the BEGIN and END events */
     /* For SESSION, ADD, UPDATE, DELETE: */
-    struct rollcall_bytes key;
+    struct rollcall_bytes key;   /* this and value are followed by a NUL that is not counted */
     struct rollcall_bytes value; /* the record as stored */
     const struct rollcall_record *record;
     int64_t mod_revision, create_revision, lease_id;

@@ -1,0 +1,403 @@
+/* What a watch tells when the stream breaks, history is gone, the application is slow, or it
+ * crashes itself: the same, or the difference. */
+#include "unit/actors/watcher_world.h"
+
+enum { SEEDS = 20, SCRIPT_STEPS = 12 };
+
+/* ---- a script of changes, told whole whatever happens in between ---- */
+
+static void change(struct bench *b, int step)
+{
+    switch (step % SCRIPT_STEPS) {
+    case 0:
+    case 5:
+        put(b, "node-1", step, "2.4.2");
+        break;
+    case 1:
+    case 8:
+        put(b, "node-2", step, "2.4.2");
+        break;
+    case 2:
+    case 10:
+        delete_key(b, "node-3");
+        break;
+    case 3:
+        put(b, "node-3", step, "2.4.2");
+        break;
+    case 4:
+        put_text(b, "node-4", "{");
+        break;
+    case 6:
+        put(b, "node-4", step, "2.4.2");
+        break;
+    case 7:
+        fake_etcd_delete_two(b->etcd, PREFIX "node-1", PREFIX "node-2");
+        break;
+    case 9:
+        put(b, "other-1", step, "2.4.2");
+        break;
+    default:
+        put(b, "node-1", step, "2.4.2");
+        break;
+    }
+}
+
+static size_t wanted(const struct bench *b)
+{
+    static const char *const NAMES[] = {"node-1", "node-2", "node-3", "node-4"};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        char key[64];
+        snprintf(key, sizeof key, PREFIX "%s", NAMES[i]);
+        const struct transport_kv *kv = fake_etcd_find(b->etcd, key);
+        count += kv != NULL && kv->value.size_bytes > 10;
+    }
+    return count;
+}
+
+/* The events but for the snapshot's and resync's marks, as one text. */
+static void write_events(const struct bench *b, char *text, size_t size_bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < b->listener->count; i++) {
+        const struct told *told = &b->listener->told[i];
+        if (told->key[0] != '\0' && used < size_bytes) {
+            used +=
+                (size_t)snprintf(text + used, size_bytes - used, "%d %s %" PRId64 "\n",
+                                 (int)told->type, told->key + strlen(PREFIX), told->mod_revision);
+        }
+    }
+}
+
+enum fault { NO_FAULT, BREAK, CRASH, REPEAT, REPEAT_AND_BREAK };
+
+/* Twice through the script, a fault before step `at`; every third change waits for the next two. */
+static void run_script(struct bench *b, enum fault fault, int at, char *text, size_t size_bytes)
+{
+    bench_open(b);
+    b->etcd->revisions_per_response = fault >= REPEAT ? 3 : 2;
+    b->etcd->repeats = fault == REPEAT || fault == REPEAT_AND_BREAK;
+    watch(b, &(struct watch_choice){0});
+    flow(b);
+    for (int step = 0; step < 2 * SCRIPT_STEPS; step++) {
+        if (step == at && (fault == BREAK || fault == REPEAT_AND_BREAK)) {
+            fake_etcd_break(b->etcd, b->world.rt, ROLLCALL_E_UNAVAILABLE);
+        } else if (step == at && fault == CRASH) {
+            rollcall_sim_crash(b->world.sim, b->watcher, ROLLCALL_E_ACTOR);
+        }
+        change(b, step);
+        if (step % 3 == 2) {
+            flow(b);
+        }
+    }
+    flow(b);
+    check_same(b, wanted(b));
+    write_events(b, text, size_bytes);
+}
+
+static void check_script(enum fault fault)
+{
+    char expected[4096], text[4096];
+    for (int at = 0; at < 2 * SCRIPT_STEPS; at++) {
+        while (world_next(fault == NO_FAULT ? SEEDS : 5)) {
+            struct bench b;
+            run_script(&b, NO_FAULT, 0, expected, sizeof expected);
+            bench_close(&b);
+            run_script(&b, fault, at, text, sizeof text);
+            CHECK_STR(text, expected);
+            CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_BEGIN), 0);
+            CHECK_INT(b.etcd->watches_opened, fault == NO_FAULT || fault == REPEAT ? 1 : 2);
+            bench_close(&b);
+        }
+    }
+}
+
+TEST(watcher, a_broken_stream_resumes_after_the_last_told_with_nothing_twice_and_nothing_missing)
+{
+    check_script(BREAK);
+}
+
+TEST(watcher, a_crash_while_following_changes_nothing_that_is_told)
+{
+    check_script(CRASH);
+}
+
+TEST(watcher, what_etcd_repeats_is_told_once)
+{
+    check_script(REPEAT);
+    check_script(REPEAT_AND_BREAK);
+}
+
+TEST(watcher, resumes_at_the_revision_after_the_last_told)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        watch(&b, &(struct watch_choice){0});
+        flow(&b);
+        for (int step = 0; step < 4; step++) {
+            change(&b, step);
+        }
+        flow(&b);
+        const int64_t told = b.etcd->revision;
+        fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
+        flow(&b);
+        CHECK_INT(b.etcd->watch_revision, told + 1);
+        CHECK_INT(b.etcd->pages, 1);
+        bench_close(&b);
+    }
+}
+
+/* A crash after every number of scheduling steps, from the first on. */
+TEST(watcher, a_crash_at_any_moment_leaves_the_same_told_in_the_end)
+{
+    for (int moment = 0; moment < 120; moment++) {
+        while (world_next(2)) {
+            struct bench b;
+            bench_open(&b);
+            b.etcd->page_max = 2;
+            for (int step = 0; step < 9; step++) {
+                change(&b, step);
+            }
+            watch(&b, &(struct watch_choice){0});
+            for (int step = 0; step < moment; step++) {
+                if (step % 4 == 3) {
+                    change(&b, step);
+                    fake_etcd_pump(b.etcd, b.world.rt);
+                }
+                if (!rollcall_sim_step(b.world.sim)) {
+                    break;
+                }
+            }
+            rollcall_sim_crash(b.world.sim, b.watcher, ROLLCALL_E_ACTOR);
+            flow(&b);
+            change(&b, 3);
+            flow(&b);
+            flow(&b);
+            check_same(&b, wanted(&b));
+            CHECK_INT(count_told(&b, ROLLCALL_WATCH_SNAPSHOT_BEGIN), 1);
+            CHECK_INT(count_told(&b, ROLLCALL_WATCH_SNAPSHOT_END), 1);
+            bench_close(&b);
+        }
+    }
+}
+
+/* ---- history that is gone ---- */
+
+TEST(watcher, a_compaction_is_told_as_a_resync_with_exactly_the_difference)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        put(&b, "node-1", 1, "2.4.2");
+        put(&b, "node-2", 1, "2.4.2");
+        put(&b, "node-3", 1, "2.4.2");
+        watch(&b, &(struct watch_choice){0});
+        flow(&b);
+        fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
+        world_settle(&b.world);
+        put(&b, "node-2", 2, "2.4.2"); /* while nobody watches */
+        delete_key(&b, "node-3");
+        put(&b, "node-4", 1, "2.4.2");
+        put(&b, "node-5", 1, "2.4.2");
+        delete_key(&b, "node-5");
+        fake_etcd_compact(b.etcd, b.etcd->revision);
+        flow(&b);
+        check_told(&b, 5, ROLLCALL_WATCH_RESYNC_BEGIN, "");
+        check_told(&b, 6, ROLLCALL_WATCH_UPDATE, "node-2");
+        check_told(&b, 7, ROLLCALL_WATCH_DELETE, "node-3");
+        check_told(&b, 8, ROLLCALL_WATCH_ADD, "node-4");
+        check_told(&b, 9, ROLLCALL_WATCH_RESYNC_END, "");
+        CHECK_INT(b.listener->count, 10);
+        CHECK_INT(b.listener->told[5].status, ROLLCALL_E_COMPACTED);
+        CHECK_INT(b.listener->told[9].count, 3);
+        put(&b, "node-1", 2, "2.4.2");
+        flow(&b);
+        check_told(&b, 10, ROLLCALL_WATCH_UPDATE, "node-1");
+        check_same(&b, 3);
+        bench_close(&b);
+    }
+}
+
+TEST(watcher, an_etcd_that_was_restored_is_listed_again)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        put(&b, "node-1", 1, "2.4.2"); /* 2 */
+        put(&b, "node-2", 1, "2.4.2"); /* 3 */
+        watch(&b, &(struct watch_choice){0});
+        flow(&b);
+        put(&b, "node-1", 2, "2.4.2"); /* 4 */
+        put(&b, "node-3", 1, "2.4.2"); /* 5 */
+        flow(&b);
+        fake_etcd_restore(b.etcd, 4);
+        fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
+        flow(&b);
+        CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_END), 1);
+        check_same(&b, 2);
+        put(&b, "node-4", 1, "2.4.2"); /* 5 again, and another one */
+        flow(&b);
+        check_same(&b, 3);
+        bench_close(&b);
+    }
+}
+
+TEST(watcher, a_restored_etcd_may_hold_something_else_at_the_same_revision)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        put(&b, "node-1", 1, "2.4.2"); /* 2 */
+        watch(&b, &(struct watch_choice){0});
+        flow(&b);
+        put(&b, "node-2", 1, "2.4.2"); /* 3 */
+        put(&b, "node-3", 1, "2.4.2"); /* 4 */
+        put(&b, "node-4", 1, "2.4.2"); /* 5 */
+        flow(&b);
+        fake_etcd_restore(b.etcd, 1);
+        put(&b, "node-1", 9, "2.4.2"); /* 2 again */
+        fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
+        flow(&b);
+        check_same(&b, 1);
+        bench_close(&b);
+    }
+}
+
+/* ---- a slow application ---- */
+
+static void many(struct bench *b, int first, int count)
+{
+    for (int i = first; i < first + count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "node-%d", i);
+        put(b, name, 1, "2.4.2");
+    }
+}
+
+static size_t outstanding(const struct bench *b, size_t credits)
+{
+    return probe_count(b->slow, APPLICATION_EVENT) - credits;
+}
+
+/* Listens to the nth event, and gives its credit back. */
+static void take(struct bench *b, size_t nth)
+{
+    const struct probe_message *message = probe_find(b->slow, APPLICATION_EVENT, nth);
+    const struct application_event *event = probe_payload(message);
+    listen_to(b->listener, (const struct watcher_event *)message->object);
+    CHECK_INT(event->credit, WATCHER_CREDIT);
+    probe_reply(b->slow, b->world.rt, message->from, event->credit, NULL, 0, NULL);
+    world_settle(&b->world);
+}
+
+TEST(watcher, a_slow_application_is_sent_no_more_than_it_may_hold_and_loses_nothing)
+{
+    for (int before = 0; before < 2; before++) {
+        while (world_next(2)) {
+            struct bench b;
+            size_t taken = 0;
+            bench_open(&b);
+            b.etcd->revisions_per_response = 3;
+            many(&b, 0, before ? 350 : 0);
+            watch(&b, &(struct watch_choice){.slow = true});
+            world_run(&b.world, 1000);
+            many(&b, 1000, before ? 50 : 350);
+            fake_etcd_pump(b.etcd, b.world.rt);
+            world_run(&b.world, 1000);
+            CHECK_INT(outstanding(&b, 0), WATCHER_EVENTS_MAX);
+            while (taken < probe_count(b.slow, APPLICATION_EVENT)) {
+                take(&b, taken++);
+                CHECK(outstanding(&b, taken) <= WATCHER_EVENTS_MAX);
+            }
+            CHECK(b.etcd->unacknowledged_max <= TRANSPORT_WATCH_WINDOW);
+            check_same(&b, before ? 400 : 350);
+            CHECK_INT(b.etcd->watches_opened, 1);
+            bench_close(&b);
+        }
+    }
+}
+
+/* The last credit is used in the middle of a revision, and then it crashes. */
+TEST(watcher, a_crash_within_a_revision_tells_its_other_half_and_no_half_twice)
+{
+    for (int spare = 0; spare <= 2; spare++) {
+        while (world_next(5)) {
+            struct bench b;
+            size_t taken = 0;
+            bench_open(&b);
+            many(&b, 0, 2);
+            watch(&b, &(struct watch_choice){.slow = true}); /* four events */
+            world_run(&b.world, 100);
+            many(&b, 10, WATCHER_EVENTS_MAX - 4 - spare);
+            fake_etcd_delete_two(b.etcd, PREFIX "node-0", PREFIX "node-1");
+            fake_etcd_pump(b.etcd, b.world.rt);
+            world_run(&b.world, 100);
+            rollcall_sim_crash(b.world.sim, b.watcher, ROLLCALL_E_ACTOR);
+            for (int turn = 0; turn < 2; turn++) {
+                while (taken < probe_count(b.slow, APPLICATION_EVENT)) {
+                    take(&b, taken++);
+                }
+                world_run(&b.world, 1000);
+            }
+            CHECK_INT(count_told(&b, ROLLCALL_WATCH_DELETE), 2);
+            check_same(&b, (size_t)(WATCHER_EVENTS_MAX - 4 - spare));
+            bench_close(&b);
+        }
+    }
+}
+
+TEST(watcher, a_snapshot_interrupted_by_a_crash_counts_all_its_sessions)
+{
+    while (world_next(5)) {
+        struct bench b;
+        size_t taken = 0;
+        bench_open(&b);
+        many(&b, 0, 300);
+        watch(&b, &(struct watch_choice){.slow = true});
+        world_run(&b.world, 100);
+        CHECK_STATE(&b.world, b.watcher, "TELLING");
+        rollcall_sim_crash(b.world.sim, b.watcher, ROLLCALL_E_ACTOR);
+        for (int turn = 0; turn < 2; turn++) {
+            while (taken < probe_count(b.slow, APPLICATION_EVENT)) {
+                take(&b, taken++);
+            }
+            world_run(&b.world, 1000);
+        }
+        check_same(&b, 300);
+        CHECK_INT(count_told(&b, ROLLCALL_WATCH_SESSION), 300);
+        const struct told *end = &b.listener->told[b.listener->count - 1];
+        CHECK_INT(end->type, ROLLCALL_WATCH_SNAPSHOT_END);
+        CHECK_INT(end->count, 300);
+        bench_close(&b);
+    }
+}
+
+TEST(watcher, a_failure_is_told_even_if_the_mailbox_was_full_at_first)
+{
+    while (world_next(5)) {
+        struct bench b;
+        bench_open(&b);
+        b.etcd->away = true;
+        watch(&b, &(struct watch_choice){.slow = true, .mailbox_messages = 8});
+        world_run(&b.world, 1000);
+        /* The application fails on the first of these, and reads nothing until its restart. */
+        rollcall_sim_crash(b.world.sim, b.application, ROLLCALL_E_ACTOR);
+        world_run(&b.world, 3900);
+        for (int i = 0; i < 8; i++) {
+            const struct application_event event = {.credit = 0};
+            world_send(&b.world, b.application, APPLICATION_EVENT, &event, sizeof event, NULL);
+        }
+        world_run(&b.world, 101 - rollcall_sim_now_ms(b.world.sim) % 100);
+        world_run(&b.world, 20000);
+        size_t failed = 0;
+        for (size_t i = 0; i < probe_count(b.slow, APPLICATION_EVENT); i++) {
+            const struct watcher_event *event =
+                (const void *)probe_find(b.slow, APPLICATION_EVENT, i)->object;
+            failed += event != NULL && event->type == ROLLCALL_WATCH_FAILED;
+        }
+        CHECK_INT(failed, 1);
+        bench_close(&b);
+    }
+}
