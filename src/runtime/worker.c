@@ -9,6 +9,7 @@
 enum {
     QUANTUM_MESSAGES = 64,   /* an actor gives way after that many */
     URGENT_RUNS_MAX = 16,    /* in a row, while actors with user messages wait */
+    OUTSIDE_CELLS_MAX = 16,  /* from the application, who has no credits: less than a mailbox */
     SYSTEM_CELLS_MAX = 1024, /* taken from a system lane before actors run */
     CELLS_PER_BLOCK = 256,
     FIRST_SLOTS = 64,
@@ -340,7 +341,9 @@ uint32_t rollcall__worker_drain_all(struct rollcall__worker *worker, uint32_t ce
         count += rollcall__worker_drain(worker, source, ROLLCALL__SYSTEM, SYSTEM_CELLS_MAX);
     }
     for (uint32_t source = 0; cells_max > 0 && source < ROLLCALL__SOURCES_MAX; source++) {
-        count += rollcall__worker_drain(worker, source, ROLLCALL__USER, cells_max);
+        const bool outside = source == ROLLCALL__SOURCE_APPLICATION;
+        count += rollcall__worker_drain(worker, source, ROLLCALL__USER,
+                                        outside ? OUTSIDE_CELLS_MAX : cells_max);
     }
     return count;
 }

@@ -368,7 +368,7 @@ static void compare(const struct run *run)
                 outsider->spawned);
     }
     fprintf(stderr, "  %" PRIu64 " parcels between actors\n", total);
-    STRESS_CHECK(total > 1000);
+    STRESS_CHECK(total > 100); /* even when outsiders flood the only worker */
     STRESS_CHECK(__atomic_load_n(&parcels, __ATOMIC_RELAXED) == 0);
 }
 
