@@ -23,16 +23,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { RETELL_MS = 200 };
 enum state { REGISTERING, ACTIVE, SUSPECT, LEAVING, OVER, STATE_COUNT };
 
 struct session {
     const struct session_config *config; /* shared with the options, which outlive self */
     struct rollcall_ref application, supervisor, registration, keepalive;
     struct session_membership *membership; /* shared; NULL until it has registered */
+    struct session_event *last;            /* shared; what was told last; NULL: nothing yet */
+    uint64_t sequence;                     /* of the last event */
 };
 
 static rollcall_handler_fn on_contact, on_registered, on_refused, on_safe, on_suspect, on_lost,
-    on_leave, on_left, on_no_contact, on_down;
+    on_leave, on_left, on_no_contact, on_down, on_bounced, on_retell;
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
@@ -42,18 +45,24 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [REGISTERING][SESSION_LEAVE]         = {on_leave,        ROLLCALL_TO(LEAVING)},
     [REGISTERING][SESSION_NO_CONTACT]    = {on_no_contact,   ROLLCALL_TO(OVER)},
     [REGISTERING][ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
+    [REGISTERING][ROLLCALL_BOUNCED]      = {on_bounced,      0},
+    [REGISTERING][SESSION_RETELL]        = {on_retell,       0},
 
     [ACTIVE]     [SESSION_CONTACT]       = {rollcall_ignore, 0},
     [ACTIVE]     [SESSION_LEASE_SUSPECT] = {on_suspect,      ROLLCALL_TO(SUSPECT)},
     [ACTIVE]     [SESSION_LEASE_LOST]    = {on_lost,         ROLLCALL_TO(OVER)},
     [ACTIVE]     [SESSION_LEAVE]         = {on_leave,        ROLLCALL_TO(LEAVING)},
     [ACTIVE]     [ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
+    [ACTIVE]     [ROLLCALL_BOUNCED]      = {on_bounced,      0},
+    [ACTIVE]     [SESSION_RETELL]        = {on_retell,       0},
 
     [SUSPECT]    [SESSION_CONTACT]       = {rollcall_ignore, 0},
     [SUSPECT]    [SESSION_LEASE_SAFE]    = {on_safe,         ROLLCALL_TO(ACTIVE)},
     [SUSPECT]    [SESSION_LEASE_LOST]    = {on_lost,         ROLLCALL_TO(OVER)},
     [SUSPECT]    [SESSION_LEAVE]         = {on_leave,        ROLLCALL_TO(LEAVING)},
     [SUSPECT]    [ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
+    [SUSPECT]    [ROLLCALL_BOUNCED]      = {on_bounced,      0},
+    [SUSPECT]    [SESSION_RETELL]        = {on_retell,       0},
 
     [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore, 0},
     [LEAVING]    [SESSION_REGISTERED]    = {rollcall_ignore, 0}, /* crossed the LEAVE */
@@ -64,6 +73,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [LEAVING]    [SESSION_LEAVE]         = {rollcall_ignore, 0},
     [LEAVING]    [SESSION_LEFT]          = {on_left,         ROLLCALL_TO(OVER)},
     [LEAVING]    [ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
+    [LEAVING]    [ROLLCALL_BOUNCED]      = {on_bounced,      0},
+    [LEAVING]    [SESSION_RETELL]        = {on_retell,       0},
 
     /* Everything below crossed the end: it has been told, and nothing more is. */
     [OVER]       [SESSION_CONTACT]       = {rollcall_ignore, 0},
@@ -75,6 +86,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [OVER]       [SESSION_LEAVE]         = {rollcall_ignore, 0},
     [OVER]       [SESSION_LEFT]          = {rollcall_ignore, 0},
     [OVER]       [ROLLCALL_DOWN]         = {rollcall_ignore, 0},
+    [OVER]       [ROLLCALL_BOUNCED]      = {on_bounced,      0},
+    [OVER]       [SESSION_RETELL]        = {on_retell,       0},
 };
 /* clang-format on */
 
@@ -89,19 +102,16 @@ static void destroy_event(struct rollcall_object *object)
     free(event);
 }
 
-/* The application's mailbox holds more events than a session can have in its life, but for the
- * swings between ACTIVE and SUSPECT of an application that is stuck; those it may miss. */
-static void tell(struct rollcall_context *cx, const struct session *se,
-                 enum rollcall_session_state state, enum rollcall_status status, const char *reason)
+static struct session_event *create_event(struct rollcall_context *cx, struct session *se,
+                                          enum rollcall_session_state state,
+                                          enum rollcall_status status, const char *reason)
 {
-    const struct application_event payload = {.credit = 0};
     struct session_event *event = calloc(1, sizeof *event);
     if (event == NULL) {
-        rollcall_log(cx, ROLLCALL_ERROR, "out of memory: the application is not told %s",
-                     rollcall_session_state_name(state));
-        return;
+        return NULL;
     }
     rollcall_object_init(&event->object, destroy_event);
+    event->sequence = ++se->sequence;
     event->state = state;
     event->at_ms = rollcall_wall_ms(cx);
     event->status = status;
@@ -110,16 +120,58 @@ static void tell(struct rollcall_context *cx, const struct session *se,
         event->membership = se->membership;
         rollcall_object_keep(&se->membership->object);
     }
+    return event;
+}
+
+/* Sends the last event.  While a callback is stuck its mailbox may be full of older ones: then the
+ * last is sent again later, for it is the one that counts. */
+static void send_last(struct rollcall_context *cx, const struct session *se)
+{
+    const struct application_event payload = {.credit = 0};
     if (rollcall_send_object(cx, se->application, APPLICATION_EVENT, &payload, sizeof payload,
-                             &event->object) != ROLLCALL_OK) {
-        rollcall_log(cx, ROLLCALL_ERROR, "a callback is stuck: the application is not told %s",
-                     rollcall_session_state_name(state));
+                             rollcall_object_keep(&se->last->object)) != ROLLCALL_OK) {
+        rollcall_timer_set(cx, SESSION_RETELL, rollcall_now_ms(cx) + RETELL_MS);
     }
 }
 
+static void tell(struct rollcall_context *cx, struct session *se, enum rollcall_session_state state,
+                 enum rollcall_status status, const char *reason)
+{
+    struct session_event *event = create_event(cx, se, state, status, reason);
+    if (event == NULL) {
+        rollcall_log(cx, ROLLCALL_ERROR, "out of memory: the application is not told %s",
+                     rollcall_session_state_name(state));
+        return;
+    }
+    if (se->last != NULL) {
+        rollcall_object_drop(&se->last->object);
+    }
+    se->last = event;
+    send_last(cx, se);
+}
+
+static int on_bounced(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    const struct rollcall_bounced *bounced = message->payload;
+    const struct session *se = self;
+    if (rollcall_ref_equal(bounced->to, se->application)) {
+        rollcall_timer_set(cx, SESSION_RETELL, rollcall_now_ms(cx) + RETELL_MS);
+    }
+    return ROLLCALL_STAY;
+}
+
+static int on_retell(struct rollcall_context *cx, void *self,
+                     const struct rollcall_message *message)
+{
+    (void)message;
+    send_last(cx, self);
+    return ROLLCALL_STAY;
+}
+
 /* Ends the actors below, then tells why it is over. */
-static int end(struct rollcall_context *cx, const struct session *se,
-               enum rollcall_session_state state, enum rollcall_status status, const char *reason)
+static int end(struct rollcall_context *cx, struct session *se, enum rollcall_session_state state,
+               enum rollcall_status status, const char *reason)
 {
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     rollcall_stop(cx, se->supervisor);
@@ -202,7 +254,7 @@ static int on_lost(struct rollcall_context *cx, void *self, const struct rollcal
 
 static int on_leave(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
-    const struct session *se = self;
+    struct session *se = self;
     (void)message;
     if (rollcall_send(cx, se->registration, REGISTRATION_LEAVE, NULL, 0) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "registration's mailbox is full");
@@ -221,7 +273,7 @@ static int on_left(struct rollcall_context *cx, void *self, const struct rollcal
 /* The supervisor could not help: whatever was held is given up. */
 static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
-    const struct session *se = self;
+    struct session *se = self;
     const struct rollcall_down *down = message->payload;
     const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
     if (!rollcall_ref_equal(down->who, se->supervisor) || down->reason != ROLLCALL_DOWN_FAILED) {
@@ -285,6 +337,9 @@ static void fini(void *self)
     struct session *se = self;
     if (se->membership != NULL) {
         rollcall_object_drop(&se->membership->object);
+    }
+    if (se->last != NULL) {
+        rollcall_object_drop(&se->last->object);
     }
 }
 

@@ -19,7 +19,8 @@
     X(SESSION_LEASE_LOST, 0)    /* from keepalive */                                               \
     X(SESSION_LEAVE, 0)         /* from the application: going-stop, revoke */                     \
     X(SESSION_LEFT, 0)          /* from registration: revoked, or nothing was held */              \
-    X(SESSION_NO_CONTACT, 0)    /* timer: etcd has not answered once */
+    X(SESSION_NO_CONTACT, 0)    /* timer: etcd has not answered once */                            \
+    X(SESSION_RETELL, 0)        /* timer: the application had no room for an event */
 ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
 
 /* What a session was opened with.  Immutable; shared by its actors. */
@@ -48,6 +49,7 @@ struct session_membership {
 struct session_event {
     struct rollcall_object object;
     struct session_membership *membership; /* shared; NULL until it has registered */
+    uint64_t sequence;                     /* 1, 2, ...: one that is told again is known by it */
     enum rollcall_session_state state;
     int64_t at_ms;
     enum rollcall_status status;

@@ -522,9 +522,12 @@ static int on_credit(struct rollcall_context *cx, void *self,
 static int on_no_contact(struct rollcall_context *cx, void *self,
                          const struct rollcall_message *message)
 {
+    const struct transport_watch_id cancel = {.watch_id = WATCH_ID};
     struct watcher *wa = self;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
     (void)message;
+    ROLLCALL_DROP(rollcall_send(cx, wa->transport, TRANSPORT_WATCH_CANCEL, &cancel, sizeof cancel),
+                  "the transport forgets the watch when this actor ends");
     snprintf(reason, sizeof reason,
              "no etcd answers at %.120s within %" PRId64
              " ms: is it running, and is the address right?",

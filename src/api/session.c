@@ -40,6 +40,7 @@ struct rollcall_session {
     struct session_membership *membership; /* shared; NULL until it has registered */
     enum rollcall_session_state state;
     struct rollcall_error error; /* why it is in this state */
+    uint64_t sequence;           /* of the event told last; the application actor's */
 };
 
 /* ---- options ---- */
@@ -232,6 +233,10 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
                                           .at_ms = event->at_ms,
                                           .status = event->status,
                                           .reason = event->reason};
+    if (event->sequence <= session->sequence) {
+        return; /* sent again, and not needed */
+    }
+    session->sequence = event->sequence;
     rollcall__monitor_lock(&session->handle.monitor);
     session->state = event->state;
     rollcall_error_set(&session->error, event->status, "%s", event->reason);

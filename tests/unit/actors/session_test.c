@@ -19,6 +19,8 @@ static const char *const ALLOCATOR_NAMES[] = ROLLCALL_MESSAGE_NAMES(ALLOCATOR_LI
 struct bench {
     struct world world;
     struct probe *application, *transport, *allocator;
+    struct probe *parent; /* the application's, so that it can be blocked */
+    struct rollcall_ref application_ref;
     struct fake_etcd *etcd; /* NULL: the transport is a probe */
     struct rollcall_ref session;
 };
@@ -29,14 +31,20 @@ static void open(struct bench *b, bool whole)
     world_open(&b->world);
     b->application =
         probe_create("application", APPLICATION_SIZES, APPLICATION_NAMES, APPLICATION_COUNT);
+    b->parent = probe_create("parent", NULL, NULL, ROLLCALL_SIGNAL_COUNT);
     b->transport = probe_create("transport", TRANSPORT_SIZES, TRANSPORT_NAMES, TRANSPORT_COUNT);
     b->allocator = probe_create("allocator", ALLOCATOR_SIZES, ALLOCATOR_NAMES, ALLOCATOR_COUNT);
+    const struct probe_options application = {b->application};
+    b->application_ref = world_spawn(
+        &b->world, 1,
+        ROLLCALL_SPAWN_OPTIONS(.type = probe_type(b->application), .options = &application,
+                               .supervisor = probe_spawn(b->parent, b->world.rt, 1)));
     b->etcd = whole ? fake_etcd_create() : NULL;
     const struct allocator_options allocator = {whole ? fake_etcd_spawn(b->etcd, b->world.rt, 1)
                                                       : probe_spawn(b->transport, b->world.rt, 1)};
     const struct session_options options = {
         .config = session_config_create(&(struct session_choice){.ttl_s = 5}),
-        .application = probe_spawn(b->application, b->world.rt, 1),
+        .application = b->application_ref,
         .transport = allocator.transport,
         .allocator = whole ? world_spawn(&b->world, 0,
                                          ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type,
@@ -49,6 +57,7 @@ static void open(struct bench *b, bool whole)
 static void close_bench(struct bench *b)
 {
     world_close(&b->world);
+    probe_destroy(b->parent);
     probe_destroy(b->application);
     probe_destroy(b->transport);
     probe_destroy(b->allocator);
@@ -151,6 +160,36 @@ TEST(session, active_suspect_active_again_and_lost_once)
         check_told(&b, "ACTIVE SUSPECT ACTIVE SUSPECT LOST");
         say_everything(&b);
         check_told(&b, "ACTIVE SUSPECT ACTIVE SUSPECT LOST");
+        close_bench(&b);
+    }
+}
+
+static void restart_application(struct rollcall_context *cx, void *ref)
+{
+    rollcall_restart_child(cx, *(struct rollcall_ref *)ref);
+}
+
+TEST(session, a_loss_is_told_however_full_a_stuck_application_is)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, false);
+        world_settle(&b.world);
+        say_registered(&b);
+        rollcall_sim_crash(b.world.sim, b.application_ref, ROLLCALL_E_ACTOR);
+        for (int i = 0; i < 40; i++) { /* more than its mailbox holds */
+            say(&b, SESSION_LEASE_SUSPECT);
+            say(&b, SESSION_LEASE_SAFE);
+        }
+        say(&b, SESSION_LEASE_LOST);
+        CHECK_STATE(&b.world, b.application_ref, "FAILED");
+        world_run(&b.world, 5000);
+        probe_run(b.parent, b.world.rt, restart_application, &b.application_ref);
+        world_run(&b.world, 1000);
+        const size_t told = probe_count(b.application, APPLICATION_EVENT);
+        CHECK_INT(event(&b, told - 1)->state, ROLLCALL_SESSION_LOST);
+        world_run(&b.world, 5000);
+        CHECK_INT(probe_count(b.application, APPLICATION_EVENT), told);
         close_bench(&b);
     }
 }
