@@ -93,12 +93,12 @@ static void refuse_value(const char *root, struct rollcall_bytes value,
 {
     struct rollcall__buffer key = {0};
     rollcall__key_id(&key, root);
-    rollcall_error_set(error, ROLLCALL_E_CORRUPT,
-                       "the key %.80s holds \"%.*s\" where the next server ID, a positive decimal "
-                       "number, belongs: put one there that is above every ID in use",
-                       key.failed ? "session/id" : key.data,
-                       (int)(value.size_bytes < 24 ? value.size_bytes : 24),
-                       value.data == NULL ? "" : value.data);
+    rollcall_error_set(
+        error, ROLLCALL_E_CORRUPT,
+        "the key %.160s holds \"%.*s\" where the next server ID, a decimal number "
+        "from 1 to %" PRId64 ", belongs: put one there that is above every ID in use",
+        key.failed ? "session/id" : key.data, (int)(value.size_bytes < 24 ? value.size_bytes : 24),
+        value.data == NULL ? "" : value.data, ID_MAX);
     rollcall__buffer_free(&key);
 }
 
@@ -206,7 +206,8 @@ static int ask_etcd(struct rollcall_context *cx, struct allocator *al,
                     struct transport_request *request, int next_state)
 {
     const struct transport_call call = {
-        .id = ++al->asked, .answer = ALLOCATOR_ANSWER, .wait_for_ready = true};
+        .id = ++al->asked,
+        .answer = ALLOCATOR_ANSWER}; /* askers want the cause at once, and ask again */
     if (request == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
     }

@@ -2,7 +2,7 @@
  * keepalive - keeps one lease alive, and says when it may no longer be relied on.
  *
  *    IDLE --START--> SAFE --DEADLINE--> SUSPECT      SAFE, SUSPECT --ANSWER(ttl 0)--> LOST
- *                    SAFE <---ANSWER--- SUSPECT
+ *         --START--> SUSPECT --ANSWER--> SAFE        (the grant's time was over already)
  *
  * Why SUSPECT: a silent etcd is not a lost lease; only etcd's own word, a TTL of 0, is.  etcd
  * starts a TTL again when it handles a request, which is after we sent it, so until sent_ms + TTL -
@@ -26,6 +26,7 @@ enum {
     RETRY_MAX_MS = 300,
     RETRY_DIVISOR = 10
 };
+static const int64_t TTL_MAX_S = 9000000000;
 enum state { IDLE, SAFE, SUSPECT, LOST, STATE_COUNT };
 
 /* Survives a restart: a new incarnation goes on renewing at once. */
@@ -45,7 +46,7 @@ static rollcall_handler_fn on_start, on_answer, on_renew, on_deadline, on_lost_a
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][KEEPALIVE_COUNT] = {
-    [IDLE]   [KEEPALIVE_START]    = {on_start,        ROLLCALL_TO(SAFE)},
+    [IDLE]   [KEEPALIVE_START]    = {on_start,        ROLLCALL_TO(SAFE) | ROLLCALL_TO(SUSPECT)},
 
     [SAFE]   [KEEPALIVE_ANSWER]   = {on_answer,       ROLLCALL_TO(SAFE) | ROLLCALL_TO(LOST)},
     [SAFE]   [KEEPALIVE_RENEW]    = {on_renew,        0},
@@ -63,6 +64,12 @@ static const struct rollcall_cell TABLE[STATE_COUNT][KEEPALIVE_COUNT] = {
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
 {
     return value < low ? low : value > high ? high : value;
+}
+
+/* etcd grants no more than TTL_MAX_S; what a hostile one says must not overflow. */
+static int64_t ttl_ms_of(int64_t ttl_s)
+{
+    return clamp(ttl_s, 0, TTL_MAX_S) * MS_PER_S;
 }
 
 static int64_t retry_ms(const struct keepalive_handover *held)
@@ -103,8 +110,14 @@ static int on_start(struct rollcall_context *cx, void *self, const struct rollca
     struct keepalive *ka = self;
     const struct keepalive_start *start = message->payload;
     ka->held->lease_id = start->lease_id;
-    extend(cx, ka, start->sent_ms, start->ttl_s * MS_PER_S);
-    return SAFE;
+    extend(cx, ka, start->sent_ms, ttl_ms_of(start->ttl_s));
+    if (ka->held->safe_until_ms > rollcall_now_ms(cx) && report(cx, ka, SESSION_LEASE_SAFE)) {
+        return SAFE;
+    }
+    ka->held->suspect_told =
+        true; /* nobody relies on it yet: the first good answer makes it SAFE */
+    rollcall_timer_set(cx, KEEPALIVE_RENEW, rollcall_now_ms(cx));
+    return SUSPECT;
 }
 
 static int lose(struct rollcall_context *cx, struct keepalive *ka)
@@ -135,7 +148,7 @@ static int on_answer(struct rollcall_context *cx, void *self,
     if (answer->ttl_s <= 0) {
         return lose(cx, ka);
     }
-    const int64_t ttl_ms = answer->ttl_s * MS_PER_S;
+    const int64_t ttl_ms = ttl_ms_of(answer->ttl_s);
     extend(cx, ka, answer->sent_ms, ttl_ms);
     if (ka->held->safe_until_ms <= rollcall_now_ms(cx)) {
         return ROLLCALL_STAY; /* it was true when it was sent, but proves nothing for now */

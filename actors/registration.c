@@ -29,6 +29,7 @@ enum {
     RIVAL_WAIT_MIN_MS = 200,  /* doubled for each attempt, */
     RIVAL_WAIT_MAX_MS = 3000, /* as upstream waits */
     RIVAL_DOUBLINGS_MAX = 5,
+    SKIPPED_IDS_MAX = 1000, /* before a taken key is waited for, as a given ID's is */
     REVOKE_RETRY_MS = 200
 };
 enum state {
@@ -52,7 +53,9 @@ struct registration_handover {
     int64_t ttl_s;           /* as granted, or as asked for when the answer was lost */
     bool granted;
     bool contact_told;
-    bool leaving; /* only ways out from here on */
+    bool leaving;                       /* only ways out from here on */
+    enum rollcall_status revoke_status; /* not OK: etcd refused, and the lease stays */
+    uint32_t skipped_ids;               /* allocated ones whose key was taken */
     uint32_t attempts;
     struct session_membership *membership; /* shared; not NULL: HELD or later */
     struct rollcall_error refusal;         /* why it gave up; status OK: it has not */
@@ -64,6 +67,7 @@ struct registration {
     struct rollcall_ref session, transport;
     struct registration_handover *held;
     uint64_t asked;
+    bool skip_id;          /* YIELDING: go on with another server ID */
     int64_t grant_sent_ms; /* of the try that is outstanding */
     struct rollcall__buffer key;
 };
@@ -72,6 +76,7 @@ static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_yielded, on_
     on_retry, on_leave_now, on_leave_later, on_leave_held, on_revoke_again;
 
 #define OUT (ROLLCALL_TO(REVOKING) | ROLLCALL_TO(DONE))
+#define YIELDED (ROLLCALL_TO(WAITING) | ROLLCALL_TO(ALLOCATING))
 #define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(YIELDING))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
@@ -85,7 +90,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [CLAIMING]  [REGISTRATION_ANSWER] = {on_claimed,      CLAIMED | OUT},
     [CLAIMING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
 
-    [YIELDING]  [REGISTRATION_ANSWER] = {on_yielded,      ROLLCALL_TO(WAITING) | OUT},
+    [YIELDING]  [REGISTRATION_ANSWER] = {on_yielded,      YIELDED | OUT},
     [YIELDING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
 
     [WAITING]   [REGISTRATION_ANSWER] = {rollcall_ignore, 0}, /* of a restart that is over */
@@ -115,7 +120,9 @@ static int ask(struct rollcall_context *cx, struct registration *re,
                struct transport_request *request, int next_state)
 {
     const struct transport_call call = {
-        .id = ++re->asked, .answer = REGISTRATION_ANSWER, .wait_for_ready = true};
+        .id = ++re->asked,
+        .answer = REGISTRATION_ANSWER,
+        .wait_for_ready = re->held->contact_told}; /* before that, the cause is wanted at once */
     if (request == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
     }
@@ -130,7 +137,8 @@ static int ask(struct rollcall_context *cx, struct registration *re,
 
 static int tell_left(struct rollcall_context *cx, struct registration *re)
 {
-    if (rollcall_send(cx, re->session, SESSION_LEFT, NULL, 0) != ROLLCALL_OK) {
+    const struct session_left left = {.status = re->held->revoke_status};
+    if (rollcall_send(cx, re->session, SESSION_LEFT, &left, sizeof left) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the session's mailbox is full");
     }
     return DONE;
@@ -179,13 +187,27 @@ static void tell_contact(struct rollcall_context *cx, struct registration *re,
     }
 }
 
+/* Before the first contact, what is in the way; the session says it if none is made in time. */
+static void tell_trouble(struct rollcall_context *cx, const struct registration *re,
+                         const struct rollcall_error *error)
+{
+    struct rollcall_reason *reason = re->held->contact_told ? NULL : rollcall_reason_create(error);
+    if (reason != NULL) {
+        ROLLCALL_DROP(
+            rollcall_send_object(cx, re->session, SESSION_TROUBLE, NULL, 0, &reason->object),
+            "the session has a sentence of its own");
+    }
+}
+
 /* What may pass is for the supervisor; what will not is told. */
 static int fail_or_give_up(struct rollcall_context *cx, struct registration *re,
                            const struct rollcall_error *error)
 {
-    return rollcall_status_class(error->status) == ROLLCALL_RETRY
-               ? rollcall_fail(cx, error->status, "%s", error->text)
-               : give_up(cx, re, error);
+    if (rollcall_status_class(error->status) != ROLLCALL_RETRY) {
+        return give_up(cx, re, error);
+    }
+    tell_trouble(cx, re, error);
+    return rollcall_fail(cx, error->status, "%s", error->text);
 }
 
 /* What every answer of etcd goes through first; true: it is good, and *next is not set. */
@@ -326,10 +348,16 @@ static int yield_to(struct rollcall_context *cx, struct registration *re,
 {
     struct rollcall_error error;
     rollcall_error_set(&error, ROLLCALL_E_RIVAL,
-                       "the key %s is held by another process (lease %" PRIx64
-                       "): stop that one, wait for its lease to end, or choose another server ID",
-                       re->key.data, (uint64_t)rival->lease_id);
-    if (re->held->attempts >= re->config->retries) {
+                       "the key %.160s is held by another process (lease %" PRIx64 "): stop that "
+                       "one%s",
+                       re->key.data, (uint64_t)rival->lease_id,
+                       rival->lease_id == 0    ? ", or delete the key: it has no lease to end"
+                       : re->config->exclusive ? ", or wait for its lease to end"
+                                               : ", wait for its lease to end, or choose another "
+                                                 "server ID");
+    re->skip_id = re->config->server_id == 0 && !re->config->exclusive &&
+                  re->held->skipped_ids < SKIPPED_IDS_MAX;
+    if (!re->skip_id && re->held->attempts >= re->config->retries) {
         return give_up(cx, re, &error);
     }
     rollcall_log(cx, ROLLCALL_WARN, "attempt %u of %u: %s", re->held->attempts, re->config->retries,
@@ -379,6 +407,11 @@ static int on_yielded(struct rollcall_context *cx, void *self,
     const int64_t wait_ms = (int64_t)RIVAL_WAIT_MIN_MS << (doublings - 1);
     re->held->lease_id = 0;
     re->held->granted = false;
+    if (re->skip_id) { /* the id key was set back: the next ID may be free */
+        re->held->skipped_ids++;
+        re->held->server_id = 0;
+        return ask_allocate(cx, re);
+    }
     rollcall_timer_set(cx, REGISTRATION_RETRY,
                        rollcall_now_ms(cx) +
                            (wait_ms < RIVAL_WAIT_MAX_MS ? wait_ms : RIVAL_WAIT_MAX_MS));
@@ -441,10 +474,12 @@ static int on_revoked(struct rollcall_context *cx, void *self,
     if (answer->id != re->asked) {
         return ROLLCALL_STAY;
     }
-    if (rollcall_status_class(answer->status) == ROLLCALL_RETRY) {
+    const bool refused = re->held->refusal.status != ROLLCALL_OK && !re->held->leaving;
+    if (rollcall_status_class(answer->status) == ROLLCALL_RETRY && !refused) {
         rollcall_timer_set(cx, REGISTRATION_RETRY, rollcall_now_ms(cx) + REVOKE_RETRY_MS);
         return ROLLCALL_STAY; /* until it works, or the session is closed without it */
     }
+    re->held->revoke_status = answer->status; /* who was refused is told so, revoked or not */
     re->held->lease_id = 0;
     return go_out(cx, re);
 }
@@ -488,7 +523,10 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     if (held->server_id == 0) {
         held->server_id = re->config->server_id;
     }
-    if (held->attempts++ >= re->config->retries) {
+    if (!held->contact_told) {
+        held->attempts =
+            1; /* the session's own deadline ends this, and attempts count from contact */
+    } else if (held->attempts++ >= re->config->retries) {
         struct rollcall_error error;
         rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
                            "etcd at %s failed %u attempts at registering: look at its health, or "

@@ -19,28 +19,34 @@
 #include "actors/keepalive.h"
 #include "actors/registration.h"
 #include "actors/supervisor.h"
+#include "session/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RETELL_MS = 200 };
+enum { RETELL_MS = 20 };
 enum state { REGISTERING, ACTIVE, SUSPECT, LEAVING, OVER, STATE_COUNT };
 
 struct session {
     const struct session_config *config; /* shared with the options, which outlive self */
     struct rollcall_ref application, supervisor, registration, keepalive;
-    struct session_membership *membership; /* shared; NULL until it has registered */
-    struct session_event *last;            /* shared; what was told last; NULL: nothing yet */
-    uint64_t sequence;                     /* of the last event */
+    struct session_membership *membership;   /* shared; NULL until it has registered */
+    struct session_event *last;              /* shared; what was told last; NULL: nothing yet */
+    uint64_t sequence;                       /* of the last event */
+    bool registered;                         /* ACTIVE has been told */
+    char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
 };
 
-static rollcall_handler_fn on_contact, on_registered, on_refused, on_safe, on_suspect, on_lost,
-    on_leave, on_left, on_no_contact, on_down, on_bounced, on_retell;
+static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
+    on_lost, on_leave, on_left, on_crossed, on_no_contact, on_down, on_bounced, on_retell;
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [REGISTERING][SESSION_CONTACT]       = {on_contact,      0},
-    [REGISTERING][SESSION_REGISTERED]    = {on_registered,   ROLLCALL_TO(ACTIVE)},
+    [REGISTERING][SESSION_TROUBLE]       = {on_trouble,      0},
+    [REGISTERING][SESSION_REGISTERED]    = {on_registered,   0},
+    [REGISTERING][SESSION_LEASE_SAFE]    = {on_safe,         ROLLCALL_TO(ACTIVE)},
+    [REGISTERING][SESSION_LEASE_LOST]    = {on_lost,         ROLLCALL_TO(OVER)},
     [REGISTERING][SESSION_REFUSED]       = {on_refused,      ROLLCALL_TO(OVER)},
     [REGISTERING][SESSION_LEAVE]         = {on_leave,        ROLLCALL_TO(LEAVING)},
     [REGISTERING][SESSION_NO_CONTACT]    = {on_no_contact,   ROLLCALL_TO(OVER)},
@@ -65,8 +71,9 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [SUSPECT]    [SESSION_RETELL]        = {on_retell,       0},
 
     [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore, 0},
+    [LEAVING]    [SESSION_TROUBLE]       = {rollcall_ignore, 0},
     [LEAVING]    [SESSION_REGISTERED]    = {rollcall_ignore, 0}, /* crossed the LEAVE */
-    [LEAVING]    [SESSION_REFUSED]       = {on_left,         ROLLCALL_TO(OVER)}, /* likewise */
+    [LEAVING]    [SESSION_REFUSED]       = {on_crossed,      ROLLCALL_TO(OVER)}, /* likewise */
     [LEAVING]    [SESSION_LEASE_SAFE]    = {rollcall_ignore, 0},
     [LEAVING]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore, 0},
     [LEAVING]    [SESSION_LEASE_LOST]    = {rollcall_ignore, 0}, /* we are revoking it */
@@ -78,6 +85,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
 
     /* Everything below crossed the end: it has been told, and nothing more is. */
     [OVER]       [SESSION_CONTACT]       = {rollcall_ignore, 0},
+    [OVER]       [SESSION_TROUBLE]       = {rollcall_ignore, 0},
     [OVER]       [SESSION_REGISTERED]    = {rollcall_ignore, 0},
     [OVER]       [SESSION_REFUSED]       = {rollcall_ignore, 0},
     [OVER]       [SESSION_LEASE_SAFE]    = {rollcall_ignore, 0},
@@ -189,15 +197,24 @@ static int on_contact(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+static int on_trouble(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    struct session *se = self;
+    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
+    (void)cx;
+    snprintf(se->trouble, sizeof se->trouble, "%s", why->error.text);
+    return ROLLCALL_STAY;
+}
+
 static int on_no_contact(struct rollcall_context *cx, void *self,
                          const struct rollcall_message *message)
 {
     struct session *se = self;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
     (void)message;
-    snprintf(reason, sizeof reason,
-             "no etcd answers at %.120s within %lld ms: is it running, and is the address right?",
-             se->config->endpoints, (long long)se->config->connect_timeout_ms);
+    session_no_contact_text(reason, sizeof reason, se->config->endpoints,
+                            se->config->connect_timeout_ms, se->trouble);
     return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_UNAVAILABLE, reason);
 }
 
@@ -214,8 +231,7 @@ static int on_registered(struct rollcall_context *cx, void *self,
     se->membership = won;
     rollcall_object_keep(&won->object);
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
-    tell(cx, se, ROLLCALL_SESSION_ACTIVE, ROLLCALL_OK, "registered");
-    return ACTIVE;
+    return ROLLCALL_STAY; /* until keepalive has looked at the lease's time */
 }
 
 static int on_refused(struct rollcall_context *cx, void *self,
@@ -229,8 +245,11 @@ static int on_refused(struct rollcall_context *cx, void *self,
 
 static int on_safe(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
+    struct session *se = self;
     (void)message;
-    tell(cx, self, ROLLCALL_SESSION_ACTIVE, ROLLCALL_OK, "etcd has renewed the lease");
+    tell(cx, se, ROLLCALL_SESSION_ACTIVE, ROLLCALL_OK,
+         se->registered ? "etcd has renewed the lease" : "registered");
+    se->registered = true;
     return ACTIVE;
 }
 
@@ -266,8 +285,20 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
 
 static int on_left(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
-    (void)message;
+    const struct session_left *left = message->payload;
+    if (left->status != ROLLCALL_OK) {
+        return end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
+                   "etcd refused to revoke the lease: the key goes when its TTL is over");
+    }
     return end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "revoked");
+}
+
+/* It gave up while it was asked to leave: nothing is held. */
+static int on_crossed(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    (void)message;
+    return end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "nothing was held");
 }
 
 /* The supervisor could not help: whatever was held is given up. */

@@ -12,16 +12,21 @@
 
 #define SESSION_LIST(X)                                                                            \
     X(SESSION_CONTACT, 0)       /* from registration: etcd has answered */                         \
+    X(SESSION_TROUBLE, 0)       /* from registration: why not yet; object: rollcall_reason */      \
     X(SESSION_REGISTERED, 0)    /* from registration; object: session_membership */                \
     X(SESSION_REFUSED, 0)       /* from registration: gave up; object: rollcall_reason */          \
     X(SESSION_LEASE_SAFE, 0)    /* from keepalive */                                               \
     X(SESSION_LEASE_SUSPECT, 0) /* from keepalive */                                               \
     X(SESSION_LEASE_LOST, 0)    /* from keepalive */                                               \
     X(SESSION_LEAVE, 0)         /* from the application: going-stop, revoke */                     \
-    X(SESSION_LEFT, 0)          /* from registration: revoked, or nothing was held */              \
-    X(SESSION_NO_CONTACT, 0)    /* timer: etcd has not answered once */                            \
-    X(SESSION_RETELL, 0)        /* timer: the application had no room for an event */
+    X(SESSION_LEFT, sizeof(struct session_left)) /* from registration: nothing more is held */     \
+    X(SESSION_NO_CONTACT, 0)                     /* timer: etcd has not answered once */           \
+    X(SESSION_RETELL, 0) /* timer: the application had no room for an event */
 ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
+
+struct session_left {
+    enum rollcall_status status; /* OK: revoked, or nothing was held; else why the lease stays */
+};
 
 /* What a session was opened with.  Immutable; shared by its actors. */
 struct session_config {

@@ -1,8 +1,7 @@
 /*
  * watcher - tells the application of the sessions of one role: a snapshot, then every change.
  *
- *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING
- *    TELLING --all told--> OVER (of a list)
+ *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING, or OVER (of a list)
  *    LISTING, FOLLOWING --NO_CONTACT, an error that will not pass--> OVER (told FAILED)
  *
  * It keeps a view of what is and what was told.  TELLING tells the difference: the first time as a
@@ -11,19 +10,18 @@
  * restarts it, and the handover says where: at the revision after the last one told, or, after a
  * compaction, at a new list.
  * Flow control: at most WATCHER_EVENTS_MAX events are on their way to the application.  When it is
- * slow, responses wait here unacknowledged, and then in etcd; nothing is dropped.
+ * slow, responses wait here, and then in etcd; nothing is dropped.
  * Invariant: everything below next_revision has been told.
  */
 #include "actors/watcher.h"
 
 #include "actors/application.h"
 #include "base/buffer.h"
+#include "session/names.h"
 #include "session/view.h"
 #include "transport/request.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { PAGE_KEYS = 500, WATCH_ID = 1 };
@@ -42,7 +40,8 @@ struct watcher_handover {
     size_t applied;
     uint64_t skipped; /* keys whose value is no session record, in the last list */
     char resync_reason[ROLLCALL_ERROR_TEXT_BYTES];
-    struct rollcall_error end; /* why it is OVER; status OK: it is not */
+    char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing */
+    struct rollcall_error end;               /* why it is OVER; status OK: it is not */
 };
 
 struct watcher {
@@ -53,8 +52,7 @@ struct watcher {
     int64_t list_revision; /* all pages are read at the revision of the first; 0: none yet */
     size_t cursor;         /* TELLING: the next entry */
     uint32_t credits;
-    struct transport_watch_response *waiting[TRANSPORT_WATCH_WINDOW]; /* a ring; kept */
-    uint32_t waiting_head, waiting_count;
+    struct watcher_waiting waiting;
     size_t event; /* the next one of the first waiting */
     size_t seen;  /* events of applied_revision that this stream has brought */
 };
@@ -84,8 +82,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
 
 /* ---- telling ---- */
 
-/* Sends a copy of `draft`, for one credit.  false: it could not be sent, and the actor must fail.
- */
+/* Sends a copy of `draft`, for one credit.  false: it could not, and the actor must fail. */
 static bool tell(struct rollcall_context *cx, struct watcher *wa, const struct watcher_event *draft)
 {
     const struct application_event payload = {.credit = WATCHER_CREDIT};
@@ -236,23 +233,21 @@ static bool apply(struct rollcall_context *cx, struct watcher *wa,
 static bool finish_response(struct rollcall_context *cx, struct watcher *wa)
 {
     const struct transport_watch_id ack = {.watch_id = WATCH_ID};
-    struct transport_watch_response *done = wa->waiting[wa->waiting_head];
+    const struct transport_watch_response *done = watcher_waiting_first(&wa->waiting);
     if (done->event_count != 0 &&
         done->events[done->event_count - 1].kv.mod_revision >= wa->held->next_revision) {
         wa->held->next_revision = done->events[done->event_count - 1].kv.mod_revision + 1;
     }
-    wa->waiting_head = (wa->waiting_head + 1) % TRANSPORT_WATCH_WINDOW;
-    wa->waiting_count--;
+    watcher_waiting_pop(&wa->waiting);
     wa->event = 0;
-    rollcall_object_drop(&done->object);
     return rollcall_send(cx, wa->transport, TRANSPORT_WATCH_ACK, &ack, sizeof ack) == ROLLCALL_OK;
 }
 
 /* Tells what is waiting, as far as the credits go. */
 static int pump(struct rollcall_context *cx, struct watcher *wa)
 {
-    while (wa->waiting_count > 0) {
-        const struct transport_watch_response *response = wa->waiting[wa->waiting_head];
+    const struct transport_watch_response *response;
+    while ((response = watcher_waiting_first(&wa->waiting)) != NULL) {
         while (wa->event < response->event_count) {
             const struct transport_event *change = &response->events[wa->event];
             if (wa->credits == 0) {
@@ -284,8 +279,23 @@ static int relist(struct rollcall_context *cx, struct watcher *wa, enum rollcall
 
 static void contact(struct rollcall_context *cx, struct watcher *wa)
 {
+    if (wa->held->contact && wa->held->trouble[0] != '\0') {
+        rollcall_log(cx, ROLLCALL_WARN, "etcd answers again: the watch goes on");
+    }
     wa->held->contact = true;
+    wa->held->trouble[0] = '\0';
     rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
+}
+
+/* What may pass is for the supervisor; what will not is told. */
+static int in_trouble(struct rollcall_context *cx, struct watcher *wa,
+                      const struct rollcall_error *error)
+{
+    if (rollcall_status_class(error->status) != ROLLCALL_RETRY) {
+        return over(cx, wa, error->status, error->text);
+    }
+    snprintf(wa->held->trouble, sizeof wa->held->trouble, "%s", error->text);
+    return rollcall_fail(cx, error->status, "%s", error->text);
 }
 
 /* What ends the stream; true: it does, and *next says how. */
@@ -296,17 +306,13 @@ static bool stream_ended(struct rollcall_context *cx, struct watcher *wa,
     if (response->compact_revision != 0 || status == ROLLCALL_E_COMPACTED) {
         *next = relist(cx, wa, ROLLCALL_E_COMPACTED,
                        "etcd has compacted revisions that were not told yet");
-    } else if (status != ROLLCALL_OK && rollcall_status_class(status) != ROLLCALL_RETRY) {
-        *next = over(cx, wa, status, response->error.text);
     } else if (status != ROLLCALL_OK) {
-        *next = rollcall_fail(cx, status, "%s", response->error.text);
-    } else if (response->canceled) {
-        *next = rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "etcd canceled the watch: %s",
-                              response->error.text);
+        *next = in_trouble(cx, wa, &response->error); /* cancellations among them */
     } else if (response->created && response->revision != 0 &&
                response->revision + 1 < wa->held->next_revision) {
         *next = relist(cx, wa, ROLLCALL_E_UNAVAILABLE,
-                       "etcd's revision went back: it was restored or replaced");
+                       "etcd's revision is below the one to go on from: it was restored, or the "
+                       "revision asked for is of the future");
     } else {
         return false;
     }
@@ -323,15 +329,13 @@ static int on_response(struct rollcall_context *cx, void *self,
         return next;
     }
     contact(cx, wa);
-    if (response->event_count == 0 && !response->created && wa->waiting_count == 0 &&
+    if (response->event_count == 0 && !response->created && wa->waiting.count == 0 &&
         response->revision >= wa->held->next_revision) {
         wa->held->next_revision = response->revision + 1; /* progress: all up to it was told */
     }
-    if (wa->waiting_count == TRANSPORT_WATCH_WINDOW) {
+    if (!watcher_waiting_push(&wa->waiting, response)) {
         return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the transport broke the watch window");
     }
-    wa->waiting[(wa->waiting_head + wa->waiting_count++) % TRANSPORT_WATCH_WINDOW] = response;
-    rollcall_object_keep(&response->object);
     return pump(cx, wa);
 }
 
@@ -348,7 +352,8 @@ static int on_credit_following(struct rollcall_context *cx, void *self,
 static int ask_page(struct rollcall_context *cx, struct watcher *wa, struct rollcall_bytes start)
 {
     const struct transport_call call = {
-        .id = ++wa->asked, .answer = WATCHER_PAGE, .wait_for_ready = true};
+        .id = ++wa->asked,
+        .answer = WATCHER_PAGE}; /* not wait_for_ready: the cause is wanted at once */
     struct transport_request *request = transport_request_range(start, wa->config->range_end);
     if (request == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
@@ -441,9 +446,7 @@ static int on_page(struct rollcall_context *cx, void *self, const struct rollcal
         return ROLLCALL_STAY;
     }
     if (answer->status != ROLLCALL_OK) {
-        return rollcall_status_class(answer->status) == ROLLCALL_RETRY
-                   ? rollcall_fail(cx, answer->status, "%s", page->error.text)
-                   : over(cx, wa, answer->status, page->error.text);
+        return in_trouble(cx, wa, &page->error);
     }
     contact(cx, wa);
     if (wa->list_revision == 0) {
@@ -527,11 +530,9 @@ static int on_no_contact(struct rollcall_context *cx, void *self,
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
     (void)message;
     ROLLCALL_DROP(rollcall_send(cx, wa->transport, TRANSPORT_WATCH_CANCEL, &cancel, sizeof cancel),
-                  "the transport forgets the watch when this actor ends");
-    snprintf(reason, sizeof reason,
-             "no etcd answers at %.120s within %" PRId64
-             " ms: is it running, and is the address right?",
-             wa->config->endpoints, wa->config->connect_timeout_ms);
+                  "it ends with this actor");
+    session_no_contact_text(reason, sizeof reason, wa->config->endpoints,
+                            wa->config->connect_timeout_ms, wa->held->trouble);
     return over(cx, wa, ROLLCALL_E_UNAVAILABLE, reason);
 }
 
@@ -561,10 +562,9 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 
 static void fini(void *self)
 {
-    struct watcher *wa = self;
-    for (; wa->waiting_count > 0; wa->waiting_count--) {
-        rollcall_object_drop(&wa->waiting[wa->waiting_head]->object);
-        wa->waiting_head = (wa->waiting_head + 1) % TRANSPORT_WATCH_WINDOW;
+    struct watcher_waiting *waiting = &((struct watcher *)self)->waiting;
+    while (watcher_waiting_first(waiting) != NULL) {
+        watcher_waiting_pop(waiting);
     }
 }
 

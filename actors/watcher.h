@@ -60,6 +60,18 @@ bool watcher_item_is(const struct watcher_item *item, const struct transport_kv 
 bool watcher_wants_key(const struct watcher_config *config, struct rollcall_bytes key);
 bool watcher_wants_item(const struct watcher_config *config, const struct watcher_item *item);
 
+/* Responses that are not told yet, oldest first; it keeps a reference to each.  Zero is empty. */
+struct watcher_waiting {
+    struct transport_watch_response *responses[TRANSPORT_WATCH_WINDOW]; /* a ring */
+    uint32_t head, count;
+};
+/* false when the window is full: nothing happened. */
+ROLLCALL_MUST_USE bool watcher_waiting_push(struct watcher_waiting *waiting,
+                                            struct transport_watch_response *response);
+/* NULL when there is none. */
+const struct transport_watch_response *watcher_waiting_first(const struct watcher_waiting *waiting);
+void watcher_waiting_pop(struct watcher_waiting *waiting); /* there must be one */
+
 /* What the application is told.  Immutable. */
 struct watcher_event {
     struct rollcall_object object;

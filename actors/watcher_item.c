@@ -1,5 +1,5 @@
 /* What a watcher makes of one key-value pair, decoded once, and what it tells of it: shared
- * objects. */
+ * objects; and the queue of responses it has not told yet. */
 #include "actors/watcher.h"
 
 #include "base/buffer.h"
@@ -80,4 +80,28 @@ struct watcher_event *watcher_event_create(const struct watcher_event *draft, in
         rollcall_object_keep(&event->item->object);
     }
     return event;
+}
+
+bool watcher_waiting_push(struct watcher_waiting *waiting,
+                          struct transport_watch_response *response)
+{
+    if (waiting->count == TRANSPORT_WATCH_WINDOW) {
+        return false;
+    }
+    waiting->responses[(waiting->head + waiting->count++) % TRANSPORT_WATCH_WINDOW] = response;
+    rollcall_object_keep(&response->object);
+    return true;
+}
+
+const struct transport_watch_response *watcher_waiting_first(const struct watcher_waiting *waiting)
+{
+    return waiting->count == 0 ? NULL : waiting->responses[waiting->head];
+}
+
+void watcher_waiting_pop(struct watcher_waiting *waiting)
+{
+    struct transport_watch_response *first = waiting->responses[waiting->head];
+    waiting->head = (waiting->head + 1) % TRANSPORT_WATCH_WINDOW;
+    waiting->count--;
+    rollcall_object_drop(&first->object);
 }

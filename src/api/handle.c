@@ -17,7 +17,7 @@ void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd
 {
     rollcall_object_init(&handle->object, destroy);
     handle->etcd = etcd;
-    handle->gone = false;
+    handle->closed = handle->gone = false;
     rollcall__monitor_init(&handle->monitor);
     rollcall__etcd_hold(etcd);
 }
@@ -57,6 +57,9 @@ enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
 {
     const int64_t deadline_ns = rollcall__deadline_ns(GONE_TIMEOUT_MS);
     bool timely = true;
+    rollcall__monitor_lock(&handle->monitor);
+    handle->closed = true;
+    rollcall__monitor_unlock(&handle->monitor);
     if (!rollcall_ref_is_nobody(handle->application)) {
         rollcall_runtime_stop(rollcall__etcd_runtime(handle->etcd), handle->application);
         rollcall__monitor_lock(&handle->monitor);
@@ -77,4 +80,15 @@ enum rollcall_status rollcall__handle_may_wait(const struct rollcall__handle *ha
         return ROLLCALL_E_FORKED;
     }
     return rollcall__runtime_on_worker(rt) ? ROLLCALL_E_BUSY : ROLLCALL_OK;
+}
+
+enum rollcall_status rollcall__connect_timeout_check(int64_t timeout_ms,
+                                                     struct rollcall_error *error)
+{
+    if (timeout_ms >= 0 && timeout_ms <= ROLLCALL__CONNECT_TIMEOUT_MAX_MS) {
+        return ROLLCALL_OK;
+    }
+    return rollcall_error_set(
+        error, ROLLCALL_E_INVALID, "the connect timeout is %lld ms: give 1 to %d, or 0 for %d",
+        (long long)timeout_ms, ROLLCALL__CONNECT_TIMEOUT_MAX_MS, ROLLCALL__CONNECT_TIMEOUT_MS);
 }

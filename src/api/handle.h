@@ -18,6 +18,7 @@ struct rollcall__handle {
     struct rollcall_etcd *etcd; /* held until the handle is closed */
     struct rollcall_ref application;
     struct rollcall__monitor monitor; /* guards `gone`, and what the owner puts under it */
+    bool closed;                      /* no callback is begun any more */
     bool gone;                        /* the application actor has ended */
 };
 
@@ -47,5 +48,10 @@ rollcall__handle_may_wait(const struct rollcall__handle *handle);
 
 /* Now + timeout_ms, for rollcall__monitor_wait. */
 int64_t rollcall__deadline_ns(int64_t timeout_ms);
+
+enum { ROLLCALL__CONNECT_TIMEOUT_MS = 5000, ROLLCALL__CONNECT_TIMEOUT_MAX_MS = 24 * 3600 * 1000 };
+/* ROLLCALL_OK, or ROLLCALL_E_INVALID with the range. */
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__connect_timeout_check(int64_t timeout_ms, struct rollcall_error *error);
 
 #endif /* API_HANDLE_H */

@@ -5,6 +5,7 @@
 #include "actors/supervisor.h"
 #include "api/handle.h"
 #include "base/options.h"
+#include "runtime/port.h"
 #include "session/keys.h"
 #include "session/labels.h"
 #include "session/semver.h"
@@ -18,7 +19,6 @@ enum {
     TTL_DEFAULT_S = 30,
     TTL_MIN_S = 2,
     RETRIES_DEFAULT = 30,
-    CONNECT_TIMEOUT_MS = 5000,
     ADDRESS_MAX_BYTES = 4096,
     LABELS_MAX = 256,
     CONTROL_WORKER = 0,
@@ -59,12 +59,7 @@ static enum rollcall_status check_numbers(const struct rollcall_session_options 
                                   "allocated",
                                   (long long)o->server_id);
     }
-    if (o->connect_timeout_ms < 0) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "the connect timeout is %lld ms: give 1 or more, or 0 for %d",
-                                  (long long)o->connect_timeout_ms, CONNECT_TIMEOUT_MS);
-    }
-    return ROLLCALL_OK;
+    return rollcall__connect_timeout_check(o->connect_timeout_ms, error);
 }
 
 static enum rollcall_status check_address(const char *address, struct rollcall_error *error)
@@ -79,6 +74,20 @@ static enum rollcall_status check_address(const char *address, struct rollcall_e
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
                                   "the address has %zu bytes: give at most %d", size_bytes,
                                   ADDRESS_MAX_BYTES);
+    }
+    for (const char *at = address; *at != '\0'; at++) {
+        if ((unsigned char)*at <= ' ' || *at == '\x7f') {
+            return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                      "the address holds a blank or a control character: give "
+                                      "HOST:PORT, where others reach this process");
+        }
+    }
+    for (size_t i = 0; i < size_bytes; i++) {
+        if ((unsigned char)address[i] <= ' ' || address[i] == '\x7f') {
+            return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                      "the address holds a blank or a control character: give "
+                                      "HOST:PORT, where others reach this process");
+        }
     }
     return ROLLCALL_OK;
 }
@@ -200,7 +209,7 @@ static struct session_config *create_config(struct rollcall_etcd *etcd,
     config->server_id = o->server_id;
     config->retries = o->retries == 0 ? RETRIES_DEFAULT : o->retries;
     config->connect_timeout_ms =
-        o->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : o->connect_timeout_ms;
+        o->connect_timeout_ms == 0 ? ROLLCALL__CONNECT_TIMEOUT_MS : o->connect_timeout_ms;
     fill_record(config, o, &failed);
     if (failed) {
         rollcall_object_drop(&config->object);
@@ -238,6 +247,7 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
     }
     session->sequence = event->sequence;
     rollcall__monitor_lock(&session->handle.monitor);
+    const bool closed = session->handle.closed;
     session->state = event->state;
     rollcall_error_set(&session->error, event->status, "%s", event->reason);
     if (session->membership == NULL && event->membership != NULL) {
@@ -246,7 +256,7 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
     }
     fill_info(session, &told.info);
     rollcall__monitor_unlock(&session->handle.monitor);
-    if (session->on_event != NULL) {
+    if (session->on_event != NULL && !closed) {
         session->on_event(session->user, &told);
     }
     rollcall__monitor_notify(&session->handle.monitor); /* after the callback: a waiter that closes
@@ -276,7 +286,8 @@ static struct rollcall_session *create(struct rollcall_etcd *etcd,
         session->user = o->user;
         session->open_timeout_ms =
             config->connect_timeout_ms +
-            (int64_t)config->retries * (rollcall__etcd_call_timeout_ms(etcd) + CONNECT_TIMEOUT_MS);
+            (int64_t)config->retries *
+                (rollcall__etcd_call_timeout_ms(etcd) + ROLLCALL__CONNECT_TIMEOUT_MS);
     }
     return session;
 }
@@ -400,14 +411,15 @@ enum rollcall_status rollcall_session_open(struct rollcall_etcd *etcd,
     }
     status = rollcall_session_wait(session, session->open_timeout_ms, error);
     if (status != ROLLCALL_OK) {
-        ROLLCALL_DROP(rollcall_session_close(session, CONNECT_TIMEOUT_MS), "why it failed is told");
+        ROLLCALL_DROP(rollcall_session_close(session, ROLLCALL__CONNECT_TIMEOUT_MS),
+                      "why it failed is told");
         return status;
     }
     *opened = session;
     return ROLLCALL_OK;
 }
 
-void rollcall_session_info(struct rollcall_session *session, struct rollcall_session_info *info)
+void rollcall_session_get_info(struct rollcall_session *session, struct rollcall_session_info *info)
 {
     rollcall__monitor_lock(&session->handle.monitor);
     fill_info(session, info);
@@ -416,11 +428,17 @@ void rollcall_session_info(struct rollcall_session *session, struct rollcall_ses
 
 void rollcall_session_stop(struct rollcall_session *session)
 {
-    /* A full lane means 63 other calls are ahead of us on their way to a stuck worker; a close
-     * stops the session all the same. */
-    ROLLCALL_DROP(rollcall_runtime_send(rollcall__etcd_runtime(session->handle.etcd), session->root,
-                                        SESSION_LEAVE, NULL, 0, NULL),
-                  "the application's lane is full");
+    rollcall__runtime_signal(rollcall__etcd_runtime(session->handle.etcd), session->root,
+                             SESSION_LEAVE);
+}
+
+/* Called locked.  A LOST or FAILED session had nothing left to revoke. */
+static enum rollcall_status how_it_ended(const struct rollcall_session *session)
+{
+    if (!is_over(session)) {
+        return ROLLCALL_E_TIMEOUT;
+    }
+    return session->state == ROLLCALL_SESSION_STOPPED ? session->error.status : ROLLCALL_OK;
 }
 
 enum rollcall_status rollcall_session_close(struct rollcall_session *session, int64_t timeout_ms)
@@ -438,7 +456,7 @@ enum rollcall_status rollcall_session_close(struct rollcall_session *session, in
         rollcall__monitor_lock(&session->handle.monitor);
         while (!is_over(session) && rollcall__monitor_wait(&session->handle.monitor, deadline_ns)) {
         }
-        status = is_over(session) ? ROLLCALL_OK : ROLLCALL_E_TIMEOUT;
+        status = how_it_ended(session);
         rollcall__monitor_unlock(&session->handle.monitor);
     }
     rollcall_runtime_stop(rollcall__etcd_runtime(session->handle.etcd), session->root);

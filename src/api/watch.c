@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum {
-    CONNECT_TIMEOUT_MS = 5000,
     LIST_TIMEOUT_MS = 5000,
     DATA_WORKER = 1,
     APPLICATION_MAILBOX = 1024 /* the events of a watcher and of its restarted successor */
@@ -23,6 +22,7 @@ struct collection {
     struct watcher_event **events; /* shared */
     size_t count, capacity;
     bool complete;
+    int64_t contact_ms; /* when etcd must have answered once */
     struct rollcall_error error;
 };
 
@@ -54,12 +54,8 @@ static enum rollcall_status check(const struct rollcall_watch_options *o,
                                     "snapshot first",
                                     (long long)o->from_revision);
     }
-    if (status == ROLLCALL_OK && o->connect_timeout_ms < 0) {
-        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                    "the connect timeout is %lld ms: give 1 or more, or 0 for %d",
-                                    (long long)o->connect_timeout_ms, CONNECT_TIMEOUT_MS);
-    }
-    return status;
+    return status == ROLLCALL_OK ? rollcall__connect_timeout_check(o->connect_timeout_ms, error)
+                                 : status;
 }
 
 /* ---- the shared configuration ---- */
@@ -99,7 +95,8 @@ static void fill_keys(struct watcher_config *config, const struct rollcall_watch
 }
 
 static enum rollcall_status create_config(struct rollcall_etcd *etcd,
-                                          const struct rollcall_watch_options *o, bool list_only,
+                                          const struct rollcall_watch_options *o,
+                                          const struct collection *list,
                                           struct watcher_config **created,
                                           struct rollcall_error *error)
 {
@@ -115,10 +112,13 @@ static enum rollcall_status create_config(struct rollcall_etcd *etcd,
     config->endpoints =
         copy_bytes(config, rollcall__bytes(rollcall__etcd_endpoints(etcd)), &failed).data;
     config->raw_prefix = o->raw_prefix && o->role != NULL;
-    config->list_only = list_only;
+    config->list_only = list != NULL;
     config->from_revision = o->from_revision;
     config->connect_timeout_ms =
-        o->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : o->connect_timeout_ms;
+        o->connect_timeout_ms == 0 ? ROLLCALL__CONNECT_TIMEOUT_MS : o->connect_timeout_ms;
+    if (list != NULL && config->connect_timeout_ms > list->contact_ms) {
+        config->connect_timeout_ms = list->contact_ms;
+    }
     fill_keys(config, o, &failed);
     if (o->version_range != NULL) {
         config->has_version_range = true;
@@ -180,12 +180,22 @@ static void collect(struct collection *collection, struct watcher_event *event)
     collection->complete = event->type == ROLLCALL_WATCH_SNAPSHOT_END;
 }
 
+static bool is_closed(struct rollcall_watch *watch)
+{
+    rollcall__monitor_lock(&watch->handle.monitor);
+    const bool closed = watch->handle.closed;
+    rollcall__monitor_unlock(&watch->handle.monitor);
+    return closed;
+}
+
 static void tell(struct rollcall_object *handle, struct rollcall_object *object)
 {
     struct rollcall_watch *watch = (struct rollcall_watch *)handle;
     struct watcher_event *event = (struct watcher_event *)object;
     if (watch->on_event != NULL) {
-        tell_event(watch->on_event, watch->user, event);
+        if (!is_closed(watch)) {
+            tell_event(watch->on_event, watch->user, event);
+        }
         return;
     }
     rollcall__monitor_lock(&watch->handle.monitor);
@@ -204,7 +214,9 @@ static void tell_failed(struct rollcall_object *handle, const struct rollcall_er
                                               .status = error->status,
                                               .reason = error->text};
     if (watch->on_event != NULL) {
-        watch->on_event(watch->user, &told);
+        if (!is_closed(watch)) {
+            watch->on_event(watch->user, &told);
+        }
         return;
     }
     rollcall__monitor_lock(&watch->handle.monitor);
@@ -265,8 +277,7 @@ static enum rollcall_status open(struct rollcall_etcd *etcd,
     enum rollcall_status status =
         rollcall__options_copy(&options, sizeof options, given, "rollcall_watch_options", error);
     if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK ||
-        (status = create_config(etcd, &options, collection != NULL, &config, error)) !=
-            ROLLCALL_OK) {
+        (status = create_config(etcd, &options, collection, &config, error)) != ROLLCALL_OK) {
         return status;
     }
     struct rollcall_watch *watch = calloc(1, sizeof *watch);
@@ -339,11 +350,14 @@ enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
                                   "list: a revision is given: leave it out, a list is of now");
     }
+    timeout_ms = timeout_ms == 0 ? LIST_TIMEOUT_MS : timeout_ms;
+    collection.contact_ms =
+        timeout_ms - timeout_ms / 10; /* so that "no etcd answers" comes first */
     enum rollcall_status status = open(etcd, options, &collection, &watch, error);
     if (status != ROLLCALL_OK) {
         return status;
     }
-    status = wait_complete(watch, &collection, timeout_ms == 0 ? LIST_TIMEOUT_MS : timeout_ms);
+    status = wait_complete(watch, &collection, timeout_ms);
     ROLLCALL_DROP(rollcall__handle_close(&watch->handle), "nothing it could tell is wanted");
     for (size_t i = 0; i < collection.count; i++) {
         if (status == ROLLCALL_OK) {

@@ -4,7 +4,8 @@
  * The callback copies every state into a pipe, whole (a write of at most PIPE_BUF bytes is), so
  * none is lost and the main thread prints them in order.  The main thread sleeps in poll() until a
  * state, a signal, or a reader of stdout gone.  After the first signal it asks the session to leave
- * and waits for STOPPED; after the second it grants the revoke only a moment more.
+ * and waits for STOPPED, as long as one request may take in all (--timeout); after the second it
+ * grants the revoke only a moment more.
  */
 #include "cli/commands.h"
 
@@ -21,6 +22,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 enum { HURRIED_REVOKE_MS = 500, REASON_MAX_BYTES = 512 };
@@ -40,7 +42,8 @@ struct registration {
     struct rollcall_session *session;
     struct cli_text key;
     int events[2]; /* a pipe of struct state_event */
-    int64_t stop_timeout_ms;
+    int timer;     /* a timerfd, armed when it is asked to leave; readable when that took too long */
+    int64_t leave_timeout_ms;
     bool registered;             /* it has been ACTIVE once */
     bool suspect;                /* and said so on stderr */
     bool stopping;               /* we asked it to leave */
@@ -65,7 +68,7 @@ static struct rollcall_bytes key_of(struct registration *registration)
     struct cli_text *key = &registration->key;
     if (key->size_bytes == 0 && registration->session != NULL) {
         struct rollcall_session_info info = {0};
-        rollcall_session_info(registration->session, &info);
+        rollcall_session_get_info(registration->session, &info);
         cli_text_string(key, info.key == NULL ? "" : info.key);
     }
     return (struct rollcall_bytes){key->data, key->size_bytes};
@@ -205,20 +208,35 @@ static bool wait_for_change(const struct registration *registration)
     struct pollfd fds[] = {
         {.fd = registration->events[0], .events = POLLIN},
         {.fd = stopping ? cli_interrupt_again_fd() : cli_interrupt_fd(), .events = POLLIN},
-        {.fd = stopping ? -1 : STDOUT_FILENO}}; /* no events: only whether its reader is gone */
-    const int64_t timeout_ms = registration->stop_timeout_ms;
-    const int ready =
-        poll(fds, 3, stopping ? (int)(timeout_ms < INT_MAX ? timeout_ms : INT_MAX) : -1);
-    if (stopping) {
-        return ready != 0 && fds[1].revents == 0;
-    }
-    return true;
+        {.fd = registration->timer, .events = POLLIN},  /* silent until armed */
+        {.fd = stopping ? -1 : STDOUT_FILENO}};         /* no events: only whether its reader is gone */
+    poll(fds, 4, -1);
+    return !stopping || (fds[1].revents == 0 && fds[2].revents == 0);
 }
 
 static bool must_leave(const struct registration *registration)
 {
     struct pollfd reader = {.fd = STDOUT_FILENO};
     return cli_interrupted() || registration->output->closed || poll(&reader, 1, 0) == 1;
+}
+
+static void arm_timer(const struct registration *registration)
+{
+    const int64_t time_ms = registration->leave_timeout_ms;
+    const struct itimerspec after = {
+        .it_value = {.tv_sec = time_ms / 1000, .tv_nsec = time_ms % 1000 * 1000000}};
+    timerfd_settime(registration->timer, 0, &after, NULL);
+}
+
+/* How much longer leaving may take. */
+static int64_t time_left_ms(const struct registration *registration)
+{
+    struct itimerspec left = {0};
+    if (!registration->stopping) {
+        return registration->leave_timeout_ms;
+    }
+    timerfd_gettime(registration->timer, &left); /* 0 once it has gone off */
+    return (int64_t)left.it_value.tv_sec * 1000 + left.it_value.tv_nsec / 1000000;
 }
 
 /* Asks the session to leave, when it must; false when there is none yet to leave. */
@@ -229,6 +247,7 @@ static bool leave_if_asked(struct registration *registration)
     }
     if (registration->registered) {
         registration->stopping = true;
+        arm_timer(registration);
         rollcall_session_stop(registration->session);
     }
     return registration->registered;
@@ -250,12 +269,13 @@ static void close_session(struct registration *registration)
 {
     const struct rollcall_bytes key = key_of(registration);
     drain(registration); /* a callback blocked by a full pipe could not return */
-    const bool ended = registration->ended;
-    const enum rollcall_status status =
-        rollcall_session_close(registration->session, ended ? 0 : HURRIED_REVOKE_MS);
+    const int64_t left_ms = time_left_ms(registration);
+    const int64_t revoke_ms = left_ms < HURRIED_REVOKE_MS ? left_ms : HURRIED_REVOKE_MS;
+    ROLLCALL_DROP(rollcall_session_close(registration->session, registration->ended ? 0 : revoke_ms),
+                  "it is closed; whether it was revoked, its last state tells");
     registration->session = NULL;
     drain(registration);
-    if (!ended && registration->registered && status != ROLLCALL_OK) {
+    if (!registration->ended && registration->registered) {
         ROLLCALL_DROP(rollcall_error_set(&registration->error, ROLLCALL_E_TIMEOUT,
                                          "etcd did not confirm in time that %.*s is revoked: it "
                                          "goes away by itself when its TTL is over",
@@ -311,19 +331,23 @@ static enum rollcall_status run(const struct cli_options *options,
 
 int cli_register(const struct cli_options *options, struct cli_output *output)
 {
-    /* Leaving is two requests: the record marked, the lease revoked. */
     struct registration registration = {.output = output,
-                                        .stop_timeout_ms = 2 * options->call_timeout_ms};
+                                        .events = {-1, -1},
+                                        .timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC),
+                                        .leave_timeout_ms = options->call_timeout_ms};
     struct rollcall_error error = {0};
-    if (pipe2(registration.events, O_CLOEXEC) != 0) {
-        ROLLCALL_DROP(rollcall_error_set(&error, ROLLCALL_E_SYSTEM, "no pipe: %s", strerror(errno)),
-                      "reported in the next line");
-        return cli_output_fail(output, &error);
+    enum rollcall_status status;
+    if (registration.timer < 0 || pipe2(registration.events, O_CLOEXEC) != 0) {
+        status = rollcall_error_set(&error, ROLLCALL_E_SYSTEM,
+                                    "no file descriptors: %s; check the limits (ulimit -n)",
+                                    strerror(errno));
+    } else {
+        status = run(options, &registration, &error);
     }
-    const enum rollcall_status status = run(options, &registration, &error);
     cli_text_fini(&registration.key);
     close(registration.events[0]);
     close(registration.events[1]);
+    close(registration.timer);
     if (status != ROLLCALL_OK) {
         error.status = status;
         return cli_output_fail(output, &error);

@@ -36,13 +36,12 @@ static bool strip(struct span *span, const char *prefix)
     return true;
 }
 
-/* "2379" of "host:2379"; 0 when it is no port. */
+/* 2379 of "host:2379", at most LONG_MAX; -1 when there is none. */
 static long port_of(const char *name)
 {
     const char *colon = strrchr(name, ':');
-    if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) > 5 ||
-        strspn(colon + 1, DIGITS) != strlen(colon + 1)) {
-        return 0;
+    if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, DIGITS) != strlen(colon + 1)) {
+        return -1;
     }
     return strtol(colon + 1, NULL, 10);
 }
@@ -62,10 +61,15 @@ static bool host_is_valid(const char *name)
 static enum rollcall_status check(const char *name, struct rollcall_error *error)
 {
     const long port = port_of(name);
-    if (port < 1 || port > 65535) {
+    if (port < 0) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
                                   "endpoint \"%.100s\" has no port: write HOST:PORT, such "
                                   "as " ROLLCALL__ENDPOINTS_DEFAULT,
+                                  name);
+    }
+    if (port < 1 || port > 65535) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "endpoint \"%.100s\" has a port out of range: give 1 to 65535",
                                   name);
     }
     if (!host_is_valid(name)) {

@@ -115,10 +115,25 @@ static const char *text_of(struct rollcall_bytes text)
     return text.data == NULL ? "" : text.data;
 }
 
+/* gRPC begins with the same words for every endpoint that cannot be reached; the cause follows. */
+static struct rollcall_bytes cause_of(struct rollcall_bytes message)
+{
+    static const char *const PREFIXES[] = {
+        "failed to connect to all addresses; last error: ", "UNKNOWN: ", "UNAVAILABLE: "};
+    for (size_t i = 0; i < sizeof PREFIXES / sizeof PREFIXES[0]; i++) {
+        const size_t length = strlen(PREFIXES[i]);
+        if (message.size_bytes > length && memcmp(message.data, PREFIXES[i], length) == 0) {
+            message.data += length;
+            message.size_bytes -= length;
+        }
+    }
+    return message;
+}
+
 static void say_code(struct rollcall_error *error, enum rollcall_status status,
                      const struct rollcall__etcd_failure *failure)
 {
-    const struct rollcall_bytes message = failure->message;
+    const struct rollcall_bytes message = cause_of(failure->message);
     if (failure->grpc_code == GRPC_STATUS_DEADLINE_EXCEEDED) {
         rollcall_error_set(error, status,
                            "etcd at %s did not answer within %lld ms: check that it runs and has a "
@@ -128,7 +143,7 @@ static void say_code(struct rollcall_error *error, enum rollcall_status status,
         rollcall_error_set(error, status,
                            "etcd at %s is unreachable (%.*s): check that it runs there, and "
                            "whether it wants TLS",
-                           failure->endpoint, cut(message, 110), text_of(message));
+                           failure->endpoint, cut(message, 140), text_of(message));
     } else if (failure->grpc_code == GRPC_STATUS_UNIMPLEMENTED) {
         rollcall_error_set(error, status,
                            "the server at %s does not know the request (%.*s): check that it is an "

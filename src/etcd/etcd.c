@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     TIMEOUT_DEFAULT_MS = 5000,
@@ -120,6 +121,35 @@ static void start_grpc(void)
         gpr_set_log_function(discard);
     }
     grpc_init();
+}
+
+/* Our uses of gRPC in this process.  A child that forks while there is one inherits threads that do
+ * not exist and sockets that are its parent's: to use gRPC there breaks both, so it is refused. */
+static struct {
+    pthread_mutex_t mutex;
+    pid_t pid;
+    uint32_t count;
+} uses = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static bool take_use(void)
+{
+    pthread_mutex_lock(&uses.mutex);
+    const bool allowed = uses.count == 0 || uses.pid == getpid();
+    if (allowed) {
+        uses.pid = getpid();
+        uses.count++;
+        start_grpc();
+    }
+    pthread_mutex_unlock(&uses.mutex);
+    return allowed;
+}
+
+static void give_use(void)
+{
+    pthread_mutex_lock(&uses.mutex);
+    grpc_shutdown();
+    uses.count--;
+    pthread_mutex_unlock(&uses.mutex);
 }
 
 static enum rollcall_status open_links(struct rollcall_etcd *etcd,
@@ -231,10 +261,16 @@ enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
     if (created == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a connection");
     }
-    start_grpc();
+    if (!take_use()) {
+        free_etcd(created);
+        return rollcall_error_set(
+            error, ROLLCALL_E_FORKED,
+            "this process was forked while its parent had etcd open, and gRPC "
+            "does not survive that: close etcd before the fork, or exec");
+    }
     status = connect_links(created, &given, &endpoints, error);
     if (status != ROLLCALL_OK) {
-        grpc_shutdown();
+        give_use();
         free_etcd(created);
         return status;
     }
@@ -269,7 +305,7 @@ enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd)
         rollcall__link_close(&etcd->links[i]);
     }
     struct rollcall_runtime *runtime = etcd->runtime;
-    grpc_shutdown();
+    give_use();
     free_etcd(etcd);
     rollcall__runtime_release(runtime);
     return ROLLCALL_OK;

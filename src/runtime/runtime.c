@@ -297,18 +297,23 @@ enum rollcall_status rollcall_runtime_send(struct rollcall_runtime *rt, struct r
 
 void rollcall_runtime_stop(struct rollcall_runtime *rt, struct rollcall_ref who)
 {
-    const struct rollcall__cell stop = {.to = who, .type = ROLLCALL_STOP};
-    const uint32_t worker = rollcall__ref_worker(who);
-    if (rollcall_ref_is_nobody(who) || worker >= rt->worker_count || rollcall__runtime_forked(rt)) {
+    rollcall__runtime_signal(rt, who, ROLLCALL_STOP);
+}
+
+void rollcall__runtime_signal(struct rollcall_runtime *rt, struct rollcall_ref to, uint16_t type)
+{
+    const struct rollcall__cell signal = {.to = to, .type = type};
+    const uint32_t worker = rollcall__ref_worker(to);
+    if (rollcall_ref_is_nobody(to) || worker >= rt->worker_count || rollcall__runtime_forked(rt)) {
         return;
     }
     struct rollcall__worker *here = rollcall__runtime_this_worker(rt);
     if (here != NULL) {
-        rollcall__worker_send_system(here, &stop); /* a callback: it must not wait */
+        rollcall__worker_send_system(here, &signal); /* a callback: it must not wait */
         return;
     }
     const int64_t deadline_ns = rollcall__clock_monotonic_ns() + rt->stop_timeout_ms * 1000000;
-    while (!rollcall__runtime_push(rt, worker, ROLLCALL__SYSTEM, &stop) &&
+    while (!rollcall__runtime_push(rt, worker, ROLLCALL__SYSTEM, &signal) &&
            rollcall__clock_monotonic_ns() < deadline_ns) {
         /* 63 system cells wait for a worker that is in a callback: give it a millisecond */
         rollcall__monitor_lock(&rt->application);

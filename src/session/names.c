@@ -1,4 +1,9 @@
+#include "session/names.h"
+
 #include <rollcall/session.h>
+
+#include <inttypes.h>
+#include <stdio.h>
 
 const char *rollcall_session_state_name(enum rollcall_session_state state)
 {
@@ -19,4 +24,17 @@ const char *rollcall_session_state_name(enum rollcall_session_state state)
         return "FAILED";
     }
     return "UNKNOWN";
+}
+
+void session_no_contact_text(char *text, size_t size_bytes, const char *endpoints,
+                             int64_t timeout_ms, const char *trouble)
+{
+    if (trouble[0] == '\0') {
+        snprintf(text, size_bytes,
+                 "no etcd answers at %.120s within %" PRId64
+                 " ms: is it running, and is the address right?",
+                 endpoints, timeout_ms);
+    } else {
+        snprintf(text, size_bytes, "no answer within %" PRId64 " ms: %s", timeout_ms, trouble);
+    }
 }

@@ -411,7 +411,7 @@ static void *come_and_go(void *argument)
             worker->failures++;
             continue;
         }
-        rollcall_session_info(session, &info);
+        rollcall_session_get_info(session, &info);
         worker->failures += info.state != ROLLCALL_SESSION_ACTIVE || info.server_id == 0;
         worker->failures +=
             rollcall_list(worker->scene->etcd,

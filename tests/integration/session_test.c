@@ -34,7 +34,7 @@ static void check_story(struct api_session_log *log, const char *expected)
 static struct rollcall_session_info info_of(struct rollcall_session *session)
 {
     struct rollcall_session_info info;
-    rollcall_session_info(session, &info);
+    rollcall_session_get_info(session, &info);
     return info;
 }
 

@@ -63,7 +63,7 @@ enum rollcall_error_class {
     ROLLCALL_FATAL   /* this object cannot go on; a new one may */
 };
 
-enum { ROLLCALL_ERROR_TEXT_BYTES = 232 };
+enum { ROLLCALL_ERROR_TEXT_BYTES = 344 };
 
 /* Why something failed.  A plain value: no heap, no thread-local. */
 struct rollcall_error {

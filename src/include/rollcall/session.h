@@ -104,7 +104,7 @@ ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_open(struct rollcall_etcd *etcd, const struct rollcall_session_options *options,
                       struct rollcall_session **session, struct rollcall_error *error);
 
-ROLLCALL_API void rollcall_session_info(struct rollcall_session *session,
+ROLLCALL_API void rollcall_session_get_info(struct rollcall_session *session,
                                         struct rollcall_session_info *info);
 
 /* Asks it to leave, without waiting: marks the record Stopping, then revokes the lease.
@@ -114,8 +114,10 @@ ROLLCALL_API void rollcall_session_stop(struct rollcall_session *session);
 /*
  * Leaves and frees: going-stop, revoke, within timeout_ms (0: without either, at once; the lease
  * then lives out its TTL).  No callback runs after it returns.  NULL: nothing.
- * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT if etcd did not confirm the revoke in time (the session
- *          is closed and freed all the same); ROLLCALL_E_BUSY in a callback (nothing happened).
+ * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT if etcd did not confirm the revoke in time, or if a
+ *          callback did not return within 10 s more: closed all the same, but `user` is borrowed
+ *          until that callback returns; ROLLCALL_E_BUSY in a callback, or ROLLCALL_E_FORKED in a
+ *          child process: nothing happened.
  */
 ROLLCALL_API enum rollcall_status rollcall_session_close(struct rollcall_session *session,
                                                          int64_t timeout_ms);

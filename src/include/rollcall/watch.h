@@ -74,8 +74,12 @@ ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_watch_open(struct rollcall_etcd *etcd, const struct rollcall_watch_options *options,
                     struct rollcall_watch **watch, struct rollcall_error *error);
 
-/* Ends it and frees; no callback runs after it returns.  NULL: nothing.
- * Returns: ROLLCALL_OK, or ROLLCALL_E_BUSY in a callback (nothing happened). */
+/*
+ * Ends it and frees; no callback runs after it returns.  NULL: nothing.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY in a callback, or ROLLCALL_E_FORKED in a child process:
+ *          nothing happened; ROLLCALL_E_TIMEOUT when a callback did not return within 10 s: it is
+ *          closed all the same, but `user` is borrowed until that callback returns.
+ */
 ROLLCALL_API enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch);
 
 /*

@@ -57,8 +57,9 @@ TEST(endpoints, wrong_ones_are_named)
     refuse("http://", "has no port");
     refuse("localhost", "\"localhost\" has no port");
     refuse("a:", "has no port");
-    refuse("a:0", "has no port");
-    refuse("a:65536", "has no port");
+    refuse("a:0", "\"a:0\" has a port out of range: give 1 to 65535");
+    refuse("a:65536", "out of range");
+    refuse("a:99999999999999999999", "out of range");
     refuse("a:12x", "has no port");
     refuse("a:1/path", "has no port");
     refuse(":2379", "no valid host");
