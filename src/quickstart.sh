@@ -21,5 +21,5 @@ quietly() {
 echo "rollcall: building into build/release" >&2
 quietly cmake -C "$top/.ci/release.cmake" -S "$top" -B "$build" \
     -D ROLLCALL_TESTS=OFF -D ROLLCALL_BENCH=OFF # which need more than this machine may have
-quietly cmake --build "$build" --parallel "$(nproc)" --target rollcall_command
+quietly cmake --build "$build" --parallel "$(nproc)"
 "$build/rollcall" demo "$@"

@@ -291,6 +291,23 @@ TEST(api, what_is_in_use_is_busy_and_stays_whole)
 /* ---- fork ---- */
 
 /* Runs in the child; 0: every call refused. */
+/* A runtime of the child's own does not help: gRPC itself is its parent's.  ThreadSanitizer ends a
+ * child that starts threads, so it is left out there. */
+static enum rollcall_status connect_in_child(const char *endpoint)
+{
+#ifdef __SANITIZE_THREAD__
+    (void)endpoint;
+    return ROLLCALL_E_FORKED;
+#else
+    struct rollcall_runtime *own;
+    struct rollcall_etcd *etcd;
+    if (rollcall_runtime_create(NULL, &own, NULL) != ROLLCALL_OK) {
+        return ROLLCALL_E_SYSTEM;
+    }
+    return rollcall_etcd_connect(own, ROLLCALL_ETCD_OPTIONS(.endpoints = endpoint), &etcd, NULL);
+#endif
+}
+
 static int call_in_child(const struct api_scene *scene, struct rollcall_session *session,
                          struct rollcall_watch *watch)
 {
@@ -306,7 +323,8 @@ static int call_in_child(const struct api_scene *scene, struct rollcall_session 
         rollcall_watch_open(scene->etcd, watching, &another, &error),
         rollcall_list(scene->etcd, watching, 1000, &error),
         rollcall_etcd_close(scene->etcd),
-        rollcall_runtime_destroy(scene->runtime)};
+        rollcall_runtime_destroy(scene->runtime),
+        connect_in_child(etcd_fixture_shared())};
     rollcall_session_stop(session);
     for (int i = 0; i < (int)(sizeof answers / sizeof answers[0]); i++) {
         if (answers[i] != ROLLCALL_E_FORKED) {

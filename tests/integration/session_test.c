@@ -383,6 +383,37 @@ TEST(session, ids_allocated_at_once_by_two_connections_are_distinct)
     api_scene_close(&scenes[0]);
 }
 
+/* More than any lane holds, as fast as they can be asked. */
+TEST(session, hundreds_that_are_stopped_at_once_all_leave)
+{
+    enum { MANY = 300 };
+    static struct rollcall_session *sessions[MANY];
+    struct api_scene scene;
+    char listed[TEXT_BYTES];
+    api_scene_open(&scene, etcd_fixture_shared());
+    for (int i = 0; i < MANY; i++) {
+        CHECK_INT(
+            rollcall_session_start(scene.etcd,
+                                   ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
+                                                            .address = "10.0.0.8:21123"),
+                                   &sessions[i], NULL),
+            ROLLCALL_OK);
+    }
+    for (int i = 0; i < MANY; i++) {
+        CHECK_INT(rollcall_session_wait(sessions[i], API_SOON_MS, NULL), ROLLCALL_OK);
+    }
+    for (int i = 0; i < MANY; i++) {
+        rollcall_session_stop(sessions[i]);
+    }
+    for (int i = 0; i < MANY; i++) {
+        CHECK_INT(rollcall_session_close(sessions[i], API_SOON_MS), ROLLCALL_OK);
+    }
+    api_etcdctl(&scene, "etcdctl get --keys-only --prefix $ROOT/session/querynode", listed,
+                sizeof listed);
+    CHECK_STR(listed, "");
+    api_scene_close(&scene);
+}
+
 /* ---- etcd does not answer ---- */
 
 TEST(session, close_keeps_to_its_budget_when_etcd_is_silent)

@@ -179,3 +179,21 @@ TEST(registration, a_crash_in_any_state_resumes_from_the_handover)
         }
     }
 }
+
+TEST(leaving, a_lease_that_etcd_would_not_revoke_is_told_with_the_reason)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){0});
+        b.plan[REVOKE].fate = FAKE_ETCD_REFUSE;
+        b.plan[REVOKE].status = ROLLCALL_E_DENIED;
+        world_run(&b.world, 1000);
+        CHECK_STATE(&b.world, b.registration, "HELD");
+        leave(&b);
+        world_run(&b.world, 1000);
+        CHECK_INT(told(&b, SESSION_LEFT), 1);
+        const struct session_left *left = probe_payload(probe_find(b.session, SESSION_LEFT, 0));
+        CHECK_INT(left->status, ROLLCALL_E_DENIED);
+        close_bench(&b);
+    }
+}

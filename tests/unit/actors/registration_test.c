@@ -309,3 +309,18 @@ TEST(registration, a_refusal_tries_to_revoke_once_and_is_told_whatever_comes_of_
         close_bench(&b);
     }
 }
+
+TEST(registration, an_allocated_id_whose_key_is_taken_is_skipped)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){.retries = 1});
+        fake_etcd_put(b.etcd, "root/session/coord-1", "someone", 0); /* the id key was lost */
+        fake_etcd_put(b.etcd, "root/session/coord-2", "someone else", 0);
+        world_run(&b.world, 1000);
+        CHECK_STATE(&b.world, b.registration, "HELD");
+        CHECK_INT(membership(&b)->server_id, 3);
+        CHECK_INT(fake_etcd_leases_alive(b.etcd), 1);
+        close_bench(&b);
+    }
+}

@@ -95,7 +95,7 @@ static void say(struct bench *b, uint16_t message)
     world_settle(&b->world);
 }
 
-static void say_registered(struct bench *b)
+static void say_registered_at(struct bench *b, int64_t granted_sent_ms)
 {
     static const char KEY[] = "root/session/coord-1";
     struct session_membership *won = calloc(1, sizeof *won + sizeof KEY);
@@ -104,10 +104,15 @@ static void say_registered(struct bench *b)
     won->server_id = 1;
     won->lease_id = LEASE;
     won->ttl_s = 5;
-    won->granted_sent_ms = rollcall_sim_now_ms(b->world.sim);
+    won->granted_sent_ms = granted_sent_ms;
     memcpy(won->key, KEY, sizeof KEY);
     world_send(&b->world, b->session, SESSION_REGISTERED, NULL, 0, &won->object);
     world_settle(&b->world);
+}
+
+static void say_registered(struct bench *b)
+{
+    say_registered_at(b, rollcall_sim_now_ms(b->world.sim));
 }
 
 static void say_refused(struct bench *b)
@@ -197,6 +202,20 @@ TEST(session, a_loss_is_told_however_full_a_stuck_application_is)
         CHECK_INT(event(&b, told - 1)->state, ROLLCALL_SESSION_LOST);
         world_run(&b.world, 5000);
         CHECK_INT(probe_count(b.application, APPLICATION_EVENT), told);
+        close_bench(&b);
+    }
+}
+
+TEST(session, a_grant_whose_time_is_over_is_active_only_when_it_is_renewed)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, false);
+        world_settle(&b.world);
+        say_registered_at(&b, rollcall_sim_now_ms(b.world.sim) - 10000);
+        world_run(&b.world, 3000);
+        CHECK_STATE(&b.world, b.session, "REGISTERING");
+        check_told(&b, "");
         close_bench(&b);
     }
 }
