@@ -42,7 +42,7 @@ struct registration {
     struct rollcall_session *session;
     struct cli_text key;
     int events[2]; /* a pipe of struct state_event */
-    int timer;     /* a timerfd, armed when it is asked to leave; readable when that took too long */
+    int timer;     /* a timerfd, armed when it is asked to leave: readable when it is too late */
     int64_t leave_timeout_ms;
     bool registered;             /* it has been ACTIVE once */
     bool suspect;                /* and said so on stderr */
@@ -208,8 +208,8 @@ static bool wait_for_change(const struct registration *registration)
     struct pollfd fds[] = {
         {.fd = registration->events[0], .events = POLLIN},
         {.fd = stopping ? cli_interrupt_again_fd() : cli_interrupt_fd(), .events = POLLIN},
-        {.fd = registration->timer, .events = POLLIN},  /* silent until armed */
-        {.fd = stopping ? -1 : STDOUT_FILENO}};         /* no events: only whether its reader is gone */
+        {.fd = registration->timer, .events = POLLIN}, /* silent until armed */
+        {.fd = stopping ? -1 : STDOUT_FILENO}}; /* no events: only whether its reader is gone */
     poll(fds, 4, -1);
     return !stopping || (fds[1].revents == 0 && fds[2].revents == 0);
 }
@@ -271,7 +271,8 @@ static void close_session(struct registration *registration)
     drain(registration); /* a callback blocked by a full pipe could not return */
     const int64_t left_ms = time_left_ms(registration);
     const int64_t revoke_ms = left_ms < HURRIED_REVOKE_MS ? left_ms : HURRIED_REVOKE_MS;
-    ROLLCALL_DROP(rollcall_session_close(registration->session, registration->ended ? 0 : revoke_ms),
+    const int64_t timeout_ms = registration->ended ? 0 : revoke_ms;
+    ROLLCALL_DROP(rollcall_session_close(registration->session, timeout_ms),
                   "it is closed; whether it was revoked, its last state tells");
     registration->session = NULL;
     drain(registration);

@@ -7,14 +7,30 @@
 
 enum { PASSWORD_MAX_BYTES = 1024 };
 
-/* The first line of the file.  Never says anything of what it read. */
-static enum rollcall_status read_password(const char *path, char password[PASSWORD_MAX_BYTES],
+/* Who we are to etcd. */
+struct credentials {
+    const char *user, *password;   /* NULL: no authentication; borrowed, or in what follows */
+    char file[PASSWORD_MAX_BYTES]; /* the first line of the password file */
+    char variable[2 * PASSWORD_MAX_BYTES]; /* ETCDCTL_USER, taken apart */
+};
+
+/* How much of `text` is its first line, without what ends it. */
+static size_t line_size(const char *text, size_t size)
+{
+    const char *newline = memchr(text, '\n', size);
+    size = newline == NULL ? size : (size_t)(newline - text);
+    return size > 0 && text[size - 1] == '\r' ? size - 1 : size;
+}
+
+/* The first line of the file.  Never says anything of what it read; `name`: the option. */
+static enum rollcall_status read_password(const char *name, const char *path,
+                                          char password[PASSWORD_MAX_BYTES],
                                           struct rollcall_error *error)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "--password-file %s cannot be opened: %s", path, strerror(errno));
+        return rollcall_error_set(error, ROLLCALL_E_INVALID, "%s %s cannot be opened: %s", name,
+                                  path, strerror(errno));
     }
     size_t size = 0;
     ssize_t count = 1;
@@ -25,42 +41,95 @@ static enum rollcall_status read_password(const char *path, char password[PASSWO
     const int failure = count < 0 ? errno : 0;
     close(fd);
     if (failure != 0) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "--password-file %s cannot be read: %s", path, strerror(failure));
+        return rollcall_error_set(error, ROLLCALL_E_INVALID, "%s %s cannot be read: %s", name, path,
+                                  strerror(failure));
     }
-    const char *newline = memchr(password, '\n', size);
-    size = newline == NULL ? size : (size_t)(newline - password);
+    size = line_size(password, size);
     if (size == 0 || size == PASSWORD_MAX_BYTES || memchr(password, '\0', size) != NULL) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "--password-file %s holds no password: put it in its first line",
-                                  path);
+                                  "%s %s holds no password: put it in its first line", name, path);
     }
     password[size] = '\0';
     return ROLLCALL_OK;
+}
+
+/* NAME:PASSWORD; both parts are there. */
+static enum rollcall_status split_user(const char *user, struct credentials *credentials,
+                                       struct rollcall_error *error)
+{
+    const size_t size = strlen(user);
+    if (size >= sizeof credentials->variable) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "ETCDCTL_USER is too long: give at most %zu bytes",
+                                  sizeof credentials->variable - 1);
+    }
+    memcpy(credentials->variable, user, size + 1);
+    char *colon = strchr(credentials->variable, ':');
+    *colon = '\0';
+    credentials->user = credentials->variable;
+    credentials->password = colon + 1;
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status find_credentials(const struct cli_options *options,
+                                             struct credentials *credentials,
+                                             struct rollcall_error *error)
+{
+    enum rollcall_status status = ROLLCALL_OK;
+    credentials->user = options->user;
+    credentials->password = options->password;
+    if (options->user_has_password) {
+        status = split_user(options->user, credentials, error);
+    }
+    if (status == ROLLCALL_OK && options->password_file != NULL) {
+        status = read_password(cli_option_origin(options, "--password-file"),
+                               options->password_file, credentials->file, error);
+        credentials->password = credentials->file;
+    }
+    return status;
+}
+
+/* The library names an option of its own; puts the variable it came from in front. */
+static void name_variable(const struct cli_options *options, struct rollcall_error *error)
+{
+    static const struct {
+        const char *word, *option;
+    } names[] = {{"endpoint", "--endpoints"},
+                 {"ca_file", "--cacert"},
+                 {"cert_file", "--cert"},
+                 {"key_file", "--key"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *origin = cli_option_origin(options, names[i].option);
+        if (origin[0] != '-' && strstr(error->text, names[i].word) != NULL) {
+            const struct rollcall_error library = *error;
+            ROLLCALL_DROP(rollcall_error_set(error, library.status, "%s: %s", origin, library.text),
+                          "it answers the status it was given");
+            return;
+        }
+    }
 }
 
 static enum rollcall_status connect_etcd(const struct cli_options *options,
                                          struct cli_connection *connection,
                                          struct rollcall_error *error)
 {
-    char password[PASSWORD_MAX_BYTES] = "";
-    enum rollcall_status status = ROLLCALL_OK;
-    if (options->user != NULL) {
-        status = read_password(options->password_file, password, error);
-    }
+    struct credentials credentials = {0};
+    enum rollcall_status status = find_credentials(options, &credentials, error);
     if (status == ROLLCALL_OK) {
         status = rollcall_etcd_connect(
             connection->runtime,
             ROLLCALL_ETCD_OPTIONS(.endpoints = options->endpoints,
                                   .dial_timeout_ms = options->dial_timeout_ms,
                                   .call_timeout_ms = options->call_timeout_ms,
-                                  .user = options->user,
-                                  .password = options->user == NULL ? NULL : password,
+                                  .user = credentials.user, .password = credentials.password,
                                   .ca_file = options->ca_file, .cert_file = options->cert_file,
                                   .key_file = options->key_file),
             &connection->etcd, error);
+        if (status == ROLLCALL_E_INVALID) {
+            name_variable(options, error);
+        }
     }
-    explicit_bzero(password, sizeof password);
+    explicit_bzero(&credentials, sizeof credentials);
     return status;
 }
 

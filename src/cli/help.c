@@ -20,7 +20,7 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "  list       print the sessions now\n"
          "  watch      print the sessions now, and every change after\n"
          "\n"
-         "`rollcall COMMAND --help` tells the options of one.\n",
+         "`rollcall COMMAND --help`, or `rollcall help COMMAND`, tells the options of one.\n",
          "  rollcall demo\n"
          "  rollcall register querynode --address 10.0.0.7:21123 &\n"
          "  rollcall list querynode\n"},

@@ -59,6 +59,7 @@ static int run(const struct cli_options *options, struct cli_output *output)
 
 int main(int argc, char **argv)
 {
+    const bool has_stdout = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
     if (!open_standard_streams() || !cli_interrupt_init()) {
         cli_notice("the system refuses file descriptors or signals: check the limits (ulimit -n)");
         return CLI_EXIT_FAILED;
@@ -74,6 +75,9 @@ int main(int argc, char **argv)
     int code;
     if (status != ROLLCALL_OK) {
         code = cli_output_fail(&output, &error);
+    } else if (!has_stdout) {
+        cli_notice("stdout is closed: let it lead somewhere, or to /dev/null to drop the results");
+        code = CLI_EXIT_FAILED;
     } else if (options.help) {
         code = show_help(&options, &output);
     } else if (options.show_version) {

@@ -23,7 +23,7 @@ const struct cli_option cli_option_table[] = {
     {"trigger-kill", 0, CLI_FLAG, REGISTER, FIELD(trigger_kill), 0, 0, NULL,
      "stored as TriggerKill, for older readers", NULL, {0}},
     {"label", 0, CLI_LABEL, REGISTER, 0, 0, 0, "NAME=VALUE",
-     "a label; may be given up to 64 times", NULL, {0}},
+     "a label; up to 64, each with its own name", NULL, {0}},
     {"on-lost", 0, CLI_ON_LOST, REGISTER, 0, 0, 0, "exit",
      "what to do when the session is lost: exit with status 4", "exit", {0}},
     {"retries", 0, CLI_INTEGER, REGISTER, FIELD(retries), 1, UINT32_MAX, "N",
@@ -46,7 +46,8 @@ const struct cli_option cli_option_table[] = {
     {"root", 0, CLI_TEXT, CLI_FOR_ALL, FIELD(root), 0, 0, "PATH",
      "keys live under PATH/session/", "by-dev/meta", {"ROLLCALL_ROOT"}},
     {"user", 0, CLI_TEXT, CLI_FOR_ALL, FIELD(user), 0, 0, "NAME",
-     "etcd user; with --password-file", "no authentication", {"ROLLCALL_USER", "ETCDCTL_USER"}},
+     "etcd user; with --password-file, or ETCDCTL_PASSWORD, or as ETCDCTL_USER=NAME:PASSWORD",
+     "no authentication", {"ROLLCALL_USER", "ETCDCTL_USER"}},
     {"password-file", 0, CLI_TEXT, CLI_FOR_ALL, FIELD(password_file), 0, 0, "FILE",
      "its password is the first line of FILE", NULL, {"ROLLCALL_PASSWORD_FILE"}},
     {"cacert", 0, CLI_TEXT, CLI_FOR_ALL, FIELD(ca_file), 0, 0, "FILE",
@@ -64,7 +65,7 @@ const struct cli_option cli_option_table[] = {
     {"output", 'o', CLI_FORMAT, CLI_FOR_ALL, FIELD(format), 0, 0, "table|json",
      "how results are printed", "table on a terminal, json otherwise", {"ROLLCALL_OUTPUT"}},
     {"log-level", 0, CLI_LOG_LEVEL, CLI_FOR_ALL, FIELD(log_level), 0, 0, "error|warn|info|debug",
-     "the library's log, on stderr", "error", {"ROLLCALL_LOG_LEVEL"}},
+     "the library's log, on stderr", "warn; of the demo: error", {"ROLLCALL_LOG_LEVEL"}},
     {"no-color", 0, CLI_FLAG, CLI_FOR_ALL, FIELD(no_color), 0, 0, NULL,
      "no colour, which is only ever used on a terminal", NULL, {"NO_COLOR"}},
     {"help", 'h', CLI_FLAG, CLI_FOR_ALL, FIELD(help), 0, 0, NULL,
@@ -78,8 +79,8 @@ const struct cli_option cli_option_table[] = {
      NULL, NULL, {0}},
 };
 /* clang-format on */
-_Static_assert(sizeof cli_option_table / sizeof cli_option_table[0] <= 64,
-               "the parser keeps a bit for each row");
+_Static_assert(sizeof cli_option_table / sizeof cli_option_table[0] <= CLI_OPTIONS_MAX,
+               "struct cli_options keeps a source for each row");
 const size_t cli_option_count = sizeof cli_option_table / sizeof cli_option_table[0];
 
 const char *cli_command_name(enum cli_command command)

@@ -1,8 +1,9 @@
 /*
  * Reads the command line from left to right, then the environment for what was not given.
  *
- * Before the command only global options are known.  `set` remembers, by row of the table, what
- * has a value: it keeps the environment from overwriting the command line.
+ * Before the command only global options are known.  options->sources remembers what has a value
+ * and from where: it keeps the environment from overwriting the command line, and lets messages
+ * name the variable at fault.
  */
 #include "cli/options.h"
 
@@ -15,8 +16,42 @@ struct parser {
     struct rollcall_error *error;
     int argc, at; /* at: the argument being read */
     char **argv;
-    uint64_t set; /* a bit for each row of the table */
+    bool asks_help; /* by the word `help` in place of a command */
 };
+
+static bool is_named(const struct cli_option *option, bool is_long, const char *name, size_t size)
+{
+    return is_long ? strlen(option->name) == size && memcmp(option->name, name, size) == 0
+                   : option->letter == name[0];
+}
+
+/* Whether any command has an option of this name. */
+static bool is_known(const char *name, size_t name_size)
+{
+    for (size_t i = 0; i < cli_option_count; i++) {
+        if (is_named(&cli_option_table[i], true, name, name_size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As in options->sources; name: without its dashes. */
+static const char *source_of(const struct cli_options *options, const char *name)
+{
+    for (size_t i = 0; i < cli_option_count; i++) {
+        if (strcmp(cli_option_table[i].name, name) == 0 && options->sources[i] != NULL) {
+            return options->sources[i];
+        }
+    }
+    return NULL;
+}
+
+const char *cli_option_origin(const struct cli_options *options, const char *option)
+{
+    const char *source = source_of(options, option + strlen("--"));
+    return source == NULL || source[0] == '\0' ? option : source;
+}
 
 static enum cli_command command_of(const char *name)
 {
@@ -70,16 +105,33 @@ static enum rollcall_status set_log_level(struct parser *parser, const char *nam
     return USAGE(parser, "%s cannot be \"%.80s\": give error, warn, info or debug", name, text);
 }
 
+static bool has_label(const struct cli_options *options, struct rollcall_bytes name)
+{
+    for (size_t i = 0; i < options->label_count; i++) {
+        const struct rollcall_bytes other = options->labels[i].name;
+        if (other.size_bytes == name.size_bytes &&
+            memcmp(other.data, name.data, name.size_bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum rollcall_status set_label(struct parser *parser, const char *name, const char *text)
 {
     struct cli_options *options = parser->options;
+    struct rollcall_label label;
     if (options->label_count == CLI_LABELS_MAX) {
         return USAGE(parser, "more than %d labels: give fewer", CLI_LABELS_MAX);
     }
-    if (!cli_label_parse(text, &options->labels[options->label_count])) {
+    if (!cli_label_parse(text, &label)) {
         return USAGE(parser, "%s cannot be \"%.80s\": give NAME=VALUE", name, text);
     }
-    options->label_count++;
+    if (has_label(options, label.name)) {
+        return USAGE(parser, "%s %.80s names a label that was given before: give each name once",
+                     name, text);
+    }
+    options->labels[options->label_count++] = label;
     return ROLLCALL_OK;
 }
 
@@ -90,7 +142,7 @@ static enum rollcall_status set_number(struct parser *parser, const struct cli_o
     if (option->kind == CLI_DURATION) {
         return cli_duration_parse(text, field)
                    ? ROLLCALL_OK
-                   : USAGE(parser, "%s cannot be \"%.80s\": give 1ms to 24h, as 500ms, 5s or 1m",
+                   : USAGE(parser, "%s cannot be \"%.80s\": give 10ms to 10m, as 500ms, 5s or 1m",
                            name, text);
     }
     return cli_integer_parse(text, option->min, option->max, field)
@@ -99,13 +151,13 @@ static enum rollcall_status set_number(struct parser *parser, const struct cli_o
                        text, (long long)option->min, (long long)option->max);
 }
 
-/* name: how the user wrote the option, or the variable; text: its value, "" for a flag. */
+/* name: "--option", or the variable, which lives on; text: its value, "" for a flag. */
 static enum rollcall_status set_option(struct parser *parser, const struct cli_option *option,
                                        const char *name, const char *text)
 {
     struct cli_options *options = parser->options;
     void *field = (char *)options + option->offset;
-    parser->set |= UINT64_C(1) << (option - cli_option_table);
+    options->sources[option - cli_option_table] = name[0] == '-' ? "" : name;
     switch (option->kind) {
     case CLI_FLAG:
         *(bool *)field = true;
@@ -140,12 +192,6 @@ static enum rollcall_status set_option(struct parser *parser, const struct cli_o
     return USAGE(parser, "%s is not available in this version", name);
 }
 
-static bool is_named(const struct cli_option *option, bool is_long, const char *name, size_t size)
-{
-    return is_long ? strlen(option->name) == size && memcmp(option->name, name, size) == 0
-                   : option->letter == name[0];
-}
-
 /* The row for a name, or a letter, that the command given so far has; NULL: none. */
 static const struct cli_option *find_option(const struct parser *parser, bool is_long,
                                             const char *name, size_t name_size)
@@ -162,10 +208,13 @@ static const struct cli_option *find_option(const struct parser *parser, bool is
 
 static enum rollcall_status refuse_option(struct parser *parser, const char *argument)
 {
-    return parser->options->command == CLI_NO_COMMAND
+    if (parser->options->command != CLI_NO_COMMAND) {
+        return USAGE(parser, "%s has no option %.80s", cli_command_name(parser->options->command),
+                     argument);
+    }
+    return strncmp(argument, "--", 2) == 0 && is_known(argument + 2, strcspn(argument + 2, "="))
                ? USAGE(parser, "%.80s is no global option: put it after the command", argument)
-               : USAGE(parser, "%s has no option %.80s", cli_command_name(parser->options->command),
-                       argument);
+               : USAGE(parser, "unknown option %.80s", argument);
 }
 
 /* A known option; value: what came with its name, NULL: nothing, so it may be the next argument. */
@@ -209,7 +258,9 @@ static enum rollcall_status parse_word(struct parser *parser)
     const char *word = parser->argv[parser->at];
     if (options->command == CLI_NO_COMMAND) {
         options->command = command_of(word);
-        if (options->command != CLI_NO_COMMAND) {
+        const bool is_help = strcmp(word, "help") == 0;
+        parser->asks_help = parser->asks_help || is_help;
+        if (options->command != CLI_NO_COMMAND || is_help) {
             return ROLLCALL_OK;
         }
         return is_later_command(word)
@@ -262,11 +313,26 @@ static enum rollcall_status read_environment(struct parser *parser, cli_environm
     for (size_t i = 0; i < cli_option_count && status == ROLLCALL_OK; i++) {
         const char *name = NULL;
         const char *value = variable_of(&cli_option_table[i], environment, &name);
-        if (value != NULL && (parser->set & UINT64_C(1) << i) == 0) {
+        if (value != NULL && parser->options->sources[i] == NULL) {
             status = set_option(parser, &cli_option_table[i], name, value);
         }
     }
     return status;
+}
+
+/* What etcdctl's variables hold besides: a password after the user's name, or one of its own. */
+static void read_password_variables(struct cli_options *options, cli_environment_fn *environment)
+{
+    const char *password = environment("ETCDCTL_PASSWORD");
+    if (options->user == NULL) {
+        return;
+    }
+    if (strcmp(cli_option_origin(options, "--user"), "ETCDCTL_USER") == 0) {
+        options->user_has_password = strchr(options->user, ':') != NULL;
+    }
+    if (!options->user_has_password && password != NULL && password[0] != '\0') {
+        options->password = password;
+    }
 }
 
 static enum rollcall_status check_command(struct parser *parser)
@@ -289,23 +355,47 @@ static enum rollcall_status check_command(struct parser *parser)
     return ROLLCALL_OK;
 }
 
-/* Files and names that only make sense together. */
-static enum rollcall_status check_credentials(struct parser *parser)
+/* Never says anything of what ETCDCTL_USER holds. */
+static enum rollcall_status check_user(struct parser *parser)
 {
     const struct cli_options *options = parser->options;
-    if (options->user != NULL && strchr(options->user, ':') != NULL) {
-        return USAGE(parser, "%s",
-                     "the user holds a ':': give only its name, and the password "
-                     "with --password-file");
+    const char *user = cli_option_origin(options, "--user");
+    const char *colon = options->user == NULL ? NULL : strchr(options->user, ':');
+    if (options->user_has_password) {
+        const bool is_whole = colon > options->user && colon[1] != '\0';
+        return is_whole ? ROLLCALL_OK
+                        : USAGE(parser, "%s lacks a part: give NAME:PASSWORD, or only NAME", user);
     }
-    if ((options->user == NULL) != (options->password_file == NULL)) {
-        return USAGE(parser, "%s", "--user and --password-file go together: give both");
+    if (colon != NULL) {
+        return USAGE(parser,
+                     "%s holds a ':': give only the name, and the password with --password-file",
+                     user);
     }
+    if (options->user != NULL && options->password_file == NULL && options->password == NULL &&
+        strcmp(user, "ETCDCTL_USER") == 0) {
+        return USAGE(parser,
+                     "%s has no password: give NAME:PASSWORD, or set ETCDCTL_PASSWORD, or give "
+                     "--password-file",
+                     user);
+    }
+    const bool has_password = options->password_file != NULL || options->password != NULL;
+    return (options->user != NULL) == has_password
+               ? ROLLCALL_OK
+               : USAGE(parser, "%s and %s go together: give both", user,
+                       cli_option_origin(options, "--password-file"));
+}
+
+/* Files that only make sense together. */
+static enum rollcall_status check_files(struct parser *parser)
+{
+    const struct cli_options *options = parser->options;
+    const char *cert = cli_option_origin(options, "--cert");
     if ((options->cert_file == NULL) != (options->key_file == NULL)) {
-        return USAGE(parser, "%s", "--cert and --key go together: give both");
+        return USAGE(parser, "%s and %s go together: give both", cert,
+                     cli_option_origin(options, "--key"));
     }
     if (options->cert_file != NULL && options->ca_file == NULL) {
-        return USAGE(parser, "%s", "--cert needs --cacert, which etcd is verified against");
+        return USAGE(parser, "%s needs --cacert, which etcd is verified against", cert);
     }
     return ROLLCALL_OK;
 }
@@ -314,9 +404,10 @@ enum rollcall_status cli_options_parse(int argc, char **argv, cli_environment_fn
                                        struct cli_options *options, struct rollcall_error *error)
 {
     *options = (struct cli_options){
-        .dial_timeout_ms = 5000, .call_timeout_ms = 5000, .log_level = ROLLCALL_ERROR};
+        .dial_timeout_ms = 5000, .call_timeout_ms = 5000, .log_level = ROLLCALL_WARN};
     struct parser parser = {.options = options, .error = error, .argc = argc, .argv = argv};
     enum rollcall_status status = parse_arguments(&parser);
+    options->help = options->help || (parser.asks_help && status == ROLLCALL_OK);
     if (options->help || options->show_version) {
         return ROLLCALL_OK; /* whoever asks for help does not want to be told off */
     }
@@ -325,6 +416,11 @@ enum rollcall_status cli_options_parse(int argc, char **argv, cli_environment_fn
     from_environment.error = status == ROLLCALL_OK ? error : NULL;
     const enum rollcall_status read = read_environment(&from_environment, environment);
     status = status == ROLLCALL_OK ? read : status;
+    if (options->command == CLI_DEMO && source_of(options, "log-level") == NULL) {
+        options->log_level = ROLLCALL_ERROR; /* it kills etcd on purpose */
+    }
+    read_password_variables(options, environment);
     status = status == ROLLCALL_OK ? check_command(&parser) : status;
-    return status == ROLLCALL_OK ? check_credentials(&parser) : status;
+    status = status == ROLLCALL_OK ? check_user(&parser) : status;
+    return status == ROLLCALL_OK ? check_files(&parser) : status;
 }

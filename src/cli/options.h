@@ -17,13 +17,15 @@ enum cli_command { CLI_NO_COMMAND, CLI_REGISTER, CLI_LIST, CLI_WATCH, CLI_DEMO, 
 
 enum cli_format { CLI_FORMAT_AUTO, CLI_FORMAT_TABLE, CLI_FORMAT_JSON };
 
-enum { CLI_LABELS_MAX = 64 };
+enum { CLI_LABELS_MAX = 64, CLI_OPTIONS_MAX = 64 };
 
 struct cli_options {
     enum cli_command command;
     bool help, show_version;
 
     const char *endpoints, *root, *user, *password_file, *ca_file, *cert_file, *key_file;
+    bool user_has_password; /* user is NAME:PASSWORD, as only ETCDCTL_USER may be */
+    const char *password;   /* of ETCDCTL_PASSWORD; password_file comes before it; NULL: none */
     int64_t dial_timeout_ms, call_timeout_ms;
     enum cli_format format;
     enum rollcall_log_level log_level;
@@ -44,6 +46,10 @@ struct cli_options {
     int64_t count;         /* events to tell; 0: all */
 
     bool fast; /* demo */
+
+    /* By row of the table: the variable its value came from, "" for the command line, NULL: not
+     * given. */
+    const char *sources[CLI_OPTIONS_MAX];
 };
 
 enum cli_kind {
@@ -77,6 +83,10 @@ extern const struct cli_option cli_option_table[];
 extern const size_t cli_option_count;
 
 const char *cli_command_name(enum cli_command command);
+
+/* How the user gave an option, for messages about its value: the variable it came from, or
+ * `option` itself, as "--cert". */
+const char *cli_option_origin(const struct cli_options *options, const char *option);
 
 typedef const char *cli_environment_fn(const char *name); /* getenv, or a test's */
 

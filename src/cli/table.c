@@ -9,6 +9,30 @@ void cli_table_fini(struct cli_table *table)
     cli_text_fini(&table->cells);
 }
 
+/* Bytes that the first `columns` of a text take, which has more of them. */
+static size_t size_of_columns(const char *text, size_t columns)
+{
+    size_t size = 0;
+    for (size_t found = 0; found <= columns; size++) {
+        found += cli_text_columns(text + size, 1); /* 0 in the middle of a character */
+    }
+    return size - 1;
+}
+
+/* Shortens the cell that begins there, when it must; returns how wide it is. */
+static size_t cut(struct cli_text *cells, size_t begin)
+{
+    static const char ellipsis[] = "...";
+    const size_t kept = CLI_TABLE_CELL_MAX - (sizeof ellipsis - 1);
+    const size_t width = cli_text_columns(cells->data + begin, cells->size_bytes - begin);
+    if (width <= CLI_TABLE_CELL_MAX) {
+        return width;
+    }
+    cells->size_bytes = begin + size_of_columns(cells->data + begin, kept);
+    cli_text_string(cells, ellipsis);
+    return CLI_TABLE_CELL_MAX;
+}
+
 void cli_table_cell(struct cli_table *table, struct rollcall_bytes cell)
 {
     const size_t begin = table->cells.size_bytes;
@@ -17,8 +41,7 @@ void cli_table_cell(struct cli_table *table, struct rollcall_bytes cell)
     }
     cli_text_printable(&table->cells, cell);
     if (!table->cells.failed) {
-        const size_t width =
-            cli_text_columns(table->cells.data + begin, table->cells.size_bytes - begin);
+        const size_t width = cut(&table->cells, begin);
         size_t *widest = &table->widths[table->column];
         *widest = width > *widest ? width : *widest;
     }

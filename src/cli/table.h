@@ -1,6 +1,9 @@
 /*
  * cli/table.h - columns for people: as wide as their widest cell, two spaces apart.
  *
+ * A cell that is too long is cut, and ends with "...": one record that somebody stored cannot make
+ * every row wide.
+ *
  * Rows are added cell by cell and printed later; after printing, the widths stay, so a stream of
  * rows printed one by one stays aligned as far as it can.
  *
@@ -12,7 +15,7 @@
 
 #include "cli/text.h"
 
-enum { CLI_TABLE_COLUMNS_MAX = 12 };
+enum { CLI_TABLE_COLUMNS_MAX = 12, CLI_TABLE_CELL_MAX = 64 /* columns of text */ };
 
 struct cli_table {
     size_t columns; /* 1 .. CLI_TABLE_COLUMNS_MAX; set by whoever makes the table */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const int64_t DURATION_MAX_MS = INT64_C(24) * 60 * 60 * 1000;
+enum { DURATION_MIN_MS = 10, DURATION_MAX_MS = 10 * 60 * 1000 };
 
 /* Reads digits up to `end`, at least one, a value of at most `max`, which is 9 or more. */
 static bool parse_digits(const char *text, const char *end, uint64_t max, uint64_t *value)
@@ -29,7 +29,7 @@ bool cli_duration_parse(const char *text, int64_t *value_ms)
     static const struct {
         const char *name;
         int64_t size_ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}};
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}};
     const char *unit = text + strspn(text, "0123456789");
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(unit, units[i].name) != 0) {
@@ -37,7 +37,8 @@ bool cli_duration_parse(const char *text, int64_t *value_ms)
         }
         uint64_t count;
         const uint64_t count_max = (uint64_t)(DURATION_MAX_MS / units[i].size_ms);
-        if (!parse_digits(text, unit, count_max, &count) || count == 0) {
+        if (!parse_digits(text, unit, count_max, &count) ||
+            (int64_t)count * units[i].size_ms < DURATION_MIN_MS) {
             return false;
         }
         *value_ms = (int64_t)count * units[i].size_ms;

@@ -10,7 +10,7 @@
 
 #include <rollcall/record.h>
 
-/* "500ms", "5s", "1m", "2h": 1 ms .. 24 h. */
+/* "500ms", "5s", "1m": 10 ms .. 10 min, which is what the library takes for a timeout. */
 bool cli_duration_parse(const char *text, int64_t *value_ms);
 /* A decimal number in min .. max, perhaps with a '-' in front. */
 bool cli_integer_parse(const char *text, int64_t min, int64_t max, int64_t *value);

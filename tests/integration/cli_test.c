@@ -181,6 +181,33 @@ TEST(cli, an_etcd_out_of_reach_is_exit_3)
     process_destroy(&process);
 }
 
+TEST(cli, results_that_nobody_can_get_are_a_failure)
+{
+    static const char script[] = "exec " ROLLCALL_TEST_COMMAND " --help >&-";
+    const char *const arguments[] = {"sh", "-c", script, NULL};
+    const struct process_options options = {.arguments = arguments};
+    struct process process;
+    CHECK(process_run(&process, &options, SOON_MS));
+    CHECK_INT(process.exit_code, 1);
+    CHECK(strncmp(process.err.data, "rollcall: stdout is closed", 26) == 0);
+    CHECK(strchr(process.err.data, '\n') == process.err.data + process.err.size_bytes - 1);
+    process_destroy(&process);
+}
+
+TEST(cli, a_wrong_variable_of_etcdctl_is_named)
+{
+    const char *const environment[] = {"ETCDCTL_ENDPOINTS=127.0.0.1:99999", NULL};
+    const char *const arguments[] = {ROLLCALL_TEST_COMMAND, "list", NULL};
+    const struct process_options options = {
+        .arguments = arguments, .environment = environment, .without_prefix = "ROLLCALL_ENDPOINTS"};
+    struct process process;
+    CHECK(process_run(&process, &options, SOON_MS));
+    CHECK_INT(process.exit_code, 2);
+    check_contains(process.err.data, "rollcall: ETCDCTL_ENDPOINTS: endpoint \"127.0.0.1:99999\" "
+                                     "has a port out of range");
+    process_destroy(&process);
+}
+
 TEST(cli, a_command_interrupted_before_it_runs_is_exit_130)
 {
     static const char *const words[][5] = {{"register", "querynode", "--address", "a:1"},
@@ -294,6 +321,83 @@ TEST(cli, an_outage_is_said_once_and_survived)
     CHECK(process_wait_for_error(&session, "etcd answers again", SOON_MS));
     CHECK(strstr(session.out.data, "LOST") == NULL);
     stop(&session);
+    etcd_fixture_destroy(etcd);
+}
+
+TEST(cli, leaving_takes_no_longer_than_one_request_may)
+{
+    struct etcd_fixture *etcd = etcd_fixture_create(NULL);
+    CHECK(etcd != NULL);
+    const struct scene scene = scene_create(etcd_fixture_endpoint(etcd));
+    struct process session;
+    START(&session, &scene, "register", "querynode", "--address", "a:1", "--timeout", "1500ms");
+    wait_for(&session, "\"state\":\"ACTIVE\"");
+    etcd_fixture_freeze(etcd);
+    const int64_t asked_ms = process_now_ms();
+    process_signal(&session, SIGTERM);
+    check_ends(&session, 1);
+    const int64_t took_ms = process_now_ms() - asked_ms;
+    CHECK(took_ms >= 1400 && took_ms < 2500); /* two requests in vain would be 3 s */
+    check_error(&session, "E_TIMEOUT");
+    check_contains(session.err.data, "goes away by itself when its TTL is over");
+    process_destroy(&session);
+    etcd_fixture_destroy(etcd);
+}
+
+TEST(cli, a_rivals_lease_is_waited_for_and_that_is_said)
+{
+    const struct scene scene = scene_create(etcd_fixture_shared());
+    struct process holder, rival;
+    START(&holder, &scene, "register", "rootcoord", "--address", "a:1", "--exclusive");
+    wait_for(&holder, "\"state\":\"ACTIVE\"");
+    START(&rival, &scene, "register", "rootcoord", "--address", "b:1", "--exclusive");
+    CHECK(process_wait_for_error(&rival, "is held by another process", SOON_MS));
+    CHECK(strncmp(rival.err.data, "level=warn ", 11) == 0);
+    stop(&holder);
+    wait_for(&rival, "\"state\":\"ACTIVE\"");
+    stop(&rival);
+}
+
+/* ---- users ---- */
+
+static void check_list_as(const struct scene *scene, const char *variable, const char *const *more)
+{
+    const char *const environment[] = {variable, NULL};
+    const char *arguments[12] = {ROLLCALL_TEST_COMMAND, "list",   "--endpoints",
+                                 scene->endpoint,       "--root", scene->root};
+    for (size_t i = 0; more[i] != NULL && i < 5; i++) {
+        arguments[6 + i] = more[i];
+    }
+    const struct process_options options = {
+        .arguments = arguments, .environment = environment, .without_prefix = "ETCDCTL_"};
+    struct process list;
+    CHECK(process_start(&list, &options));
+    check_ends(&list, 0);
+    CHECK_STR(list.err.data, "");
+    process_destroy(&list);
+}
+
+static void check_users(const struct scene *scene)
+{
+    char file[] = "/tmp/rollcall-test-XXXXXX";
+    static const char line[] = "a:b\r\nmore";
+    const int fd = mkstemp(file);
+    CHECK(fd >= 0 && write(fd, line, sizeof line - 1) == (ssize_t)sizeof line - 1);
+    close(fd);
+    check_list_as(scene, "ETCDCTL_USER=root:a:b", (const char *const[]){NULL});
+    check_list_as(scene, "ETCDCTL_PASSWORD=a:b", (const char *const[]){"--user", "root", NULL});
+    check_list_as(scene, "ETCDCTL_USER=root", (const char *const[]){"--password-file", file, NULL});
+    unlink(file);
+}
+
+TEST(cli, a_password_comes_from_etcdctls_variables_or_a_file_of_any_system)
+{
+    struct etcd_fixture *etcd = etcd_fixture_create(NULL);
+    CHECK(etcd != NULL);
+    const struct scene scene = scene_create(etcd_fixture_endpoint(etcd));
+    etcdctl(&scene, "etcdctl user add root:a:b >&2; etcdctl user grant-role root root >&2;"
+                    " etcdctl auth enable >&2");
+    check_users(&scene);
     etcd_fixture_destroy(etcd);
 }
 

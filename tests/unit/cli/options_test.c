@@ -167,11 +167,91 @@ TEST(options, a_wrong_variable_is_named)
 {
     static const char *const set[] = {"ROLLCALL_TIMEOUT", "5", NULL};
     variables = set;
-    check_refused(PARSE("list"), "ROLLCALL_TIMEOUT cannot be \"5\": give 1ms to 24h");
+    check_refused(PARSE("list"), "ROLLCALL_TIMEOUT cannot be \"5\": give 10ms to 10m, as");
     variables = NULL;
 }
 
-TEST(options, a_password_is_taken_from_a_file_only)
+TEST(options, a_variable_that_lacks_its_other_half_is_named)
+{
+    static const char *const set[] = {"ETCDCTL_CERT", "c", NULL};
+    variables = set;
+    check_refused(PARSE("list"), "ETCDCTL_CERT and --key go together");
+    check_refused(PARSE("list", "--key", "k"), "ETCDCTL_CERT needs --cacert");
+    check_refused(PARSE("list", "--cert", "d"), "--cert and --key go together");
+    static const char *const file[] = {"ROLLCALL_PASSWORD_FILE", "f", NULL};
+    variables = file;
+    check_refused(PARSE("list"), "--user and ROLLCALL_PASSWORD_FILE go together");
+    variables = NULL;
+}
+
+TEST(options, etcdctls_user_may_hold_its_password)
+{
+    static const char *const set[] = {"ETCDCTL_USER", "root:a:b", "ETCDCTL_PASSWORD", "x", NULL};
+    variables = set;
+    const struct parsed p = PARSE("list");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK(p.options.user_has_password);
+    CHECK_STR(p.options.user, "root:a:b");
+    CHECK(p.options.password == NULL);
+    check_refused(PARSE("list", "--user", "root:a"), "--user holds a ':'");
+    static const char *const ours[] = {"ROLLCALL_USER", "root:secret", NULL};
+    variables = ours;
+    check_refused(PARSE("list"), "ROLLCALL_USER holds a ':'");
+    CHECK(strstr(PARSE("list").error.text, "secret") == NULL);
+    variables = NULL;
+}
+
+TEST(options, half_a_user_is_told_by_its_variable)
+{
+    static const char *const wrong[] = {":secret", "root:", ":"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const char *const set[] = {"ETCDCTL_USER", wrong[i], NULL};
+        variables = set;
+        check_refused(PARSE("list"), "ETCDCTL_USER lacks a part");
+        CHECK(strstr(PARSE("list").error.text, "secret") == NULL);
+    }
+    static const char *const only_name[] = {"ETCDCTL_USER", "root", NULL};
+    variables = only_name;
+    check_refused(PARSE("list"), "ETCDCTL_USER has no password");
+    CHECK_INT(PARSE("list", "--password-file", "f").status, ROLLCALL_OK);
+    variables = NULL;
+}
+
+TEST(options, etcdctls_password_serves_a_name_without_one)
+{
+    static const char *const set[] = {"ETCDCTL_USER", "root", "ETCDCTL_PASSWORD", "x", NULL};
+    variables = set;
+    const struct parsed p = PARSE("list");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_STR(p.options.password, "x");
+    CHECK(!p.options.user_has_password);
+    static const char *const alone[] = {"ETCDCTL_PASSWORD", "x", NULL};
+    variables = alone;
+    CHECK_INT(PARSE("list").status, ROLLCALL_OK);
+    CHECK(PARSE("list").options.password == NULL);
+    variables = NULL;
+}
+
+TEST(options, warnings_are_logged_but_not_in_the_demo)
+{
+    CHECK_INT(PARSE("list").options.log_level, ROLLCALL_WARN);
+    CHECK_INT(PARSE("demo").options.log_level, ROLLCALL_ERROR);
+    CHECK_INT(PARSE("demo", "--log-level", "warn").options.log_level, ROLLCALL_WARN);
+}
+
+TEST(options, the_word_help_is_as_the_option)
+{
+    CHECK(PARSE("help").options.help);
+    const struct parsed p = PARSE("help", "register");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK(p.options.help);
+    CHECK_INT(p.options.command, CLI_REGISTER);
+    check_refused(PARSE("help", "lst"), "there is no command \"lst\"");
+    CHECK_STR(PARSE("list", "help").options.role, "help");
+    CHECK(!PARSE("list", "help").options.help);
+}
+
+TEST(options, a_password_is_never_an_argument)
 {
     check_refused(PARSE("list", "--user", "root:secret"), "with --password-file");
     check_refused(PARSE("list", "--user", "root"), "--user and --password-file go together");
@@ -193,6 +273,8 @@ TEST(options, what_cannot_be_is_refused_with_what_to_do)
     check_refused(PARSE("list", "--raw-prefix=1"), "--raw-prefix takes no value");
     check_refused(PARSE("list", "--count", "1"), "list has no option --count");
     check_refused(PARSE("--count", "1", "watch", "a"), "put it after the command");
+    check_refused(PARSE("--foo"), "unknown option --foo; see `rollcall --help`");
+    check_refused(PARSE("-x"), "unknown option -x; see `rollcall --help`");
     check_refused(PARSE("watch", "a", "--count", "0"), "--count cannot be \"0\"");
     check_refused(PARSE("register", "a", "--address", "b", "--ttl", "1"), "--ttl cannot be \"1\"");
     check_refused(PARSE("list", "-o", "yaml"), "give table or json");
@@ -223,13 +305,24 @@ TEST(options, labels_are_bounded)
 {
     enum { COUNT = 2 * (CLI_LABELS_MAX + 1) };
     char *argv[COUNT + 4] = {(char *)"rollcall", (char *)"register"};
+    char labels[COUNT][8];
     for (size_t i = 0; i < COUNT; i += 2) {
         argv[i + 2] = (char *)"--label";
-        argv[i + 3] = (char *)"a=b";
+        snprintf(labels[i], sizeof labels[i], "%zu=b", i);
+        argv[i + 3] = labels[i];
     }
     struct parsed p = {0};
     p.status = cli_options_parse(COUNT + 2, argv, environment, &p.options, &p.error);
     check_refused(p, "more than 64 labels");
+}
+
+TEST(options, a_label_is_given_once)
+{
+    check_refused(PARSE("register", "a", "--address", "b", "--label", "zone=a", "--label=zone=b"),
+                  "--label zone=b names a label that was given before");
+    CHECK_INT(PARSE("register", "a", "--address", "b", "--label", "zone=a", "--label", "zon=a")
+                  .options.label_count,
+              2);
 }
 
 static bool contains(const struct cli_text *text, const char *part)

@@ -37,6 +37,34 @@ TEST(table, rows_printed_later_keep_the_widths)
     cli_table_fini(&table);
 }
 
+TEST(table, a_long_cell_is_cut_and_the_columns_stay_narrow)
+{
+    static const char tens[] = "123456789_123456789_123456789_123456789_123456789_123456789_";
+    char exact[80], longer[80], expected[160];
+    snprintf(exact, sizeof exact, "%s1234", tens);
+    snprintf(longer, sizeof longer, "%s12345", tens);
+    snprintf(expected, sizeof expected, "%s  a\n%s1...  b\n", exact, tens);
+    struct cli_table table = {.columns = 2};
+    add_row(&table, exact, "a");
+    add_row(&table, longer, "b");
+    check_printed(&table, expected);
+    cli_table_fini(&table);
+}
+
+TEST(table, a_cell_is_cut_between_characters)
+{
+    char cell[3 * 65 + 1] = "", expected[3 * 61 + 8] = "";
+    for (size_t i = 0; i < 65; i++) {
+        memcpy(cell + 3 * i, "\xe2\x82\xac", 3);
+    }
+    memcpy(expected, cell, 3 * 61);
+    strcat(expected, "...  a\n");
+    struct cli_table table = {.columns = 2};
+    add_row(&table, cell, "a");
+    check_printed(&table, expected);
+    cli_table_fini(&table);
+}
+
 TEST(table, an_empty_cell_is_a_dash)
 {
     struct cli_table table = {.columns = 2};

@@ -13,22 +13,23 @@ TEST(values, durations_are_a_count_and_a_unit)
     CHECK_INT(duration("500ms"), 500);
     CHECK_INT(duration("5s"), 5000);
     CHECK_INT(duration("1m"), 60000);
-    CHECK_INT(duration("24h"), 86400000);
-    CHECK_INT(duration("1ms"), 1);
+    CHECK_INT(duration("10ms"), 10);
+    CHECK_INT(duration("10m"), 600000);
 }
 
 TEST(values, what_is_no_duration_is_refused)
 {
-    static const char *const wrong[] = {"",           "5",
-                                        "ms",         "0s",
-                                        "0ms",        "-1s",
-                                        "+1s",        "1.5s",
-                                        " 5s",        "5 s",
-                                        "5s ",        "5sec",
-                                        "25h",        "1m30s",
-                                        "5S",         "1e3ms",
-                                        "0x10ms",     "99999999999999999999ms",
-                                        "86400001ms", "18446744073709551617s"};
+    static const char *const wrong[] = {"",         "5",
+                                        "ms",       "0s",
+                                        "0ms",      "-1s",
+                                        "+1s",      "1.5s",
+                                        " 5s",      "5 s",
+                                        "5s ",      "5sec",
+                                        "9ms",      "1m30s",
+                                        "5S",       "1e3ms",
+                                        "0x10ms",   "99999999999999999999ms",
+                                        "600001ms", "18446744073709551617s",
+                                        "11m",      "1h"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         CHECK_INT(duration(wrong[i]), -1);
     }
