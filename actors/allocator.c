@@ -140,18 +140,31 @@ static bool same_root(const struct allocator_handover *held, size_t index)
     return strcmp(held->asks[0].config->root, held->asks[index].config->root) == 0;
 }
 
-/* Answers the ask at `index` and takes it off.  reason: shared; NULL with OK. */
-static void answer(struct rollcall_context *cx, struct allocator_handover *held, size_t index,
-                   struct allocator_answer payload, struct rollcall_reason *reason)
+/* Answers the first `count` asks of the first one's root and takes them off, in one pass.
+ * reason: shared; NULL: they get the IDs from `id` on. */
+static void answer(struct rollcall_context *cx, struct allocator_handover *held, size_t count,
+                   int64_t id, struct rollcall_reason *reason)
 {
-    struct ask ask = held->asks[index];
-    ROLLCALL_DROP(rollcall_reply(cx, ask.caller, ask.answer, &payload, sizeof payload,
-                                 reason == NULL ? NULL : rollcall_object_keep(&reason->object)),
-                  "an asker keeps a place for its one answer");
-    rollcall_object_drop(&ask.config->object);
-    memmove(&held->asks[index], &held->asks[index + 1],
-            (held->count - index - 1) * sizeof held->asks[0]);
-    held->count--;
+    struct session_config *first = held->asks[0].config;
+    const size_t asked = held->count;
+    rollcall_object_keep(&first->object); /* its root is compared with to the end */
+    held->count = 0;
+    for (size_t i = 0; i < asked; i++) {
+        const struct ask ask = held->asks[i];
+        if (count == 0 || strcmp(first->root, ask.config->root) != 0) {
+            held->asks[held->count++] = ask;
+            continue;
+        }
+        const struct allocator_answer payload = {.server_id = reason == NULL ? id++ : 0,
+                                                 .status = reason == NULL ? ROLLCALL_OK
+                                                                          : reason->error.status};
+        ROLLCALL_DROP(rollcall_reply(cx, ask.caller, ask.answer, &payload, sizeof payload,
+                                     reason == NULL ? NULL : rollcall_object_keep(&reason->object)),
+                      "an asker keeps a place for its one answer");
+        rollcall_object_drop(&ask.config->object);
+        count--;
+    }
+    rollcall_object_drop(&first->object);
 }
 
 static int begin(struct rollcall_context *cx, struct allocator *al);
@@ -160,16 +173,11 @@ static int begin(struct rollcall_context *cx, struct allocator *al);
 static int refuse(struct rollcall_context *cx, struct allocator *al,
                   const struct rollcall_error *error)
 {
-    struct allocator_handover *held = al->held;
     struct rollcall_reason *reason = rollcall_reason_create(error);
     if (reason == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a refusal");
     }
-    for (size_t i = held->count; i-- > 0;) {
-        if (same_root(held, i)) {
-            answer(cx, held, i, (struct allocator_answer){.status = error->status}, reason);
-        }
-    }
+    answer(cx, al->held, SIZE_MAX, 0, reason);
     rollcall_object_drop(&reason->object);
     return begin(cx, al);
 }
@@ -284,7 +292,6 @@ static int pause(struct rollcall_context *cx, struct allocator *al)
 static int on_taken(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct allocator *al = self;
-    struct allocator_handover *held = al->held;
     const struct transport_answer *header = message->payload;
     const struct transport_result *result = (const struct transport_result *)message->object;
     if (header->id != al->asked) {
@@ -296,18 +303,8 @@ static int on_taken(struct rollcall_context *cx, void *self, const struct rollca
     if (!result->succeeded) {
         return pause(cx, al);
     }
-    int64_t id = parse_id(rollcall__buffer_bytes(&al->value));
     al->lost = 0;
-    /* The first ask goes last, for the others are compared with its root. */
-    for (size_t i = 1; i < held->count && al->batch > 1;) {
-        if (same_root(held, i)) {
-            answer(cx, held, i, (struct allocator_answer){.server_id = id++}, NULL);
-            al->batch--;
-        } else {
-            i++;
-        }
-    }
-    answer(cx, held, 0, (struct allocator_answer){.server_id = id}, NULL);
+    answer(cx, al->held, al->batch, parse_id(rollcall__buffer_bytes(&al->value)), NULL);
     return begin(cx, al);
 }
 

@@ -1,7 +1,7 @@
 /*
  * application - where the application's callbacks run: one event at a time, in order.
  *
- *    TELLING (the only state)
+ *    TELLING --DOWN(failed)--> OVER
  *
  * It lives on the worker for data, so a callback that takes its time delays neither a renewal nor
  * an election.  Senders of floods give the number of a message that hands back one credit per event
@@ -10,7 +10,7 @@
  */
 #include "actors/application.h"
 
-enum state { TELLING, STATE_COUNT };
+enum state { TELLING, OVER, STATE_COUNT };
 
 struct application {
     const struct application_options *options;
@@ -20,8 +20,11 @@ static rollcall_handler_fn on_event, on_down;
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][APPLICATION_COUNT] = {
-    [TELLING][ROLLCALL_DOWN]     = {on_down,  0},
-    [TELLING][APPLICATION_EVENT] = {on_event, 0},
+    [TELLING][ROLLCALL_DOWN]     = {on_down,         ROLLCALL_TO(OVER)},
+    [TELLING][APPLICATION_EVENT] = {on_event,        0},
+
+    [OVER]   [ROLLCALL_DOWN]     = {rollcall_ignore, 0},
+    [OVER]   [APPLICATION_EVENT] = {rollcall_ignore, 0}, /* the failure was told as the last */
 };
 /* clang-format on */
 
@@ -52,7 +55,7 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
     if (ap->options->tell_failed != NULL) {
         ap->options->tell_failed(ap->options->handle, &error);
     }
-    return ROLLCALL_STAY;
+    return OVER;
 }
 
 static int init(struct rollcall_context *cx, void *self, const void *options)
@@ -69,7 +72,7 @@ static void options_fini(void *options)
     rollcall_object_drop(o->handle);
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {"TELLING"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"TELLING", "OVER"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(APPLICATION_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(APPLICATION_LIST);
 

@@ -104,6 +104,7 @@ ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_open(struct rollcall_etcd *etcd, const struct rollcall_session_options *options,
                       struct rollcall_session **session, struct rollcall_error *error);
 
+/* What was told last: while a callback of this runtime runs, the state waits behind it. */
 ROLLCALL_API void rollcall_session_get_info(struct rollcall_session *session,
                                         struct rollcall_session_info *info);
 

@@ -121,7 +121,12 @@ TEST(application, what_fails_for_good_under_it_is_told_and_stopped)
         CHECK_INT(ear->failure.status, ROLLCALL_E_CORRUPT);
         CHECK(strstr(ear->failure.text, "cannot be understood") != NULL);
         CHECK_STATE(&world, refs[0], "ENDED");
-        CHECK_STATE(&world, application, "TELLING");
+        CHECK_STATE(&world, application, "OVER");
+        const struct application_event late = {.credit = 0}; /* was queued behind the failure */
+        struct number *number = create(sizeof *number);
+        world_send(&world, application, APPLICATION_EVENT, &late, sizeof late, &number->object);
+        world_settle(&world);
+        CHECK_INT(ear->count, 0);
         world_close(&world);
         probe_destroy(child);
         rollcall_object_drop(&ear->object);
