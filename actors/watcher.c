@@ -22,7 +22,6 @@
 #include "transport/request.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { PAGE_KEYS = 500, WATCH_ID = 1 };
 enum state { LISTING, TELLING, FOLLOWING, OVER, STATE_COUNT };
@@ -287,7 +286,21 @@ static void contact(struct rollcall_context *cx, struct watcher *wa)
     rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
 }
 
-/* What may pass is for the supervisor; what will not is told. */
+static int on_no_contact(struct rollcall_context *cx, void *self,
+                         const struct rollcall_message *message)
+{
+    const struct transport_watch_id cancel = {.watch_id = WATCH_ID};
+    struct watcher *wa = self;
+    char reason[ROLLCALL_ERROR_TEXT_BYTES];
+    (void)message;
+    ROLLCALL_DROP(rollcall_send(cx, wa->transport, TRANSPORT_WATCH_CANCEL, &cancel, sizeof cancel),
+                  "it ends with this actor");
+    session_no_contact_text(reason, sizeof reason, wa->config->endpoints,
+                            wa->config->connect_timeout_ms, wa->held->trouble);
+    return over(cx, wa, ROLLCALL_E_UNAVAILABLE, reason);
+}
+
+/* What may pass is for the supervisor.  A refused connection is faster than a restarted timer. */
 static int in_trouble(struct rollcall_context *cx, struct watcher *wa,
                       const struct rollcall_error *error)
 {
@@ -295,6 +308,9 @@ static int in_trouble(struct rollcall_context *cx, struct watcher *wa,
         return over(cx, wa, error->status, error->text);
     }
     snprintf(wa->held->trouble, sizeof wa->held->trouble, "%s", error->text);
+    if (!wa->held->contact && rollcall_now_ms(cx) >= wa->held->contact_by_ms) {
+        return on_no_contact(cx, wa, NULL);
+    }
     return rollcall_fail(cx, error->status, "%s", error->text);
 }
 
@@ -413,7 +429,47 @@ static int ask_next_page(struct rollcall_context *cx, struct watcher *wa,
     return next;
 }
 
-static int go_on_telling(struct rollcall_context *cx, struct watcher *wa);
+/* ---- telling the difference ---- */
+
+static int end_telling(struct rollcall_context *cx, struct watcher *wa)
+{
+    struct watcher_handover *held = wa->held;
+    const struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END
+                                                                    : ROLLCALL_WATCH_SNAPSHOT_END,
+                                        .revision = wa->list_revision,
+                                        .count = held->told,
+                                        .skipped = held->skipped};
+    if (!tell(cx, wa, &event)) {
+        return cannot_tell(cx);
+    }
+    rollcall__view_sweep(&held->view);
+    held->telling = false;
+    held->snapshot_told = true;
+    held->resync_reason[0] = '\0';
+    held->next_revision = wa->list_revision + 1;
+    if (wa->config->list_only) {
+        held->end.status = ROLLCALL_E_STOPPED;
+        return OVER;
+    }
+    return follow(cx, wa);
+}
+
+static int go_on_telling(struct rollcall_context *cx, struct watcher *wa)
+{
+    struct rollcall__view *view = &wa->held->view;
+    while (wa->credits > 0) {
+        if (wa->cursor == view->count) {
+            return end_telling(cx, wa);
+        }
+        struct rollcall__view_entry *entry = &view->entries[wa->cursor++];
+        const struct watcher_item *now = (const struct watcher_item *)entry->now;
+        if (!tell_entry(cx, wa, entry, now != NULL ? now->mod_revision : wa->list_revision,
+                        !wa->held->snapshot_told)) {
+            return cannot_tell(cx);
+        }
+    }
+    return TELLING;
+}
 
 static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
 {
@@ -462,48 +518,6 @@ static int on_page(struct rollcall_context *cx, void *self, const struct rollcal
                : begin_telling(cx, wa);
 }
 
-/* ---- telling the difference ---- */
-
-static int end_telling(struct rollcall_context *cx, struct watcher *wa)
-{
-    struct watcher_handover *held = wa->held;
-    const struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END
-                                                                    : ROLLCALL_WATCH_SNAPSHOT_END,
-                                        .revision = wa->list_revision,
-                                        .count = held->told,
-                                        .skipped = held->skipped};
-    if (!tell(cx, wa, &event)) {
-        return cannot_tell(cx);
-    }
-    rollcall__view_sweep(&held->view);
-    held->telling = false;
-    held->snapshot_told = true;
-    held->resync_reason[0] = '\0';
-    held->next_revision = wa->list_revision + 1;
-    if (wa->config->list_only) {
-        held->end.status = ROLLCALL_E_STOPPED;
-        return OVER;
-    }
-    return follow(cx, wa);
-}
-
-static int go_on_telling(struct rollcall_context *cx, struct watcher *wa)
-{
-    struct rollcall__view *view = &wa->held->view;
-    while (wa->credits > 0) {
-        if (wa->cursor == view->count) {
-            return end_telling(cx, wa);
-        }
-        struct rollcall__view_entry *entry = &view->entries[wa->cursor++];
-        const struct watcher_item *now = (const struct watcher_item *)entry->now;
-        if (!tell_entry(cx, wa, entry, now != NULL ? now->mod_revision : wa->list_revision,
-                        !wa->held->snapshot_told)) {
-            return cannot_tell(cx);
-        }
-    }
-    return TELLING;
-}
-
 static int on_credit_telling(struct rollcall_context *cx, void *self,
                              const struct rollcall_message *message)
 {
@@ -521,20 +535,6 @@ static int on_credit(struct rollcall_context *cx, void *self,
 }
 
 /* ---- life ---- */
-
-static int on_no_contact(struct rollcall_context *cx, void *self,
-                         const struct rollcall_message *message)
-{
-    const struct transport_watch_id cancel = {.watch_id = WATCH_ID};
-    struct watcher *wa = self;
-    char reason[ROLLCALL_ERROR_TEXT_BYTES];
-    (void)message;
-    ROLLCALL_DROP(rollcall_send(cx, wa->transport, TRANSPORT_WATCH_CANCEL, &cancel, sizeof cancel),
-                  "it ends with this actor");
-    session_no_contact_text(reason, sizeof reason, wa->config->endpoints,
-                            wa->config->connect_timeout_ms, wa->held->trouble);
-    return over(cx, wa, ROLLCALL_E_UNAVAILABLE, reason);
-}
 
 static int init(struct rollcall_context *cx, void *self, const void *options)
 {

@@ -323,6 +323,21 @@ TEST(watcher, what_will_not_pass_is_told_once_as_a_failure)
     }
 }
 
+/* Each refusal comes before the timer of the incarnation that it ends. */
+TEST(watcher, an_etcd_that_refuses_at_once_is_no_contact_in_time_too)
+{
+    while (world_next(5 * SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        b.etcd->away = true;
+        watch(&b, &(struct watch_choice){0});
+        world_run(&b.world, 6100); /* the connect timeout, a backoff, and a little */
+        CHECK_STATE(&b.world, b.watcher, "OVER");
+        CHECK_INT(b.listener->count, 1);
+        bench_close(&b);
+    }
+}
+
 TEST(watcher, an_etcd_that_is_away_after_contact_is_waited_for)
 {
     while (world_next(SEEDS)) {
