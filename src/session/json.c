@@ -81,8 +81,7 @@ static enum rollcall__json_token open_level(struct rollcall__json_reader *reader
 
 static void end_value(struct rollcall__json_reader *reader)
 {
-    reader->expect =
-        reader->depth > 0 ? ROLLCALL__JSON_EXPECT_MORE : ROLLCALL__JSON_EXPECT_NOTHING;
+    reader->expect = reader->depth > 0 ? ROLLCALL__JSON_EXPECT_MORE : ROLLCALL__JSON_EXPECT_NOTHING;
 }
 
 static enum rollcall__json_token close_level(struct rollcall__json_reader *reader)

@@ -275,8 +275,7 @@ static void read_integer(struct decoder *decoder, const struct field *field,
                          enum rollcall__json_token token)
 {
     int64_t value;
-    if (token != ROLLCALL__JSON_NUMBER ||
-        !rollcall__json_int64(decoder->reader.text, &value)) {
+    if (token != ROLLCALL__JSON_NUMBER || !rollcall__json_int64(decoder->reader.text, &value)) {
         reject(decoder, field, token);
         return;
     }
@@ -501,8 +500,8 @@ static enum rollcall_status verdict(const struct decoder *decoder, enum rollcall
     }
     if (decoder->wrong != NULL) {
         return rollcall_error_set(error, ROLLCALL_E_CORRUPT,
-                                  "%s of the session record is not %s" REPAIR,
-                                  decoder->wrong->name, expected(decoder->wrong));
+                                  "%s of the session record is not %s" REPAIR, decoder->wrong->name,
+                                  expected(decoder->wrong));
     }
     return ROLLCALL_OK;
 }

@@ -27,9 +27,10 @@ void rollcall__record_encode(const struct rollcall_record *record, struct rollca
  * Returns: ROLLCALL_OK; ROLLCALL_E_CORRUPT with what is wrong in the value; ROLLCALL_E_NO_MEMORY.
  *          After a failure *record is not to be used.
  */
-ROLLCALL_MUST_USE enum rollcall_status
-rollcall__record_decode(struct rollcall_bytes json, struct rollcall__arena *arena,
-                        struct rollcall_record *record, struct rollcall_error *error);
+ROLLCALL_MUST_USE enum rollcall_status rollcall__record_decode(struct rollcall_bytes json,
+                                                               struct rollcall__arena *arena,
+                                                               struct rollcall_record *record,
+                                                               struct rollcall_error *error);
 
 /* The version of a decoded record, for comparing; views the record's version.  One that is empty or
  * no semver, which decoding never lets through, reads as 0.0.0. */

@@ -42,8 +42,7 @@ static bool is_all_digits(struct rollcall_bytes text)
  * says whether there was one. */
 static struct rollcall_bytes cut(struct rollcall_bytes *rest, char separator, bool *found)
 {
-    const char *at =
-        rest->size_bytes > 0 ? memchr(rest->data, separator, rest->size_bytes) : NULL;
+    const char *at = rest->size_bytes > 0 ? memchr(rest->data, separator, rest->size_bytes) : NULL;
     struct rollcall_bytes before = *rest;
     *found = at != NULL;
     if (at == NULL) {
@@ -188,8 +187,8 @@ int rollcall__semver_compare(const struct rollcall__semver *a, const struct roll
 
 void rollcall__semver_print(const struct rollcall__semver *version, struct rollcall__buffer *out)
 {
-    rollcall__buffer_format(out, "%" PRIu64 ".%" PRIu64 ".%" PRIu64, version->major,
-                            version->minor, version->patch);
+    rollcall__buffer_format(out, "%" PRIu64 ".%" PRIu64 ".%" PRIu64, version->major, version->minor,
+                            version->patch);
     if (version->prerelease.size_bytes > 0) {
         rollcall__buffer_text(out, "-");
         rollcall__buffer_append(out, version->prerelease.data, version->prerelease.size_bytes);
@@ -249,9 +248,9 @@ static bool parse_operator(struct rollcall_bytes text, enum operation *operation
     static const struct {
         const char *text;
         enum operation operation;
-    } OPERATORS[] = {{"", EQUAL},      {"=", EQUAL},  {"==", EQUAL},   {"!", DIFFERENT},
-                     {"!=", DIFFERENT}, {">", ABOVE}, {">=", AT_LEAST}, {"<", BELOW},
-                     {"<=", AT_MOST}};
+    } OPERATORS[] = {{"", EQUAL},      {"=", EQUAL},      {"==", EQUAL},
+                     {"!", DIFFERENT}, {"!=", DIFFERENT}, {">", ABOVE},
+                     {">=", AT_LEAST}, {"<", BELOW},      {"<=", AT_MOST}};
     while (text.size_bytes > 0 && is_space(text.data[text.size_bytes - 1])) {
         text.size_bytes--;
     }
@@ -290,8 +289,8 @@ static bool parse_wildcard(struct rollcall_bytes text, enum rollcall__semver_dia
         return false;
     }
     *high = *low;
-    uint64_t *next = any_minor && (!third || dialect == ROLLCALL__SEMVER_OURS) ? &high->major
-                                                                               : &high->minor;
+    uint64_t *next =
+        any_minor && (!third || dialect == ROLLCALL__SEMVER_OURS) ? &high->major : &high->minor;
     if (*next >= INT64_MAX) {
         return false; /* upstream counts with an int */
     }
@@ -359,8 +358,7 @@ static enum rollcall_status parse_comparison(struct parser *parser, struct rollc
 
 static enum rollcall_status parse_or(struct parser *parser, struct rollcall_bytes word)
 {
-    if (parser->begins_group &&
-        (parser->count == 0 || parser->dialect == ROLLCALL__SEMVER_OURS)) {
+    if (parser->begins_group && (parser->count == 0 || parser->dialect == ROLLCALL__SEMVER_OURS)) {
         return refuse(parser, word, "there is nothing before it");
     }
     if (parser->begins_group) {
@@ -413,8 +411,7 @@ static enum rollcall_status parse_words(struct parser *parser, struct rollcall_b
             begin = i + 1;
         }
     }
-    return parser->begins_group ? refuse(parser, text, "it is empty or ends with ||")
-                                : ROLLCALL_OK;
+    return parser->begins_group ? refuse(parser, text, "it is empty or ends with ||") : ROLLCALL_OK;
 }
 
 enum rollcall_status rollcall__semver_range_parse(struct rollcall_bytes text,

@@ -36,16 +36,14 @@ TEST(transport, repeated_grant_and_revoke_are_successes)
 {
     struct bench bench = bench_open_real();
     const int64_t lease_id = bench_lease(&bench, 30);
-    const struct transport_result *again =
-        bench_ask_well(&bench, bench.control,
-                       transport_request_lease(TRANSPORT_LEASE_GRANT, lease_id, 30));
+    const struct transport_result *again = bench_ask_well(
+        &bench, bench.control, transport_request_lease(TRANSPORT_LEASE_GRANT, lease_id, 30));
     CHECK_INT(again->lease_id, lease_id);
     CHECK_INT(again->ttl_s, 0);
     bench_revoke(&bench, lease_id);
     bench_revoke(&bench, lease_id);
-    const struct transport_result *gone =
-        bench_ask_well(&bench, bench.control,
-                       transport_request_lease(TRANSPORT_LEASE_TIME_TO_LIVE, lease_id, 0));
+    const struct transport_result *gone = bench_ask_well(
+        &bench, bench.control, transport_request_lease(TRANSPORT_LEASE_TIME_TO_LIVE, lease_id, 0));
     CHECK_INT(gone->ttl_s, -1);
     bench_close(&bench);
 }
@@ -83,10 +81,9 @@ TEST(transport, patient_call_waits_until_its_deadline)
 {
     struct bench bench = bench_open(ROLLCALL_ETCD_OPTIONS(.endpoints = "127.0.0.1:1"));
     const int64_t started_ns = rollcall__clock_monotonic_ns();
-    const struct transport_result *result =
-        bench_ask(&bench, bench.control,
-                  (struct transport_call){.timeout_ms = 300, .wait_for_ready = true},
-                  transport_request_lease(TRANSPORT_LEASE_GRANT, 1, 30));
+    const struct transport_result *result = bench_ask(
+        &bench, bench.control, (struct transport_call){.timeout_ms = 300, .wait_for_ready = true},
+        transport_request_lease(TRANSPORT_LEASE_GRANT, 1, 30));
     const int64_t waited_ns = rollcall__clock_monotonic_ns() - started_ns;
     CHECK_INT(result->error.status, ROLLCALL_E_UNAVAILABLE);
     CHECK(!result->error.maybe_applied); /* it was never sent */

@@ -119,12 +119,11 @@ static struct rollcall_ref spawn_probe(struct bench *bench, struct rollcall_ref 
     const struct probe_options options = {.notebook = bench->notebook, .transport = transport};
     struct rollcall_error error = {.status = ROLLCALL_OK};
     struct rollcall_ref ref = {0};
-    CHECK_INT(rollcall_runtime_spawn(bench->runtime, 0,
-                                     ROLLCALL_SPAWN_OPTIONS(.type = &probe_type,
-                                                            .options = &options,
-                                                            .restart = ROLLCALL_TEMPORARY,
-                                                            .mailbox_messages = 4096),
-                                     &ref, &error),
+    CHECK_INT(rollcall_runtime_spawn(
+                  bench->runtime, 0,
+                  ROLLCALL_SPAWN_OPTIONS(.type = &probe_type, .options = &options,
+                                         .restart = ROLLCALL_TEMPORARY, .mailbox_messages = 4096),
+                  &ref, &error),
               ROLLCALL_OK);
     return ref;
 }
@@ -161,8 +160,8 @@ void bench_close(struct bench *bench)
     free(bench->notebook);
 }
 
-void bench_tell(struct bench *bench, struct rollcall_ref probe, uint16_t type,
-                const void *payload, size_t size_bytes, struct rollcall_object *object)
+void bench_tell(struct bench *bench, struct rollcall_ref probe, uint16_t type, const void *payload,
+                size_t size_bytes, struct rollcall_object *object)
 {
     CHECK_INT(rollcall_runtime_send(bench->runtime, probe, type, payload, size_bytes, object),
               ROLLCALL_OK);
@@ -276,9 +275,8 @@ int64_t bench_put(struct bench *bench, const char *name, const char *value)
 int64_t bench_lease(struct bench *bench, int64_t ttl_s)
 {
     const int64_t lease_id = rollcall__clock_monotonic_ns();
-    const struct transport_result *result =
-        bench_ask_well(bench, bench->control,
-                       transport_request_lease(TRANSPORT_LEASE_GRANT, lease_id, ttl_s));
+    const struct transport_result *result = bench_ask_well(
+        bench, bench->control, transport_request_lease(TRANSPORT_LEASE_GRANT, lease_id, ttl_s));
     CHECK_INT(result->lease_id, lease_id);
     CHECK_INT(result->ttl_s, ttl_s);
     return lease_id;

@@ -15,9 +15,9 @@
 enum { BENCH_RECORDS_MAX = 4096, BENCH_WAIT_MS = 10000 };
 
 #define PROBE_LIST(X)                                                                              \
-    X(PROBE_CALL, sizeof(struct transport_call))       /* object: a request */                     \
+    X(PROBE_CALL, sizeof(struct transport_call)) /* object: a request */                           \
     X(PROBE_KEEPALIVE, sizeof(int64_t))                                                            \
-    X(PROBE_WATCH, sizeof(uint64_t))                   /* object: a range */                       \
+    X(PROBE_WATCH, sizeof(uint64_t)) /* object: a range */                                         \
     X(PROBE_ACK, sizeof(uint64_t))                                                                 \
     X(PROBE_CANCEL, sizeof(uint64_t))                                                              \
     X(PROBE_ANSWER, sizeof(struct transport_answer))                                               \

@@ -106,7 +106,7 @@ rollcall_session_open(struct rollcall_etcd *etcd, const struct rollcall_session_
 
 /* What was told last: while a callback of this runtime runs, the state waits behind it. */
 ROLLCALL_API void rollcall_session_get_info(struct rollcall_session *session,
-                                        struct rollcall_session_info *info);
+                                            struct rollcall_session_info *info);
 
 /* Asks it to leave, without waiting: marks the record Stopping, then revokes the lease.
  * The events STOPPING and STOPPED follow. */

@@ -45,8 +45,7 @@ TEST(codec, range_maps_every_field)
     request->range.keys_only = true;
     request->range.serializable = true;
     struct rollcall__packet packet = encode(request);
-    Etcd__RangeRequest *message =
-        etcd__range_request__unpack(NULL, packet.size_bytes, packet.data);
+    Etcd__RangeRequest *message = etcd__range_request__unpack(NULL, packet.size_bytes, packet.data);
     CHECK_BYTES(view(message->key), "k");
     CHECK_BYTES(view(message->range_end), "l");
     CHECK_INT(message->limit, 7);
@@ -143,8 +142,7 @@ TEST(codec, watch_asks_for_fragments_and_progress)
     range->prev_kv = true;
     struct rollcall__packet packet;
     CHECK(rollcall__codec_watch(range, &packet));
-    Etcd__WatchRequest *message =
-        etcd__watch_request__unpack(NULL, packet.size_bytes, packet.data);
+    Etcd__WatchRequest *message = etcd__watch_request__unpack(NULL, packet.size_bytes, packet.data);
     CHECK_INT(message->request_union_case, ETCD__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST);
     const Etcd__WatchCreateRequest *create = message->create_request;
     CHECK_BYTES(view(create->key), "k");
@@ -215,8 +213,7 @@ TEST(codec, txn_result_finds_what_its_get_found)
     message.succeeded = true;
     message.responses = list;
     message.n_responses = 2;
-    struct transport_result *result =
-        rollcall__codec_result(TRANSPORT_TXN, pack(&message.base));
+    struct transport_result *result = rollcall__codec_result(TRANSPORT_TXN, pack(&message.base));
     CHECK_INT(result->error.status, ROLLCALL_OK);
     CHECK(result->succeeded);
     CHECK_INT(result->revision, 0); /* no header */
@@ -365,8 +362,8 @@ TEST(codec, compaction_is_a_cancellation_not_an_error)
 
 TEST(codec, other_cancellations_say_why)
 {
-    struct transport_watch_response *response = canceled(
-        0, "rpc error: code = PermissionDenied desc = etcdserver: permission denied");
+    struct transport_watch_response *response =
+        canceled(0, "rpc error: code = PermissionDenied desc = etcdserver: permission denied");
     CHECK(response->canceled);
     CHECK_INT(response->error.status, ROLLCALL_E_DENIED);
     CHECK(strstr(response->error.text, "permission denied") != NULL);

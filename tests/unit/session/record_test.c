@@ -6,7 +6,10 @@
 #include "support/test.h"
 #include "unit/session/vectors.h"
 
-#define BYTES(literal) {literal, sizeof(literal) - 1}
+#define BYTES(literal)                                                                             \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
 #define BAD "\xEF\xBF\xBD" /* U+FFFD */
 #define LEASE INT64_C(7587872012345678901)
 
@@ -138,8 +141,7 @@ struct decoded {
 static struct decoded decode(struct rollcall_bytes json)
 {
     struct decoded decoded = {0};
-    decoded.status =
-        rollcall__record_decode(json, &decoded.arena, &decoded.record, &decoded.error);
+    decoded.status = rollcall__record_decode(json, &decoded.arena, &decoded.record, &decoded.error);
     if (decoded.status != ROLLCALL_OK) {
         CHECK_INT(decoded.error.status, decoded.status);
         CHECK(decoded.error.text[0] != '\0');
@@ -245,9 +247,8 @@ TEST(record, strings_are_counted_and_ended_by_a_nul)
 
 TEST(record, escapes_of_old_and_new_go_are_resolved)
 {
-    struct decoded decoded =
-        decode_text("{\"ServerName\":\"\\b\\f\\n\\r\\t\\\"\\\\\\/"
-                    "\\u0008\\u000C\\u00e9\\u20AC\\uD83D\\uDE00\"}");
+    struct decoded decoded = decode_text("{\"ServerName\":\"\\b\\f\\n\\r\\t\\\"\\\\\\/"
+                                         "\\u0008\\u000C\\u00e9\\u20AC\\uD83D\\uDE00\"}");
     CHECK_BYTES(decoded.record.server_name,
                 "\b\f\n\r\t\"\\/\b\f\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80");
     forget(&decoded);
@@ -397,12 +398,13 @@ TEST(record, a_value_of_the_wrong_type_is_named)
 TEST(record, what_is_not_json_is_refused)
 {
     static const char *const TEXTS[] = {
-        "{",         "}",          "{}{}",       "{}]",        "[1 2]",     "[,1]",     "{,}",
-        "{\"a\"}",   "{\"a\":}",   "{a:1}",      "{\"a\":01}", "[1.]",      "[.5]",     "[1e]",
-        "[1e+]",     "[-]",        "[+1]",       "[--1]",      "nul",       "nulll",    "tru",
-        "[TRUE]",    "{'a':1}",    "\"\\x\"",    "\"\\u12G4\"", "\"\\'\"",  "\"\\u12",  "\"a",
-        "\"a\nb\"", "\xEF\xBB\xBF{}", "// c\n{}", "{\"a\":1]", "[1}",       "0x1",      "\v{}",
-        "NaN",       "[1,]",       "{\"a\":1,}", "\"\\",       "{\"a\" 1}", "- 1",      "1 2"};
+        "{",           "}",          "{}{}",     "{}]",       "[1 2]",      "[,1]",
+        "{,}",         "{\"a\"}",    "{\"a\":}", "{a:1}",     "{\"a\":01}", "[1.]",
+        "[.5]",        "[1e]",       "[1e+]",    "[-]",       "[+1]",       "[--1]",
+        "nul",         "nulll",      "tru",      "[TRUE]",    "{'a':1}",    "\"\\x\"",
+        "\"\\u12G4\"", "\"\\'\"",    "\"\\u12",  "\"a",       "\"a\nb\"",   "\xEF\xBB\xBF{}",
+        "// c\n{}",    "{\"a\":1]",  "[1}",      "0x1",       "\v{}",       "NaN",
+        "[1,]",        "{\"a\":1,}", "\"\\",     "{\"a\" 1}", "- 1",        "1 2"};
     for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
         check_corrupt(rollcall__bytes(TEXTS[i]), "not JSON");
     }

@@ -70,8 +70,8 @@ TEST(semver, parses_what_upstream_parses)
 
 TEST(semver, refuses_what_looks_almost_like_a_version)
 {
-    static const char *const TEXTS[] = {"1.02.3",   "1.2.03", "1.2.3-", "1.2.3-alpha.01",
-                                        "1.2.3-00", "1.2.",   "+1.2.3", "1.2.3+a_",
+    static const char *const TEXTS[] = {"1.02.3",   "1.2.03",  "1.2.3-", "1.2.3-alpha.01",
+                                        "1.2.3-00", "1.2.",    "+1.2.3", "1.2.3+a_",
                                         "1.2.3-a+", "1.2.3-.a"};
     for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
         struct rollcall__semver version;
@@ -118,7 +118,7 @@ TEST(semver, compares_as_upstream)
 
 static bool is_quirk(struct rollcall_bytes range)
 {
-    static const char *const QUIRKS[] = {"1.x.x", ">1.x.x",    "!=1.2.x",     "!1.x",
+    static const char *const QUIRKS[] = {"1.x.x",   ">1.x.x",   "!=1.2.x",     "!1.x",
                                          "! 1.2.3", ">1.0.0 5", "1.2.3-linux", ">1.2.3-linux"};
     for (size_t i = 0; i < sizeof QUIRKS / sizeof QUIRKS[0]; i++) {
         if (rollcall__bytes_equal(range, rollcall__bytes(QUIRKS[i]))) {
@@ -155,9 +155,9 @@ static void check_range_error(const struct vector *vector)
 TEST(semver, refuses_the_ranges_upstream_refuses)
 {
     CHECK_INT(vectors_each("semver.tsv", "rangeerr", check_range_error), 25);
-    static const char *const MORE[] = {"x",           "=<1.0.0", "1.2.x-beta", ">1.2.3\t<2.0.0",
-                                       "(>1.0.0)",    ">=",      ">1.0.0 && <2.0.0",
-                                       ">1.0.0 || ||", "9223372036854775807.x"};
+    static const char *const MORE[] = {
+        "x",  "=<1.0.0",          "1.2.x-beta",   ">1.2.3\t<2.0.0",       "(>1.0.0)",
+        ">=", ">1.0.0 && <2.0.0", ">1.0.0 || ||", "9223372036854775807.x"};
     for (size_t i = 0; i < sizeof MORE / sizeof MORE[0]; i++) {
         CHECK_INT(in_ours(MORE[i], "1.0.0"), -1);
         CHECK_INT(in_upstreams(MORE[i], "1.0.0"), -1);
@@ -209,9 +209,9 @@ TEST(semver, a_range_outlives_the_text_it_was_parsed_from)
 {
     char text[] = ">= 1.2.3-rc.1";
     struct rollcall__semver_range range;
-    CHECK_INT(rollcall__semver_range_parse(rollcall__bytes(text), ROLLCALL__SEMVER_OURS, &range,
-                                           NULL),
-              ROLLCALL_OK);
+    CHECK_INT(
+        rollcall__semver_range_parse(rollcall__bytes(text), ROLLCALL__SEMVER_OURS, &range, NULL),
+        ROLLCALL_OK);
     memset(text, 'z', sizeof text - 1);
     const struct rollcall__semver inside = version_of("1.2.3-rc.1"), below = version_of("1.2.3-b");
     CHECK(rollcall__semver_range_matches(&range, &inside));

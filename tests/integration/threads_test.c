@@ -32,6 +32,16 @@ static void await(const struct probe *probe, size_t count)
     CHECK_INT(probe_total(probe), count);
 }
 
+/* Returns when each worker has been through its loop: a control call is served once in a turn, and
+ * what was sent before it has been taken by the turn after. */
+static void turn(struct rollcall_runtime *rt)
+{
+    struct rollcall_runtime_stats stats;
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(rollcall_runtime_stats(rt, &stats), ROLLCALL_OK);
+    }
+}
+
 /* ---- creating ---- */
 
 TEST(threads, options_out_of_range_are_refused_with_a_sentence)
@@ -198,7 +208,7 @@ TEST(threads, a_timer_may_be_set_at_either_end_of_time)
     int64_t never_ms = INT64_MAX - 1, past_ms = INT64_MIN;
     probe_spawn(probe, rt, 0);
     probe_run(probe, rt, set_far_timer, &never_ms);
-    usleep(10000);
+    turn(rt);
     CHECK_INT(probe_total(probe), 0);
     probe_run(probe, rt, set_far_timer, &past_ms);
     await(probe, 1);
@@ -270,7 +280,7 @@ TEST(threads, an_actor_that_takes_its_time_to_stop_is_waited_for)
     probe_return(probe, ROLLCALL_STOP, ROLLCALL_STAY);
     probe_spawn(probe, rt, 1);
     probe_run(probe, rt, set_stop_timer, &delay_ms); /* later it ends */
-    usleep(5000);
+    turn(rt);
     pthread_t destroyer;
     CHECK_INT(pthread_create(&destroyer, NULL, destroy_elsewhere, rt), 0);
     await(probe, 1);
@@ -410,9 +420,12 @@ TEST(threads, there_are_eight_ports_and_a_closed_one_can_be_opened_again)
     destroy(rt);
 }
 
+static int asleep; /* atomic */
+
 static void sleep_long(struct rollcall_context *cx, void *user)
 {
     (void)cx, (void)user;
+    __atomic_store_n(&asleep, 1, __ATOMIC_RELEASE);
     usleep(6500000); /* longer than a control call waits */
 }
 
@@ -426,8 +439,11 @@ TEST(threads, a_port_closed_while_a_worker_is_stuck_leaks_nothing)
     const struct rollcall_ref other = probe_spawn(probe, rt, 1);
     struct probe *sleeper = probe_create("sleeper", NULL, NULL, ROLLCALL_SIGNAL_COUNT);
     probe_spawn(sleeper, rt, 0);
+    __atomic_store_n(&asleep, 0, __ATOMIC_RELAXED);
     probe_run(sleeper, rt, sleep_long, NULL);
-    usleep(20000);
+    for (int i = 0; i < 60000 && !__atomic_load_n(&asleep, __ATOMIC_ACQUIRE); i++) {
+        usleep(1000);
+    }
     for (int i = 0; i < 600; i++) {
         rollcall__port_post(port, (struct rollcall_caller){.ref = other}, ROLLCALL_STOP, NULL, 0,
                             probe_object(&alive));
