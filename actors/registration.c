@@ -2,9 +2,10 @@
  * registration - gets a server ID and a lease, puts the session's key, and takes it away again.
  *
  *    ALLOCATING --> GRANTING --> CLAIMING --> HELD --LEAVE--> MARKING --> REVOKING --> DONE
- *                       ^           |
- *                       |           +--key is a rival's--> YIELDING --> WAITING --RETRY--+
- *                       +----------------------------------------------------------------+
+ *        ^             ^            |
+ *        |             |            +--key is a rival's--> YIELDING --> WAITING --RETRY--+
+ *        |             +-----------------------------------------|-----------------------+
+ *        +--an allocated ID: the next one may be free------------+
  *    any but HELD --LEAVE or giving up--> REVOKING --> DONE
  *
  * Each step is one request to etcd, and every write recognises its own earlier effect, so an answer
@@ -80,36 +81,36 @@ static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_yielded, on_
 #define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(YIELDING))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
-    [ALLOCATING][REGISTRATION_ALLOCATED] = {on_allocated, ROLLCALL_TO(GRANTING) | OUT},
-    [ALLOCATING][REGISTRATION_ANSWER] = {rollcall_ignore, 0}, /* of before a restart */
-    [ALLOCATING][REGISTRATION_LEAVE]  = {on_leave_now,    OUT}, /* an ID in the post is skipped */
+    [ALLOCATING][REGISTRATION_ALLOCATED]   = {on_allocated,    ROLLCALL_TO(GRANTING) | OUT},
+    [ALLOCATING][REGISTRATION_ANSWER]      = {rollcall_ignore, 0}, /* of before a restart */
+    [ALLOCATING][REGISTRATION_LEAVE]       = {on_leave_now,    OUT}, /* an ID on its way is lost */
 
-    [GRANTING]  [REGISTRATION_ANSWER] = {on_granted,      ROLLCALL_TO(CLAIMING) | OUT},
-    [GRANTING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
+    [GRANTING]  [REGISTRATION_ANSWER]      = {on_granted,      ROLLCALL_TO(CLAIMING) | OUT},
+    [GRANTING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
 
-    [CLAIMING]  [REGISTRATION_ANSWER] = {on_claimed,      CLAIMED | OUT},
-    [CLAIMING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
+    [CLAIMING]  [REGISTRATION_ANSWER]      = {on_claimed,      CLAIMED | OUT},
+    [CLAIMING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
 
-    [YIELDING]  [REGISTRATION_ANSWER] = {on_yielded,      YIELDED | OUT},
-    [YIELDING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
+    [YIELDING]  [REGISTRATION_ANSWER]      = {on_yielded,      YIELDED | OUT},
+    [YIELDING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
 
-    [WAITING]   [REGISTRATION_ANSWER] = {rollcall_ignore, 0}, /* of a restart that is over */
-    [WAITING]   [REGISTRATION_RETRY]  = {on_retry,        ROLLCALL_TO(GRANTING)},
-    [WAITING]   [REGISTRATION_LEAVE]  = {on_leave_now,    OUT},
+    [WAITING]   [REGISTRATION_ANSWER]      = {rollcall_ignore, 0}, /* of a restart that is over */
+    [WAITING]   [REGISTRATION_RETRY]       = {on_retry,        ROLLCALL_TO(GRANTING)},
+    [WAITING]   [REGISTRATION_LEAVE]       = {on_leave_now,    OUT},
 
-    [HELD]      [REGISTRATION_ANSWER] = {rollcall_ignore, 0},
-    [HELD]      [REGISTRATION_LEAVE]  = {on_leave_held,   ROLLCALL_TO(MARKING)},
+    [HELD]      [REGISTRATION_ANSWER]      = {rollcall_ignore, 0},
+    [HELD]      [REGISTRATION_LEAVE]       = {on_leave_held,   ROLLCALL_TO(MARKING)},
 
-    [MARKING]   [REGISTRATION_ANSWER] = {on_marked,       OUT},
-    [MARKING]   [REGISTRATION_LEAVE]  = {rollcall_ignore, 0},
+    [MARKING]   [REGISTRATION_ANSWER]      = {on_marked,       OUT},
+    [MARKING]   [REGISTRATION_LEAVE]       = {rollcall_ignore, 0},
 
-    [REVOKING]  [REGISTRATION_ANSWER] = {on_revoked,      ROLLCALL_TO(DONE)},
-    [REVOKING]  [REGISTRATION_RETRY]  = {on_revoke_again, 0},
-    [REVOKING]  [REGISTRATION_LEAVE]  = {on_leave_later,  0},
+    [REVOKING]  [REGISTRATION_ANSWER]      = {on_revoked,      ROLLCALL_TO(DONE)},
+    [REVOKING]  [REGISTRATION_RETRY]       = {on_revoke_again, 0},
+    [REVOKING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
 
-    [DONE]      [REGISTRATION_ANSWER] = {rollcall_ignore, 0},
-    [DONE]      [REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}, /* was in the post */
-    [DONE]      [REGISTRATION_LEAVE]  = {on_leave_now,    ROLLCALL_TO(DONE)}, /* it had given up */
+    [DONE]      [REGISTRATION_ANSWER]      = {rollcall_ignore, 0},
+    [DONE]      [REGISTRATION_ALLOCATED]   = {rollcall_ignore, 0}, /* was on its way */
+    [DONE]      [REGISTRATION_LEAVE]       = {on_leave_now,    ROLLCALL_TO(DONE)}, /* had given up */
 };
 /* clang-format on */
 
