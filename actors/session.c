@@ -2,13 +2,13 @@
  * session - the root of one session: turns what its actors report into what the application is
  * told.
  *
- *    REGISTERING --REGISTERED--> ACTIVE --LEASE_SUSPECT--> SUSPECT
+ *    REGISTERING --LEASE_SAFE--> ACTIVE --LEASE_SUSPECT--> SUSPECT
  *         |                        ^  <----LEASE_SAFE-----/   |
- *         |                        |                          |
- *         |                        +---LEASE_LOST-------------+---> OVER (told LOST)
+ *         +--LEASE_LOST------------+---LEASE_LOST-------------+---> OVER (told LOST)
  *         +--REFUSED, NO_CONTACT, supervisor failed --------------> OVER (told FAILED)
  *    REGISTERING, ACTIVE, SUSPECT --LEAVE--> LEAVING --LEFT--> OVER (told STOPPED)
  *
+ * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
  * It spawns the supervisor, and under it registration and keepalive, on its own worker; the
  * application is an actor on another.  A loss, a failure and an end are told exactly once, because
  * no cell leads out of OVER.
