@@ -24,9 +24,8 @@
 
 enum {
     ASKS_MAX = 65536,
-    PAUSE_MIN_MS = 2, /* doubled for each race lost in a row, */
-    PAUSE_MAX_MS = 256,
-    PAUSE_DOUBLINGS_MAX = 7
+    PAUSE_MIN_MS = 2,       /* doubled for each race lost in a row, */
+    PAUSE_DOUBLINGS_MAX = 7 /* at most so often */
 };
 enum state { IDLE, READING, TAKING, PAUSING, STATE_COUNT };
 static const int64_t ID_MAX = INT64_MAX / 2; /* nothing that is added to one overflows */
@@ -135,9 +134,9 @@ static struct transport_request *take_ids(const char *root, struct rollcall_byte
 
 /* ---- asks ---- */
 
-static bool same_root(const struct allocator_handover *held, size_t index)
+static bool is_of_root(const struct ask *ask, const char *root)
 {
-    return strcmp(held->asks[0].config->root, held->asks[index].config->root) == 0;
+    return strcmp(ask->config->root, root) == 0;
 }
 
 /* Answers the first `count` asks of the first one's root and takes them off, in one pass.
@@ -151,7 +150,7 @@ static void answer(struct rollcall_context *cx, struct allocator_handover *held,
     held->count = 0;
     for (size_t i = 0; i < asked; i++) {
         const struct ask ask = held->asks[i];
-        if (count == 0 || strcmp(first->root, ask.config->root) != 0) {
+        if (count == 0 || !is_of_root(&ask, first->root)) {
             held->asks[held->count++] = ask;
             continue;
         }
@@ -271,7 +270,7 @@ static int on_read(struct rollcall_context *cx, void *self, const struct rollcal
     rollcall__buffer_append(&al->value, value.data, value.size_bytes);
     al->batch = 0;
     for (size_t i = 0; i < al->held->count; i++) {
-        al->batch += same_root(al->held, i);
+        al->batch += is_of_root(&al->held->asks[i], root);
     }
     return ask_etcd(
         cx, al,

@@ -186,8 +186,7 @@ static bool tell_unknown_delete(struct rollcall_context *cx, struct watcher *wa,
     return told;
 }
 
-/* etcd repeats itself after some restarts, and after one of ours brings a revision from its start.
- */
+/* etcd repeats itself after some restarts, and brings a revision from its start after ours. */
 static bool is_new(struct watcher *wa, int64_t mod_revision)
 {
     struct watcher_handover *held = wa->held;

@@ -75,11 +75,7 @@ enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
 
 enum rollcall_status rollcall__handle_may_wait(const struct rollcall__handle *handle)
 {
-    const struct rollcall_runtime *rt = rollcall__etcd_runtime(handle->etcd);
-    if (rollcall__runtime_forked(rt)) {
-        return ROLLCALL_E_FORKED;
-    }
-    return rollcall__runtime_on_worker(rt) ? ROLLCALL_E_BUSY : ROLLCALL_OK;
+    return rollcall__runtime_may_wait(rollcall__etcd_runtime(handle->etcd));
 }
 
 enum rollcall_status rollcall__connect_timeout_check(int64_t timeout_ms,

@@ -17,7 +17,7 @@ struct rollcall__handle {
     struct rollcall_object object;
     struct rollcall_etcd *etcd; /* held until the handle is closed */
     struct rollcall_ref application;
-    struct rollcall__monitor monitor; /* guards `gone`, and what the owner puts under it */
+    struct rollcall__monitor monitor; /* guards the two below, and what the owner puts under it */
     bool closed;                      /* no callback is begun any more */
     bool gone;                        /* the application actor has ended */
 };
@@ -27,8 +27,7 @@ void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd
                            void (*destroy)(struct rollcall_object *object));
 void rollcall__handle_fini(struct rollcall__handle *handle);
 
-/* Spawns its application actor on the worker for data.  On failure the handle has one owner again.
- */
+/* Spawns its application actor on the worker for data.  On failure the handle has one owner. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__handle_start(
     struct rollcall__handle *handle, uint32_t mailbox_messages,
     void (*tell)(struct rollcall_object *handle, struct rollcall_object *event),

@@ -75,13 +75,6 @@ static enum rollcall_status check_address(const char *address, struct rollcall_e
                                   "the address has %zu bytes: give at most %d", size_bytes,
                                   ADDRESS_MAX_BYTES);
     }
-    for (const char *at = address; *at != '\0'; at++) {
-        if ((unsigned char)*at <= ' ' || *at == '\x7f') {
-            return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                      "the address holds a blank or a control character: give "
-                                      "HOST:PORT, where others reach this process");
-        }
-    }
     for (size_t i = 0; i < size_bytes; i++) {
         if ((unsigned char)address[i] <= ' ' || address[i] == '\x7f') {
             return rollcall_error_set(error, ROLLCALL_E_INVALID,

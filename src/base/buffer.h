@@ -1,5 +1,4 @@
-/* base/buffer.h - a byte string that grows.  Zero is a valid empty buffer.  Threads: one at a time.
- */
+/* base/buffer.h - a byte string that grows.  Zero is an empty one.  Threads: one at a time. */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 

@@ -21,8 +21,7 @@ void rollcall__log_fini(struct rollcall__log *log)
     pthread_mutex_destroy(&log->mutex);
 }
 
-/* One record is one line, and msg one quoted value, whatever was stored in etcd or typed by a user.
- */
+/* One record is one line, and msg one quoted value, whatever etcd holds or a user typed. */
 static void make_quotable(char *text)
 {
     for (; *text != '\0'; text++) {

@@ -25,8 +25,7 @@ void rollcall__monitor_fini(struct rollcall__monitor *monitor);
 void rollcall__monitor_lock(struct rollcall__monitor *monitor);
 void rollcall__monitor_unlock(struct rollcall__monitor *monitor);
 void rollcall__monitor_notify(struct rollcall__monitor *monitor); /* all; locked or not */
-/* Called locked, returns locked; false once deadline_ns (rollcall__clock_monotonic_ns) has passed.
- */
+/* Called locked, returns locked; false once deadline_ns (of the monotonic clock) has passed. */
 bool rollcall__monitor_wait(struct rollcall__monitor *monitor, int64_t deadline_ns);
 
 #endif /* BASE_THREAD_H */

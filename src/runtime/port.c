@@ -142,8 +142,7 @@ void rollcall__port_close(struct rollcall__port *port)
         if (attach(port, i, NULL, dropped) == ROLLCALL_OK) {
             rollcall__lane_destroy(port->lanes[i]);
         } else {
-            /* The worker is stuck in a callback and may still read the lane: the runtime frees it.
-             */
+            /* The worker is stuck in a callback and may still read it: the runtime frees it. */
             rt->lanes[ROLLCALL__SOURCE_PORTS + port->index][i][ROLLCALL__SYSTEM] = port->lanes[i];
             stuck = true;
         }
@@ -160,8 +159,7 @@ static void add_pending(struct rollcall__port *port, uint32_t worker,
                         const struct rollcall__cell *cell)
 {
     struct rollcall__pending *pending = malloc(sizeof *pending);
-    ROLLCALL_ASSERT(pending !=
-                    NULL); /* losing a completion would leave an asker waiting for ever */
+    ROLLCALL_ASSERT(pending != NULL); /* an asker would wait for ever for what is lost here */
     *pending = (struct rollcall__pending){.cell = *cell};
     if (port->pending[worker].tail == NULL) {
         port->pending[worker].head = pending;

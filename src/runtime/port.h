@@ -36,6 +36,10 @@ void rollcall__runtime_signal(struct rollcall_runtime *runtime, struct rollcall_
 /* Counts a handle (session, watch, etcd) that must be closed before the runtime is destroyed. */
 void rollcall__runtime_hold(struct rollcall_runtime *runtime);
 void rollcall__runtime_release(struct rollcall_runtime *runtime);
+/* ROLLCALL_OK, or why a call that waits is wrong here: E_BUSY on a worker of this runtime, E_FORKED
+ * in a child process. */
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__runtime_may_wait(const struct rollcall_runtime *runtime);
 /* True on a worker thread of this runtime: the caller must not wait. */
 bool rollcall__runtime_on_worker(const struct rollcall_runtime *runtime);
 /* True in a child process that forked after create. */

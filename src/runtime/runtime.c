@@ -199,7 +199,7 @@ static void *create_control(size_t size_bytes,
     return control;
 }
 
-static enum rollcall_status may_wait(const struct rollcall_runtime *rt)
+enum rollcall_status rollcall__runtime_may_wait(const struct rollcall_runtime *rt)
 {
     if (rollcall__runtime_forked(rt)) {
         return ROLLCALL_E_FORKED;
@@ -233,7 +233,7 @@ enum rollcall_status rollcall_runtime_spawn(struct rollcall_runtime *rt, uint32_
     if (status != ROLLCALL_OK) {
         return status;
     }
-    status = may_wait(rt);
+    status = rollcall__runtime_may_wait(rt);
     spawn = status == ROLLCALL_OK ? create_control(sizeof *spawn, run_spawn) : NULL;
     if (spawn == NULL) {
         rollcall__spawn_drop(&copy);
@@ -352,7 +352,7 @@ static void add_stats(struct rollcall_runtime_stats *sum, const struct rollcall_
 enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime *rt,
                                             struct rollcall_runtime_stats *stats)
 {
-    enum rollcall_status status = may_wait(rt);
+    enum rollcall_status status = rollcall__runtime_may_wait(rt);
     *stats = (struct rollcall_runtime_stats){0};
     for (uint32_t i = 0; status == ROLLCALL_OK && i < rt->worker_count; i++) {
         struct stats_control *one = create_control(sizeof *one, run_stats);
@@ -387,7 +387,7 @@ static void run_trace(struct rollcall__worker *worker, struct rollcall__control 
 enum rollcall_status rollcall_runtime_trace(struct rollcall_runtime *rt,
                                             void (*print)(void *user, const char *line), void *user)
 {
-    enum rollcall_status status = may_wait(rt);
+    enum rollcall_status status = rollcall__runtime_may_wait(rt);
     for (uint32_t i = 0; status == ROLLCALL_OK && i < rt->worker_count; i++) {
         struct trace_control *one = create_control(sizeof *one, run_trace);
         if (one == NULL) {

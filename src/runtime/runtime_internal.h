@@ -44,8 +44,7 @@ void rollcall__runtime_fini(struct rollcall_runtime *rt);
 
 /* Runs a control call that arrived in a lane, unless its caller has given up; wakes the caller. */
 void rollcall__control_run(struct rollcall__worker *worker, struct rollcall__control *control);
-/* Waits until it has run, at most until deadline_ns, and abandons it then.  Threads: application.
- */
+/* Waits until it has run, or abandons it at deadline_ns.  Threads: application. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__control_wait(struct rollcall_runtime *rt,
                                                               struct rollcall__control *control,
                                                               int64_t deadline_ns);
