@@ -15,7 +15,6 @@ enum {
     DATA_WORKER = 1,
     APPLICATION_MAILBOX = 1024 /* the events of a watcher and of its restarted successor */
 };
-static const char *const ROOT_DEFAULT = "by-dev/meta";
 
 /* The events of a list, kept until they are told on the caller's thread. */
 struct collection {
@@ -54,6 +53,10 @@ static enum rollcall_status check(const struct rollcall_watch_options *o,
                                     "snapshot first",
                                     (long long)o->from_revision);
     }
+    if (status == ROLLCALL_OK && o->once && o->from_revision != 0) {
+        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                    "a snapshot alone is of now: leave out the revision, or once");
+    }
     return status == ROLLCALL_OK ? rollcall__connect_timeout_check(o->connect_timeout_ms, error)
                                  : status;
 }
@@ -80,7 +83,7 @@ static struct rollcall_bytes copy_bytes(struct watcher_config *config, struct ro
 static void fill_keys(struct watcher_config *config, const struct rollcall_watch_options *o,
                       bool *failed)
 {
-    const char *root = o->root == NULL ? ROOT_DEFAULT : o->root;
+    const char *root = o->root == NULL ? ROLLCALL__ROOT_DEFAULT : o->root;
     struct rollcall__buffer all = {0}, start = {0}, end = {0};
     rollcall__key_prefix(&all, root, NULL);
     rollcall__key_prefix(&start, root, o->role);
@@ -112,7 +115,7 @@ static enum rollcall_status create_config(struct rollcall_etcd *etcd,
     config->endpoints =
         copy_bytes(config, rollcall__bytes(rollcall__etcd_endpoints(etcd)), &failed).data;
     config->raw_prefix = o->raw_prefix && o->role != NULL;
-    config->list_only = list != NULL;
+    config->list_only = list != NULL || o->once;
     config->from_revision = o->from_revision;
     config->connect_timeout_ms =
         o->connect_timeout_ms == 0 ? ROLLCALL__CONNECT_TIMEOUT_MS : o->connect_timeout_ms;

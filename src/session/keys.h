@@ -14,6 +14,8 @@
 
 #include "base/buffer.h"
 
+#define ROLLCALL__ROOT_DEFAULT "by-dev/meta" /* upstream's etcd.rootPath and etcd.metaSubPath */
+
 enum { ROLLCALL__ROLE_MAX_BYTES = 255, ROLLCALL__ROOT_MAX_BYTES = 1024 };
 
 /* Joins the parts that are not empty with slashes, then cleans: no "//", no ".", ".." resolved, no

@@ -32,12 +32,14 @@ extern "C" {
 #define ROLLCALL_ERRORS(X)                                                                         \
     X(OK, FINE, "ok")                                                                              \
     X(E_INVALID, CALLER, "invalid argument")                                                       \
+    X(E_TOO_SMALL, CALLER, "there is not enough room for the result")                              \
     X(E_FULL, RETRY, "mailbox is full")                                                            \
     X(E_UNAVAILABLE, RETRY, "etcd is unreachable")                                                 \
     X(E_TIMEOUT, RETRY, "not done within the time allowed")                                        \
     X(E_NO_SPACE, RETRY, "etcd is out of space")                                                   \
     X(E_COMPACTED, RETRY, "the revision asked for has been compacted")                             \
     X(E_LEASE_LOST, FATAL, "the lease is gone")                                                    \
+    X(E_KEY_LOST, FATAL, "the key is gone, or no longer the session's")                            \
     X(E_RIVAL, FATAL, "another process holds the key")                                             \
     X(E_CORRUPT, FATAL, "what is stored cannot be understood")                                     \
     X(E_DENIED, FATAL, "etcd refused the credentials")                                             \

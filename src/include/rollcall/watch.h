@@ -59,6 +59,7 @@ struct rollcall_watch_options {
                                    and ROLE-<digits> */
     const char *version_range;  /* NULL: all; semver range such as ">=2.2.3 <3.0.0" */
     int64_t from_revision;      /* 0: snapshot first; else events from this revision, no snapshot */
+    bool once;                  /* only the snapshot: SNAPSHOT_END or FAILED is the last event */
     int64_t connect_timeout_ms; /* 0: 5'000; FAILED when etcd has not answered once by then */
     rollcall_watch_event_fn *on_event; /* required */
     void *user;                        /* borrowed until close returns */
@@ -83,7 +84,8 @@ rollcall_watch_open(struct rollcall_etcd *etcd, const struct rollcall_watch_opti
 ROLLCALL_API enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch);
 
 /*
- * The sessions now: calls on_event on this thread with a whole snapshot, then returns.
+ * The sessions now: calls on_event on this thread with a whole snapshot, then returns.  The form
+ * that does not wait is a watch with `once`.
  * options->from_revision must be 0.  timeout_ms: 0: 5'000.
  * Returns: ROLLCALL_OK after SNAPSHOT_END; else why not, and on_event was not called.
  */

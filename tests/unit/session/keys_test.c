@@ -87,6 +87,21 @@ TEST(keys, the_prefix_of_all_roles_ends_with_a_slash)
     rollcall__buffer_free(&out);
 }
 
+/* Upstream's TestGetSessionPrefixByRole: no dash behind the role, so another role's keys may begin
+ * so too. */
+TEST(keys, the_prefix_of_a_role_is_its_exclusive_key)
+{
+    static const char *const ROOTS[] = {"by-dev/meta", "/by-dev//meta/", "", "/", "a/./b"};
+    for (size_t i = 0; i < sizeof ROOTS / sizeof ROOTS[0]; i++) {
+        struct rollcall__buffer prefix = {0}, key = {0};
+        rollcall__key_prefix(&prefix, ROOTS[i], "mixcoord");
+        rollcall__key_session(&key, ROOTS[i], "mixcoord", 7, true);
+        CHECK_BYTES(rollcall__buffer_bytes(&prefix), key.data);
+        rollcall__buffer_free(&prefix);
+        rollcall__buffer_free(&key);
+    }
+}
+
 static void check_end(struct rollcall_bytes prefix, struct rollcall_bytes expected)
 {
     struct rollcall__buffer out = {0};
