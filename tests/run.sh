@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing, builds, starts a private etcd, and runs the tests:
-#     sh tests/run.sh [release|asan|tsan] [ctest arguments...]
+#     [ROLLCALL_NIGHTLY=ON] sh tests/run.sh [release|asan|tsan] [ctest arguments...]
 # The last line is "N passed, N failed"; the exit status is 0 only when something ran and all of it
 # passed.
 set -eu
@@ -13,7 +13,10 @@ release | asan | tsan)
     shift
     ;;
 esac
-sh "$top/.ci/install_packages.sh" python3:python3
+fuzzer=''
+[ "$kind" != asan ] || fuzzer=libfuzzer
+# shellcheck disable=SC2086
+sh "$top/.ci/install_packages.sh" python3:python3 $fuzzer
 
 build="$top/build/$kind"
 # All temporary files of the run live here, and go with it however it ends.
@@ -39,8 +42,10 @@ quietly() {
     }
 }
 echo "rollcall: building into build/$kind" >&2
+# On, since a quickstart may have turned them off here.
 quietly cmake -C "$top/.ci/$kind.cmake" -S "$top" -B "$build" \
-    -D ROLLCALL_TESTS=ON -D ROLLCALL_BENCH=ON # a quickstart may have turned them off here
+    -D ROLLCALL_TESTS=ON -D ROLLCALL_BENCH=ON \
+    -D ROLLCALL_NIGHTLY="${ROLLCALL_NIGHTLY:-OFF}"
 quietly cmake --build "$build" --parallel "$(nproc)"
 
 # etcd_run keeps etcd for exactly as long as ctest runs and gives it to the tests as

@@ -184,7 +184,9 @@ void rollcall__etcd_canceled(struct rollcall_error *error, const char *reason)
 {
     const struct rollcall_bytes message = {.data = reason, .size_bytes = strlen(reason)};
     const struct rule *rule = find_rule(message);
-    if (reason[0] == '\0') {
+    if (reason[0] == '\0') { /* never ours: we end the stream instead */
+        rollcall_error_set(error, ROLLCALL_E_UNAVAILABLE,
+                           "etcd cancelled the watch without a reason");
         return;
     }
     rollcall_error_set(error, rule == NULL ? ROLLCALL_E_REJECTED : rule->status,

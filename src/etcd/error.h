@@ -19,7 +19,7 @@ struct rollcall__etcd_failure {
 /* Fills *error and returns its status; never OK. */
 enum rollcall_status rollcall__etcd_error(struct rollcall_error *error,
                                           const struct rollcall__etcd_failure *failure);
-/* Why etcd cancelled a watch, by its cancel_reason.  Empty: leaves *error alone. */
+/* Why etcd cancelled a watch, by its cancel_reason; never OK. */
 void rollcall__etcd_canceled(struct rollcall_error *error, const char *reason);
 
 /* The failure says that our earlier try has succeeded: GRANT of an id that exists, REVOKE of a

@@ -45,6 +45,7 @@ struct rollcall__json_reader {
     size_t size_bytes, at;
     enum rollcall__json_expect expect;
     struct rollcall_bytes text; /* of the last NUMBER, STRING or NAME: a view of the input */
+    bool text_is_plain;         /* a STRING or NAME of ASCII without escapes: stands for itself */
     const char *problem;        /* what is wrong at byte `at`, for a sentence; NULL: nothing */
     size_t depth;
     uint8_t is_object[(ROLLCALL__JSON_DEPTH_MAX + 7) / 8]; /* one bit per open level */

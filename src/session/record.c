@@ -4,6 +4,9 @@
  * One table lists the fields in upstream's order; writing walks it, reading looks names up in it.
  * A value of the wrong type does not stop the reading, as in Go: bad JSON anywhere is reported
  * before the first wrong type, and that before a version that is no semver.
+ *
+ * Reading is the hot path of a watch: one pass, memory from the arena only.  What a record written
+ * by Go never has - other names or order, escapes, unsorted labels - is left to slower functions.
  */
 #include "session/record.h"
 
@@ -12,7 +15,6 @@
 
 #include <inttypes.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum field_kind {
@@ -30,13 +32,14 @@ enum field_kind {
 
 struct field {
     const char *name;
+    size_t name_bytes;
     enum field_kind kind;
     size_t offset;
 };
 
 #define FIELD(name, kind, member)                                                                  \
     {                                                                                              \
-        name, kind, offsetof(struct rollcall_record, member)                                       \
+        name, sizeof(name) - 1, kind, offsetof(struct rollcall_record, member)                     \
     }
 static const struct field FIELDS[] = {
     FIELD("ServerID", INTEGER, server_id),
@@ -58,7 +61,7 @@ static const struct field FIELDS[] = {
 
 #define FIELD(name, member)                                                                        \
     {                                                                                              \
-        name, INTEGER_32, offsetof(struct rollcall_index_version, member)                          \
+        name, sizeof(name) - 1, INTEGER_32, offsetof(struct rollcall_index_version, member)        \
     }
 static const struct field INDEX_FIELDS[] = {
     FIELD("MinimalIndexVersion", minimal),
@@ -181,11 +184,12 @@ void rollcall__record_encode(const struct rollcall_record *record, struct rollca
 /* ---- reading ---- */
 
 struct decoder {
-    struct rollcall__json_reader reader;
+    struct rollcall__json_reader *reader;
     struct rollcall__arena *arena;
     struct rollcall_record *record;
-    struct rollcall_label *labels; /* as read; owned, moved to the arena sorted */
+    struct rollcall_label *labels; /* in the arena, as read */
     size_t label_count, label_capacity;
+    bool labels_unsorted;      /* one is not above the one before it */
     const struct field *wrong; /* the first field whose value has the wrong type; NULL: none */
     bool no_memory;
 };
@@ -197,13 +201,15 @@ static void reject(struct decoder *decoder, const struct field *field,
     if (decoder->wrong == NULL) {
         decoder->wrong = field;
     }
-    (void)rollcall__json_skip(&decoder->reader, token); /* broken input shows at the next token */
+    (void)rollcall__json_skip(decoder->reader, token); /* broken input shows at the next token */
 }
 
-/* Copies the text of a STRING or NAME into the arena, resolved and followed by a NUL. */
-static struct rollcall_bytes keep_text(struct decoder *decoder, struct rollcall_bytes text)
+/* Copies the text just read, of a STRING or NAME, into the arena: resolved, a NUL behind it. */
+static struct rollcall_bytes keep_text(struct decoder *decoder)
 {
-    const size_t size_bytes = rollcall__json_unescape(text, NULL);
+    const struct rollcall_bytes text = decoder->reader->text;
+    const bool plain = decoder->reader->text_is_plain;
+    const size_t size_bytes = plain ? text.size_bytes : rollcall__json_unescape(text, NULL);
     if (size_bytes == 0) {
         return (struct rollcall_bytes){"", 0};
     }
@@ -212,7 +218,11 @@ static struct rollcall_bytes keep_text(struct decoder *decoder, struct rollcall_
         decoder->no_memory = true;
         return (struct rollcall_bytes){"", 0};
     }
-    rollcall__json_unescape(text, data);
+    if (plain) {
+        memcpy(data, text.data, size_bytes);
+    } else {
+        rollcall__json_unescape(text, data);
+    }
     data[size_bytes] = '\0';
     return (struct rollcall_bytes){data, size_bytes};
 }
@@ -221,21 +231,20 @@ static struct rollcall_bytes keep_text(struct decoder *decoder, struct rollcall_
  * beyond ASCII fold into it: U+017F to s, U+212A to k. */
 static int fold(struct rollcall_bytes *key)
 {
-    static const char LONG_S[] = "\xC5\xBF", KELVIN[] = "\xE2\x84\xAA";
-    const struct {
+    static const struct {
         const char *data;
         size_t size_bytes;
         int folded;
-    } folds[] = {{LONG_S, sizeof LONG_S - 1, 's'}, {KELVIN, sizeof KELVIN - 1, 'k'}};
-    for (size_t i = 0; i < COUNT(folds); i++) {
-        if (key->size_bytes >= folds[i].size_bytes &&
-            memcmp(key->data, folds[i].data, folds[i].size_bytes) == 0) {
-            key->data += folds[i].size_bytes;
-            key->size_bytes -= folds[i].size_bytes;
-            return folds[i].folded;
+    } FOLDS[] = {{"\xC5\xBF", 2, 's'}, {"\xE2\x84\xAA", 3, 'k'}};
+    const int c = (unsigned char)*key->data;
+    for (size_t i = 0; c >= 0x80 && i < COUNT(FOLDS); i++) {
+        if (key->size_bytes >= FOLDS[i].size_bytes &&
+            memcmp(key->data, FOLDS[i].data, FOLDS[i].size_bytes) == 0) {
+            key->data += FOLDS[i].size_bytes;
+            key->size_bytes -= FOLDS[i].size_bytes;
+            return FOLDS[i].folded;
         }
     }
-    const int c = (unsigned char)*key->data;
     key->data++;
     key->size_bytes--;
     return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c < 0x80 ? c : 0;
@@ -243,19 +252,18 @@ static int fold(struct rollcall_bytes *key)
 
 static bool is_named(const struct field *field, struct rollcall_bytes key)
 {
-    const char *name = field->name;
-    while (*name != '\0' && key.size_bytes > 0) {
-        struct rollcall_bytes character = {name++, 1};
-        if (fold(&character) != fold(&key)) {
+    struct rollcall_bytes name = {field->name, field->name_bytes};
+    while (name.size_bytes > 0 && key.size_bytes > 0) {
+        if (fold(&name) != fold(&key)) {
             return false;
         }
     }
-    return *name == '\0' && key.size_bytes == 0;
+    return name.size_bytes == 0 && key.size_bytes == 0;
 }
 
-/* The field that the NAME just read stands for; NULL: none of ours. */
-static const struct field *find_field(const struct field *fields, size_t count,
-                                      struct rollcall_bytes text)
+/* The field whose name, in any case, a NAME's text stands for; NULL: none of ours. */
+static const struct field *find_folded(const struct field *fields, size_t count,
+                                       struct rollcall_bytes text)
 {
     char key[80]; /* more than the longest name takes, all its letters folded from three bytes */
     const size_t size_bytes = rollcall__json_unescape(text, NULL);
@@ -271,11 +279,29 @@ static const struct field *find_field(const struct field *fields, size_t count,
     return NULL;
 }
 
+/*
+ * The field that the NAME just read stands for; NULL: none of ours.  Go writes the fields in the
+ * table's order and case, so the name is looked for as it is, from *next on, which is then the
+ * place behind it: folding every name was a third of the cost of reading a record.
+ */
+static const struct field *find_field(const struct field *fields, size_t count, size_t *next,
+                                      struct rollcall_bytes text)
+{
+    for (size_t i = *next; i < count; i++) {
+        if (fields[i].name_bytes == text.size_bytes &&
+            memcmp(fields[i].name, text.data, text.size_bytes) == 0) {
+            *next = i + 1;
+            return &fields[i];
+        }
+    }
+    return find_folded(fields, count, text);
+}
+
 static void read_integer(struct decoder *decoder, const struct field *field,
                          enum rollcall__json_token token)
 {
     int64_t value;
-    if (token != ROLLCALL__JSON_NUMBER || !rollcall__json_int64(decoder->reader.text, &value)) {
+    if (token != ROLLCALL__JSON_NUMBER || !rollcall__json_int64(decoder->reader->text, &value)) {
         reject(decoder, field, token);
         return;
     }
@@ -302,14 +328,14 @@ static void read_text(struct decoder *decoder, const struct field *field,
         reject(decoder, field, token);
         return;
     }
-    *AT(struct rollcall_bytes, decoder->record, field) = keep_text(decoder, decoder->reader.text);
+    *AT(struct rollcall_bytes, decoder->record, field) = keep_text(decoder);
 }
 
 static void read_index_member(struct decoder *decoder, struct rollcall_index_version *version,
                               const struct field *field, enum rollcall__json_token token)
 {
     int64_t value;
-    if (token != ROLLCALL__JSON_NUMBER || !rollcall__json_int64(decoder->reader.text, &value) ||
+    if (token != ROLLCALL__JSON_NUMBER || !rollcall__json_int64(decoder->reader->text, &value) ||
         value < INT32_MIN || value > INT32_MAX) {
         reject(decoder, field, token);
         return;
@@ -330,32 +356,40 @@ static void read_index(struct decoder *decoder, const struct field *field,
     if (field->kind == SCALAR_INDEX) {
         decoder->record->has_scalar_index_engine_version = true;
     }
-    while (rollcall__json_next(&decoder->reader) == ROLLCALL__JSON_NAME) {
+    size_t next = 0;
+    while (rollcall__json_next(decoder->reader) == ROLLCALL__JSON_NAME) {
         const struct field *member =
-            find_field(INDEX_FIELDS, COUNT(INDEX_FIELDS), decoder->reader.text);
-        const enum rollcall__json_token value = rollcall__json_next(&decoder->reader);
+            find_field(INDEX_FIELDS, COUNT(INDEX_FIELDS), &next, decoder->reader->text);
+        const enum rollcall__json_token value = rollcall__json_next(decoder->reader);
         if (member == NULL || value == ROLLCALL__JSON_NULL) {
-            (void)rollcall__json_skip(&decoder->reader, value);
+            (void)rollcall__json_skip(decoder->reader, value);
         } else {
             read_index_member(decoder, version, member, value);
         }
     }
 }
 
-/* Room for one more label; NULL when out of memory. */
-static struct rollcall_label *add_label(struct decoder *decoder)
+static void add_label(struct decoder *decoder, const struct rollcall_label *label)
 {
-    if (decoder->label_count == decoder->label_capacity) {
-        const size_t capacity = decoder->label_capacity == 0 ? 8 : 2 * decoder->label_capacity;
-        struct rollcall_label *labels = realloc(decoder->labels, capacity * sizeof *labels);
+    const size_t count = decoder->label_count;
+    if (count == decoder->label_capacity) {
+        const size_t capacity = count == 0 ? 4 : 2 * count;
+        struct rollcall_label *labels =
+            rollcall__arena_alloc(decoder->arena, capacity * sizeof *labels);
         if (labels == NULL) {
             decoder->no_memory = true;
-            return NULL;
+            return;
+        }
+        if (count > 0) {
+            memcpy(labels, decoder->labels, count * sizeof *labels);
         }
         decoder->labels = labels;
         decoder->label_capacity = capacity;
     }
-    return &decoder->labels[decoder->label_count++];
+    if (count > 0 && rollcall__bytes_compare(decoder->labels[count - 1].name, label->name) >= 0) {
+        decoder->labels_unsorted = true;
+    }
+    decoder->labels[decoder->label_count++] = *label;
 }
 
 static void read_labels(struct decoder *decoder, const struct field *field,
@@ -365,20 +399,15 @@ static void read_labels(struct decoder *decoder, const struct field *field,
         reject(decoder, field, token);
         return;
     }
-    while (rollcall__json_next(&decoder->reader) == ROLLCALL__JSON_NAME) {
-        struct rollcall_label label = {{"", 0}, {"", 0}};
-        label.name = keep_text(decoder, decoder->reader.text);
-        const enum rollcall__json_token value = rollcall__json_next(&decoder->reader);
+    while (!decoder->no_memory && rollcall__json_next(decoder->reader) == ROLLCALL__JSON_NAME) {
+        struct rollcall_label label = {keep_text(decoder), {"", 0}};
+        const enum rollcall__json_token value = rollcall__json_next(decoder->reader);
         if (value == ROLLCALL__JSON_STRING) {
-            label.value = keep_text(decoder, decoder->reader.text);
+            label.value = keep_text(decoder);
         } else if (value != ROLLCALL__JSON_NULL) { /* null is the empty string */
             reject(decoder, field, value);
         }
-        struct rollcall_label *place = add_label(decoder);
-        if (place == NULL) {
-            return;
-        }
-        *place = label;
+        add_label(decoder, &label);
     }
 }
 
@@ -390,6 +419,7 @@ static void read_null(struct decoder *decoder, const struct field *field)
         decoder->record->lease_id = 0;
     } else if (field->kind == LABELS) {
         decoder->label_count = 0;
+        decoder->labels_unsorted = false;
     }
 }
 
@@ -423,11 +453,12 @@ static void read_value(struct decoder *decoder, const struct field *field,
 
 static void read_members(struct decoder *decoder)
 {
-    while (!decoder->no_memory && rollcall__json_next(&decoder->reader) == ROLLCALL__JSON_NAME) {
-        const struct field *field = find_field(FIELDS, COUNT(FIELDS), decoder->reader.text);
-        const enum rollcall__json_token token = rollcall__json_next(&decoder->reader);
+    size_t next = 0;
+    while (!decoder->no_memory && rollcall__json_next(decoder->reader) == ROLLCALL__JSON_NAME) {
+        const struct field *field = find_field(FIELDS, COUNT(FIELDS), &next, decoder->reader->text);
+        const enum rollcall__json_token token = rollcall__json_next(decoder->reader);
         if (field == NULL) {
-            (void)rollcall__json_skip(&decoder->reader, token);
+            (void)rollcall__json_skip(decoder->reader, token);
         } else if (token == ROLLCALL__JSON_NULL) {
             read_null(decoder, field);
         } else {
@@ -436,21 +467,20 @@ static void read_members(struct decoder *decoder)
     }
 }
 
-static void move_labels(struct decoder *decoder)
+/* Go writes labels sorted; the sort is for other writers, and for a name that comes twice. */
+static void finish_labels(struct decoder *decoder)
 {
-    if (decoder->label_count == 0) {
-        return;
+    size_t count = decoder->label_count;
+    if (decoder->labels_unsorted) {
+        struct rollcall_label *spare = rollcall__arena_alloc(decoder->arena, count * sizeof *spare);
+        if (spare == NULL) {
+            decoder->no_memory = true;
+            return;
+        }
+        count = rollcall__labels_sort(decoder->labels, spare, count);
     }
-    const size_t size_bytes = decoder->label_count * sizeof *decoder->labels;
-    struct rollcall_label *labels = rollcall__arena_alloc(decoder->arena, size_bytes);
-    if (labels == NULL) {
-        decoder->no_memory = true;
-        return;
-    }
-    memcpy(labels, decoder->labels, size_bytes);
-    decoder->record->labels = labels;
-    decoder->record->label_count =
-        rollcall__labels_sort(labels, decoder->labels, decoder->label_count);
+    decoder->record->labels = count > 0 ? decoder->labels : NULL;
+    decoder->record->label_count = count;
 }
 
 static const char *expected(const struct field *field)
@@ -482,7 +512,7 @@ static const char *expected(const struct field *field)
 static enum rollcall_status verdict(const struct decoder *decoder, enum rollcall__json_token first,
                                     struct rollcall_error *error)
 {
-    const struct rollcall__json_reader *reader = &decoder->reader;
+    const struct rollcall__json_reader *reader = decoder->reader;
     if (decoder->no_memory) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY,
                                   "out of memory while reading a session record of %zu bytes",
@@ -531,7 +561,8 @@ enum rollcall_status rollcall__record_decode(struct rollcall_bytes json,
                                              struct rollcall_record *record,
                                              struct rollcall_error *error)
 {
-    struct decoder decoder = {.arena = arena, .record = record};
+    struct rollcall__json_reader reader;
+    struct decoder decoder = {.reader = &reader, .arena = arena, .record = record};
     clear(record);
     if (json.size_bytes > ROLLCALL__RECORD_SIZE_MAX_BYTES) {
         return rollcall_error_set(error, ROLLCALL_E_CORRUPT,
@@ -539,17 +570,16 @@ enum rollcall_status rollcall__record_decode(struct rollcall_bytes json,
                                   "record" REPAIR,
                                   json.size_bytes, ROLLCALL__RECORD_SIZE_MAX_BYTES);
     }
-    rollcall__json_open(&decoder.reader, json);
-    const enum rollcall__json_token first = rollcall__json_next(&decoder.reader);
+    rollcall__json_open(&reader, json);
+    const enum rollcall__json_token first = rollcall__json_next(&reader);
     if (first == ROLLCALL__JSON_OBJECT) {
         read_members(&decoder);
     } else {
-        (void)rollcall__json_skip(&decoder.reader, first);
+        (void)rollcall__json_skip(&reader, first);
     }
-    if (!decoder.no_memory && rollcall__json_next(&decoder.reader) == ROLLCALL__JSON_DONE) {
-        move_labels(&decoder);
+    if (!decoder.no_memory && rollcall__json_next(&reader) == ROLLCALL__JSON_DONE) {
+        finish_labels(&decoder);
     }
-    free(decoder.labels);
     const enum rollcall_status status = verdict(&decoder, first, error);
     return status == ROLLCALL_OK ? check_version(record, error) : status;
 }

@@ -21,7 +21,10 @@ enum { ROLLCALL__RECORD_SIZE_MAX_BYTES = 2 * 1024 * 1024 }; /* etcd takes 1.5 Mi
 void rollcall__record_encode(const struct rollcall_record *record, struct rollcall__buffer *out);
 
 /*
- * Fills *record from what etcd holds.
+ * Fills *record from what etcd holds, in one pass.
+ * Limits:  ROLLCALL__RECORD_SIZE_MAX_BYTES in all, ROLLCALL__JSON_DEPTH_MAX levels of nesting; the
+ *          size alone bounds the strings and the number of labels.  The arena is all the memory
+ *          that is taken: at worst, for two mebibytes of nothing but labels, 64 MiB.
  * record:  its strings and labels live in the arena, which the caller frees in every case; none of
  *          its strings is NULL.
  * Returns: ROLLCALL_OK; ROLLCALL_E_CORRUPT with what is wrong in the value; ROLLCALL_E_NO_MEMORY.

@@ -301,6 +301,21 @@ TEST(record, names_match_in_any_case_and_the_last_one_wins)
     forget(&decoded);
 }
 
+TEST(record, names_are_found_in_any_order)
+{
+    struct decoded decoded =
+        decode_text("{\"HostName\":\"a\",\"LeaseID\":1,\"IndexEngineVersion\":"
+                    "{\"MaximumIndexVersion\":2,\"MinimalIndexVersion\":3},\"Address\":\"b\","
+                    "\"ServerID\":4,\"HostName\":\"c\",\"Address\":\"d\"}");
+    CHECK_BYTES(decoded.record.host_name, "c");
+    CHECK_BYTES(decoded.record.address, "d");
+    CHECK_INT(decoded.record.lease_id, 1);
+    CHECK_INT(decoded.record.server_id, 4);
+    CHECK_INT(decoded.record.index_engine_version.maximum, 2);
+    CHECK_INT(decoded.record.index_engine_version.minimal, 3);
+    forget(&decoded);
+}
+
 TEST(record, a_second_index_version_adds_to_the_first)
 {
     struct decoded decoded =
@@ -343,6 +358,24 @@ TEST(record, labels_are_sorted_and_the_last_of_a_name_wins)
         CHECK_BYTES(decoded.record.labels[i].value, EXPECTED[i][1]);
     }
     forget(&decoded);
+}
+
+/* As many labels as a value can hold; all of one name, so that they must be sorted too. */
+TEST(record, labels_are_bounded_by_the_size_of_the_value)
+{
+    static const char BEGIN[] = "{\"ServerLabels\":{\"\":\"\"", MORE[] = ",\"\":\"\"";
+    struct rollcall__buffer json = {0};
+    rollcall__buffer_text(&json, BEGIN);
+    while (json.size_bytes + sizeof MORE + 1 <= ROLLCALL__RECORD_SIZE_MAX_BYTES) {
+        rollcall__buffer_text(&json, MORE);
+    }
+    rollcall__buffer_text(&json, "}}");
+    struct decoded decoded = decode(rollcall__buffer_bytes(&json));
+    CHECK_INT(decoded.status, ROLLCALL_OK);
+    CHECK_INT(decoded.record.label_count, 1);
+    CHECK(decoded.arena.total_bytes <= (size_t)64 << 20);
+    forget(&decoded);
+    rollcall__buffer_free(&json);
 }
 
 TEST(record, sorting_labels_is_stable_at_every_count)

@@ -1,0 +1,125 @@
+/* A stream of messages, each behind its length in two bytes, as what etcd sends on a watch: what
+ * comes out is what protobuf-c itself finds in them, fragments joined. */
+#include "base/buffer.h"
+#include "etcd.pb-c.h"
+#include "etcd/codec.h"
+#include "fuzz/fuzz.h"
+
+enum { MESSAGES_MAX = 16, RESPONSE_MAX_BYTES = 16 << 20 };
+
+/* What protobuf-c made of the fragments of one response. */
+struct expected {
+    Etcd__WatchResponse *messages[MESSAGES_MAX];
+    size_t count;
+};
+
+static void forget(struct expected *expected)
+{
+    for (size_t i = 0; i < expected->count; i++) {
+        etcd__watch_response__free_unpacked(expected->messages[i], NULL);
+    }
+    expected->count = 0;
+}
+
+static void check_data(struct rollcall_bytes actual, ProtobufCBinaryData expected)
+{
+    FUZZ_CHECK(actual.size_bytes == expected.len);
+    FUZZ_CHECK(expected.len == 0 || memcmp(actual.data, expected.data, expected.len) == 0);
+}
+
+static void check_kv(const struct transport_kv *actual, const Etcd__KeyValue *expected)
+{
+    static const Etcd__KeyValue NONE = ETCD__KEY_VALUE__INIT;
+    const Etcd__KeyValue *kv = expected == NULL ? &NONE : expected;
+    check_data(actual->key, kv->key);
+    check_data(actual->value, kv->value);
+    FUZZ_CHECK(actual->create_revision == kv->create_revision);
+    FUZZ_CHECK(actual->mod_revision == kv->mod_revision);
+    FUZZ_CHECK(actual->version == kv->version && actual->lease_id == kv->lease);
+}
+
+static void check_events(const struct transport_watch_response *response,
+                         const struct expected *expected)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < expected->count; i++) {
+        const Etcd__WatchResponse *message = expected->messages[i];
+        for (size_t k = 0; k < message->n_events; k++, at++) {
+            FUZZ_CHECK(at < response->event_count);
+            const struct transport_event *event = &response->events[at];
+            const Etcd__Event *from = message->events[k];
+            FUZZ_CHECK((event->kind == TRANSPORT_DELETE) ==
+                       (from->type == ETCD__EVENT__EVENT_TYPE__DELETE));
+            FUZZ_CHECK(event->has_prev_kv == (from->prev_kv != NULL));
+            check_kv(&event->kv, from->kv);
+            check_kv(&event->prev_kv, from->prev_kv);
+        }
+    }
+    FUZZ_CHECK(at == response->event_count);
+}
+
+/* Whether etcd ended the watch, but for a compaction, which is told apart. */
+static bool is_refused(const Etcd__WatchResponse *message)
+{
+    return message->canceled && message->compact_revision == 0;
+}
+
+/* A response that is whole; the last of its messages says how it stands. */
+static void check_response(const struct transport_watch_response *response,
+                           const struct expected *expected)
+{
+    const Etcd__WatchResponse *last = expected->messages[expected->count - 1];
+    const bool refused = is_refused(last);
+    FUZZ_CHECK(response->revision == (last->header == NULL ? 0 : last->header->revision));
+    FUZZ_CHECK(response->created == last->created && response->canceled == last->canceled);
+    FUZZ_CHECK(response->compact_revision == last->compact_revision && !response->fragment);
+    FUZZ_CHECK((response->error.status != ROLLCALL_OK) == refused);
+    if (refused) {
+        FUZZ_CHECK(response->event_count == 0 && response->error.text[0] != '\0');
+    } else {
+        check_events(response, expected);
+    }
+}
+
+static void check_message(struct rollcall__watch_block **partial, struct expected *expected,
+                          struct rollcall_bytes body)
+{
+    Etcd__WatchResponse *message =
+        etcd__watch_response__unpack(NULL, body.size_bytes, (const uint8_t *)body.data);
+    struct transport_watch_response *response =
+        rollcall__codec_watch_response(partial, body, RESPONSE_MAX_BYTES);
+    FUZZ_CHECK((response == NULL) == (*partial != NULL));
+    if (message == NULL) {
+        FUZZ_CHECK(response != NULL && response->error.status == ROLLCALL_E_UNAVAILABLE);
+        FUZZ_CHECK(response->event_count == 0 && !response->fragment);
+        forget(expected);
+    } else {
+        expected->messages[expected->count++] = message;
+        FUZZ_CHECK((response == NULL) == (message->fragment && !is_refused(message)));
+    }
+    if (message != NULL && response != NULL) {
+        check_response(response, expected);
+        forget(expected);
+    }
+    if (response != NULL) {
+        rollcall_object_drop(&response->object);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
+{
+    struct rollcall__watch_block *partial = NULL;
+    struct expected expected = {.count = 0};
+    for (int i = 0; i < MESSAGES_MAX && size_bytes >= 2; i++) {
+        size_t body_bytes = (size_t)data[0] << 8 | data[1];
+        data += 2;
+        size_bytes -= 2;
+        body_bytes = body_bytes < size_bytes ? body_bytes : size_bytes;
+        check_message(&partial, &expected, (struct rollcall_bytes){(const char *)data, body_bytes});
+        data += body_bytes;
+        size_bytes -= body_bytes;
+    }
+    rollcall__watch_block_free(partial);
+    forget(&expected);
+    return 0;
+}
