@@ -1,16 +1,23 @@
 /*
  * allocator - hands out server IDs to all sessions of one connection, many with one transaction.
  *
- *    IDLE --ASK--> READING --ANSWER--> TAKING --ANSWER(taken)--> IDLE, or READING for the next root
- *                     ^                   |
- *                     +--RETRY-- PAUSING <+--ANSWER(lost the race)
+ *    IDLE --ASK--> READING --ANSWER--> SURVEYING --ANSWER(last page)--> TAKING
+ *                     ^ |                                               ^ |
+ *                     | +--ANSWER(surveyed before the race was lost)----+ |
+ *                     +--RETRY-- PAUSING <-----ANSWER(lost the race)------+
+ *    TAKING --ANSWER(taken), any --ANSWER(error)--> IDLE, or READING for the next root
  *
  * The id key holds the next ID.  To take n of them is to compare-and-put n higher; of many
  * processes that try at once one succeeds, so a process takes as many as it has askers, and after a
  * lost race waits a random while that grows.  A transaction whose answer is lost skips its IDs, no
- * more. Invariants: asks are answered in order, each once; while there are any it is not IDLE; one
- * request is outstanding in READING and TAKING, the one with id `asked`.  An error answers all who
- * ask now.
+ * more.
+ * The survey is of what the sessions themselves have: an id key that was set back, by a restore or
+ * by hand, must not hand out what is in use.  It is done once per batch, after the key was read:
+ * whoever takes IDs later changes the key, and our compare fails.
+ * Those who reuse get the one ID of their root, which counts once in the batch that takes it.
+ * Invariants: asks are answered in order, each once; while there are any it is not IDLE; one
+ * request is outstanding in READING, SURVEYING and TAKING, the one with id `asked`; no ask that
+ * reuses waits for a root whose shared ID is known.  An error answers all who ask now.
  */
 #include "actors/allocator.h"
 
@@ -24,149 +31,175 @@
 
 enum {
     ASKS_MAX = 65536,
+    PAGE_KEYS = 500,
     PAUSE_MIN_MS = 2,       /* doubled for each race lost in a row, */
     PAUSE_DOUBLINGS_MAX = 7 /* at most so often */
 };
-enum state { IDLE, READING, TAKING, PAUSING, STATE_COUNT };
-static const int64_t ID_MAX = INT64_MAX / 2; /* nothing that is added to one overflows */
+enum state { IDLE, READING, SURVEYING, TAKING, PAUSING, STATE_COUNT };
 
 struct ask {
     struct rollcall_caller caller;
     uint16_t answer;
+    bool reuse;
     struct session_config *config; /* shared: the root is its */
 };
 
-/* Survives a restart: nobody has to ask again. */
+struct shared {
+    struct session_config *config; /* shared: the root is its */
+    int64_t server_id;             /* 0: asked for, not taken yet */
+};
+
+/* Survives a restart: nobody has to ask again, and what is reused stays the same. */
 struct allocator_handover {
     struct ask *asks; /* in the order they came */
     size_t count, capacity;
+    struct shared shared[ALLOCATOR_SHARED_MAX];
+    size_t shared_count;
 };
 
 struct allocator {
     struct rollcall_ref transport;
     struct allocator_handover *held;
     uint64_t asked;
-    uint32_t lost;                 /* races in a row */
-    size_t batch;                  /* TAKING: the first so many asks of the root are served */
-    struct rollcall__buffer value; /* what the id key holds */
+    uint32_t lost;                  /* races in a row */
+    size_t batch;                   /* TAKING: IDs, for as many of the root's asks as they serve */
+    int64_t first;                  /* the lowest of them; from READING on what the key says */
+    int64_t highest;                /* that a session was found to have; */
+    bool surveyed;                  /* all pages of this batch's survey are in it */
+    int64_t survey_revision;        /* 0: its first page is not there yet */
+    struct rollcall__buffer value;  /* what the id key holds */
+    struct rollcall__buffer prefix; /* ROOT/session/ of the root that is served */
 };
 
-static rollcall_handler_fn on_ask_idle, on_ask, on_read, on_taken, on_retry;
+static rollcall_handler_fn on_ask_idle, on_ask, on_read, on_surveyed, on_taken, on_retry;
 
 #define AGAIN (ROLLCALL_TO(IDLE) | ROLLCALL_TO(READING))
+#define READ (ROLLCALL_TO(SURVEYING) | ROLLCALL_TO(TAKING) | ROLLCALL_TO(PAUSING))
+#define SURVEYED (ROLLCALL_TO(SURVEYING) | ROLLCALL_TO(TAKING))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][ALLOCATOR_COUNT] = {
-    [IDLE]   [ALLOCATOR_ASK]    = {on_ask_idle,     AGAIN},
-    [IDLE]   [ALLOCATOR_ANSWER] = {rollcall_ignore, 0}, /* of a request that was given up */
+    [IDLE]     [ALLOCATOR_ASK]    = {on_ask_idle,     AGAIN},
+    [IDLE]     [ALLOCATOR_ANSWER] = {rollcall_ignore, 0}, /* of a request that was given up */
 
-    [READING][ALLOCATOR_ASK]    = {on_ask,          0},
-    [READING][ALLOCATOR_ANSWER] = {on_read,         AGAIN | ROLLCALL_TO(TAKING)},
+    [READING]  [ALLOCATOR_ASK]    = {on_ask,          0},
+    [READING]  [ALLOCATOR_ANSWER] = {on_read,         AGAIN | READ},
 
-    [TAKING] [ALLOCATOR_ASK]    = {on_ask,          0},
-    [TAKING] [ALLOCATOR_ANSWER] = {on_taken,        AGAIN | ROLLCALL_TO(PAUSING)},
+    [SURVEYING][ALLOCATOR_ASK]    = {on_ask,          0},
+    [SURVEYING][ALLOCATOR_ANSWER] = {on_surveyed,     AGAIN | SURVEYED},
 
-    [PAUSING][ALLOCATOR_ASK]    = {on_ask,          0},
-    [PAUSING][ALLOCATOR_ANSWER] = {rollcall_ignore, 0},
-    [PAUSING][ALLOCATOR_RETRY]  = {on_retry,        AGAIN},
+    [TAKING]   [ALLOCATOR_ASK]    = {on_ask,          0},
+    [TAKING]   [ALLOCATOR_ANSWER] = {on_taken,        AGAIN | ROLLCALL_TO(PAUSING)},
+
+    [PAUSING]  [ALLOCATOR_ASK]    = {on_ask,          0},
+    [PAUSING]  [ALLOCATOR_ANSWER] = {rollcall_ignore, 0},
+    [PAUSING]  [ALLOCATOR_RETRY]  = {on_retry,        AGAIN},
 };
 /* clang-format on */
 
-/* ---- the id key ---- */
+/* ---- IDs that are reused ---- */
 
-/* A positive decimal number with room for many after it; 0 for anything else. */
-static int64_t parse_id(struct rollcall_bytes text)
+static bool is_same_root(const struct session_config *config, const char *root)
 {
-    int64_t id = 0;
-    for (size_t i = 0; i < text.size_bytes; i++) {
-        const char digit = text.data[i];
-        if (digit < '0' || digit > '9' || id > ID_MAX / 10) {
-            return 0;
+    return strcmp(config->root, root) == 0;
+}
+
+/* NULL: nobody has asked to share one of this root. */
+static struct shared *find_shared(struct allocator_handover *held, const char *root)
+{
+    for (size_t i = 0; i < held->shared_count; i++) {
+        if (is_same_root(held->shared[i].config, root)) {
+            return &held->shared[i];
         }
-        id = id * 10 + (digit - '0');
     }
-    return id;
+    return NULL;
 }
 
-static void refuse_value(const char *root, struct rollcall_bytes value,
-                         struct rollcall_error *error)
+/* The place for the shared ID of the config's root; NULL: there are too many. */
+static struct shared *share(struct allocator_handover *held, struct session_config *config)
 {
-    struct rollcall__buffer key = {0};
-    rollcall__key_id(&key, root);
-    rollcall_error_set(
-        error, ROLLCALL_E_CORRUPT,
-        "the key %.160s holds \"%.*s\" where the next server ID, a decimal number "
-        "from 1 to %" PRId64 ", belongs: put one there that is above every ID in use",
-        key.failed ? "session/id" : key.data, (int)(value.size_bytes < 24 ? value.size_bytes : 24),
-        value.data == NULL ? "" : value.data, ID_MAX);
-    rollcall__buffer_free(&key);
-}
-
-/* Creates the key at 1, else tells what it holds. */
-static struct transport_request *create_id(const char *root)
-{
-    struct rollcall__buffer key = {0};
-    rollcall__key_id(&key, root);
-    const struct transport_compare absent = {.target = TRANSPORT_COMPARE_VERSION,
-                                             .key = rollcall__buffer_bytes(&key)};
-    struct transport_request *request =
-        key.failed ? NULL : transport_request_put_if(&absent, rollcall__bytes("1"), 0);
-    rollcall__buffer_free(&key);
-    return request;
-}
-
-/* Puts id + count if the key still holds `value`, else tells what it holds. */
-static struct transport_request *take_ids(const char *root, struct rollcall_bytes value, int64_t id,
-                                          size_t count)
-{
-    struct rollcall__buffer key = {0}, next = {0};
-    struct transport_request *request = NULL;
-    rollcall__key_id(&key, root);
-    rollcall__buffer_format(&next, "%" PRId64, id + (int64_t)count);
-    const struct transport_compare same = {
-        .target = TRANSPORT_COMPARE_VALUE, .key = rollcall__buffer_bytes(&key), .value = value};
-    if (!key.failed && !next.failed) {
-        request = transport_request_put_if(&same, rollcall__buffer_bytes(&next), 0);
+    struct shared *found = find_shared(held, config->root);
+    if (found == NULL && held->shared_count < ALLOCATOR_SHARED_MAX) {
+        found = &held->shared[held->shared_count++];
+        found->config = (struct session_config *)rollcall_object_keep(&config->object);
+        found->server_id = 0;
     }
-    rollcall__buffer_free(&next);
-    rollcall__buffer_free(&key);
-    return request;
+    return found;
+}
+
+/* Gives up the place when there is no ID for it. */
+static void unshare(struct allocator_handover *held, const char *root)
+{
+    struct shared *found = find_shared(held, root);
+    if (found != NULL && found->server_id == 0) {
+        struct session_config *config = found->config;
+        *found = held->shared[--held->shared_count];
+        rollcall_object_drop(&config->object);
+    }
 }
 
 /* ---- asks ---- */
 
-static bool is_of_root(const struct ask *ask, const char *root)
+/* reason: borrowed; NULL: here is the ID. */
+static void reply(struct rollcall_context *cx, const struct ask *ask, int64_t id,
+                  struct rollcall_reason *reason)
 {
-    return strcmp(ask->config->root, root) == 0;
+    const struct allocator_answer payload = {.server_id = reason == NULL ? id : 0,
+                                             .status = reason == NULL ? ROLLCALL_OK
+                                                                      : reason->error.status};
+    ROLLCALL_DROP(rollcall_reply(cx, ask->caller, ask->answer, &payload, sizeof payload,
+                                 reason == NULL ? NULL : rollcall_object_keep(&reason->object)),
+                  "an asker keeps a place for its one answer");
 }
 
-/* Answers the first `count` asks of the first one's root and takes them off, in one pass.
- * reason: shared; NULL: they get the IDs from `id` on. */
-static void answer(struct rollcall_context *cx, struct allocator_handover *held, size_t count,
-                   int64_t id, struct rollcall_reason *reason)
+/* The next of the `left` IDs from *next on for this ask; 0: none is left for it. */
+static int64_t draw(struct shared *shared, const struct ask *ask, int64_t *next, size_t *left)
 {
-    struct session_config *first = held->asks[0].config;
+    if (ask->reuse && shared != NULL && shared->server_id != 0) {
+        return shared->server_id;
+    }
+    if (*left == 0) {
+        return 0;
+    }
+    (*left)--;
+    if (ask->reuse && shared != NULL) {
+        shared->server_id = *next;
+    }
+    return (*next)++;
+}
+
+/* Answers the asks of the first one's root and takes them off, in one pass.
+ * reason: all of them are refused; NULL: they get the `count` IDs from `first` on, in order. */
+static void answer(struct rollcall_context *cx, struct allocator_handover *held, size_t count,
+                   int64_t first, struct rollcall_reason *reason)
+{
+    struct session_config *config = held->asks[0].config;
+    struct shared *shared = find_shared(held, config->root);
     const size_t asked = held->count;
-    rollcall_object_keep(&first->object); /* its root is compared with to the end */
+    rollcall_object_keep(&config->object); /* its root is compared with to the end */
     held->count = 0;
     for (size_t i = 0; i < asked; i++) {
         const struct ask ask = held->asks[i];
-        if (count == 0 || !is_of_root(&ask, first->root)) {
+        const bool ours = is_same_root(ask.config, config->root);
+        const int64_t id = ours && reason == NULL ? draw(shared, &ask, &first, &count) : 0;
+        if (!ours || (reason == NULL && id == 0)) {
             held->asks[held->count++] = ask;
             continue;
         }
-        const struct allocator_answer payload = {.server_id = reason == NULL ? id++ : 0,
-                                                 .status = reason == NULL ? ROLLCALL_OK
-                                                                          : reason->error.status};
-        ROLLCALL_DROP(rollcall_reply(cx, ask.caller, ask.answer, &payload, sizeof payload,
-                                     reason == NULL ? NULL : rollcall_object_keep(&reason->object)),
-                      "an asker keeps a place for its one answer");
+        reply(cx, &ask, id, reason);
         rollcall_object_drop(&ask.config->object);
-        count--;
     }
-    rollcall_object_drop(&first->object);
+    rollcall_object_drop(&config->object);
 }
 
 static int begin(struct rollcall_context *cx, struct allocator *al);
+
+/* The batch is over: the next one looks for itself. */
+static int begin_next(struct rollcall_context *cx, struct allocator *al)
+{
+    al->surveyed = false;
+    al->highest = 0;
+    return begin(cx, al);
+}
 
 /* Answers everybody who asked for an ID of this root, and goes on with the next root. */
 static int refuse(struct rollcall_context *cx, struct allocator *al,
@@ -176,39 +209,71 @@ static int refuse(struct rollcall_context *cx, struct allocator *al,
     if (reason == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a refusal");
     }
-    answer(cx, al->held, SIZE_MAX, 0, reason);
+    unshare(al->held, al->held->asks[0].config->root);
+    answer(cx, al->held, 0, 0, reason);
     rollcall_object_drop(&reason->object);
-    return begin(cx, al);
+    return begin_next(cx, al);
 }
 
-static int on_ask(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+/* Without an object when there is no memory for one. */
+static void refuse_one(struct rollcall_context *cx, const struct ask *ask,
+                       const struct rollcall_error *error)
 {
-    struct allocator *al = self;
-    struct allocator_handover *held = al->held;
-    const struct allocator_ask *asked = message->payload;
+    const struct allocator_answer payload = {.status = error->status};
+    struct rollcall_reason *reason = rollcall_reason_create(error);
+    ROLLCALL_DROP(rollcall_reply(cx, ask->caller, ask->answer, &payload, sizeof payload,
+                                 reason == NULL ? NULL : &reason->object),
+                  "an asker keeps a place for its one answer");
+}
+
+/* Puts the ask behind the others; false: there is no room. */
+static bool append(struct allocator_handover *held, const struct ask *ask)
+{
     if (held->count == held->capacity) {
         const size_t capacity = held->capacity == 0 ? 16 : 2 * held->capacity;
         struct ask *asks =
             capacity > ASKS_MAX ? NULL : realloc(held->asks, capacity * sizeof *asks);
         if (asks == NULL) {
-            const struct allocator_answer full = {.status = ROLLCALL_E_FULL};
-            ROLLCALL_DROP(
-                rollcall_reply(cx, message->from, asked->answer, &full, sizeof full, NULL),
-                "an asker keeps a place for its one answer");
-            return ROLLCALL_STAY;
+            return false;
         }
         held->asks = asks;
         held->capacity = capacity;
     }
-    held->asks[held->count++] =
-        (struct ask){.caller = message->from,
-                     .answer = asked->answer,
-                     .config = (struct session_config *)rollcall_object_keep(message->object)};
+    held->asks[held->count] = *ask;
+    rollcall_object_keep(&held->asks[held->count++].config->object);
+    return true;
+}
+
+static int on_ask(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct allocator_handover *held = ((struct allocator *)self)->held;
+    const struct allocator_ask *asked = message->payload;
+    const struct ask ask = {.caller = message->from,
+                            .answer = asked->answer,
+                            .reuse = asked->reuse,
+                            .config = (struct session_config *)message->object};
+    struct shared *shared = ask.reuse ? share(held, ask.config) : NULL;
+    struct rollcall_error error;
+    if (shared != NULL && shared->server_id != 0) {
+        reply(cx, &ask, shared->server_id, NULL);
+    } else if (ask.reuse && shared == NULL) {
+        rollcall_error_set(&error, ROLLCALL_E_INVALID,
+                           "this connection has a shared server ID for %d roots already, and can "
+                           "have none for %.80s: give a server ID, or do not reuse one",
+                           ALLOCATOR_SHARED_MAX, ask.config->root);
+        refuse_one(cx, &ask, &error);
+    } else if (!append(held, &ask)) {
+        rollcall_error_set(&error, ROLLCALL_E_FULL,
+                           "%zu sessions ask for a server ID already: ask again later",
+                           held->count);
+        refuse_one(cx, &ask, &error);
+    }
     return ROLLCALL_STAY;
 }
 
 /* ---- one round ---- */
 
+/* request: moved; NULL: out of memory. */
 static int ask_etcd(struct rollcall_context *cx, struct allocator *al,
                     struct transport_request *request, int next_state)
 {
@@ -231,7 +296,7 @@ static int begin(struct rollcall_context *cx, struct allocator *al)
     if (al->held->count == 0) {
         return IDLE;
     }
-    return ask_etcd(cx, al, create_id(al->held->asks[0].config->root), READING);
+    return ask_etcd(cx, al, allocator_create_id(al->held->asks[0].config->root), READING);
 }
 
 static int on_ask_idle(struct rollcall_context *cx, void *self,
@@ -241,41 +306,82 @@ static int on_ask_idle(struct rollcall_context *cx, void *self,
     return begin(cx, self);
 }
 
-static int on_read(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+/* One ID for each ask of the root, and one for all that reuse. */
+static size_t count_ids(const struct allocator_handover *held, const char *root)
 {
-    struct allocator *al = self;
-    const struct transport_answer *header = message->payload;
-    const struct transport_result *result = (const struct transport_result *)message->object;
-    const char *root = al->held->asks[0].config->root;
-    struct rollcall_bytes value = rollcall__bytes("1"); /* we have just created it */
-    struct rollcall_error error;
-    if (header->id != al->asked) {
-        return ROLLCALL_STAY;
-    }
-    if (header->status != ROLLCALL_OK) {
-        return refuse(cx, al, &result->error);
-    }
-    if (!result->succeeded) {
-        if (result->op_count == 0 || result->ops[0].kv_count == 0) {
-            return begin(cx, al); /* deleted within the transaction: cannot be, but costs nothing */
+    size_t count = 0;
+    bool reused = false;
+    for (size_t i = 0; i < held->count; i++) {
+        const struct ask *ask = &held->asks[i];
+        if (is_same_root(ask->config, root)) {
+            count += !ask->reuse || !reused;
+            reused |= ask->reuse;
         }
-        value = result->ops[0].kvs[0].value;
     }
-    const int64_t id = parse_id(value);
-    if (id == 0) {
-        refuse_value(root, value, &error);
-        return refuse(cx, al, &error);
+    return count;
+}
+
+/* The first ID is above what the key says and what any session has. */
+static int take(struct rollcall_context *cx, struct allocator *al)
+{
+    const char *root = al->held->asks[0].config->root;
+    struct rollcall_error error;
+    if (al->highest >= al->first) {
+        if (al->highest >= ALLOCATOR_ID_MAX) {
+            rollcall_error_set(&error, ROLLCALL_E_CORRUPT,
+                               "a session under %.160s has the server ID %" PRId64
+                               ", and no higher one can be given out: end that session",
+                               al->prefix.data, al->highest);
+            return refuse(cx, al, &error);
+        }
+        rollcall_log(cx, ROLLCALL_WARN,
+                     "the next server ID is %" PRId64 " by the id key of %s, but a session has "
+                     "%" PRId64 ": the key was set back, going on above",
+                     al->first, root, al->highest);
+        al->first = al->highest + 1;
     }
-    rollcall__buffer_clear(&al->value);
-    rollcall__buffer_append(&al->value, value.data, value.size_bytes);
-    al->batch = 0;
-    for (size_t i = 0; i < al->held->count; i++) {
-        al->batch += is_of_root(&al->held->asks[i], root);
-    }
+    al->batch = count_ids(al->held, root);
     return ask_etcd(
-        cx, al,
-        al->value.failed ? NULL : take_ids(root, rollcall__buffer_bytes(&al->value), id, al->batch),
+        cx, al, allocator_take_ids(root, rollcall__buffer_bytes(&al->value), al->first, al->batch),
         TAKING);
+}
+
+/* Asks for the sessions of the root from `start` on. */
+static int ask_page(struct rollcall_context *cx, struct allocator *al, struct rollcall_bytes start)
+{
+    struct rollcall__buffer end = {0};
+    struct transport_request *request = NULL;
+    rollcall__prefix_end(rollcall__buffer_bytes(&al->prefix), &end);
+    if (!end.failed && !al->prefix.failed) {
+        request = transport_request_range(start, rollcall__buffer_bytes(&end));
+    }
+    rollcall__buffer_free(&end);
+    if (request != NULL) {
+        request->range.limit = PAGE_KEYS;
+        request->range.revision = al->survey_revision;
+    }
+    return ask_etcd(cx, al, request, SURVEYING);
+}
+
+static int survey(struct rollcall_context *cx, struct allocator *al)
+{
+    al->survey_revision = 0;
+    rollcall__buffer_clear(&al->prefix);
+    rollcall__key_prefix(&al->prefix, al->held->asks[0].config->root, NULL);
+    return ask_page(cx, al, rollcall__buffer_bytes(&al->prefix));
+}
+
+static int ask_next_page(struct rollcall_context *cx, struct allocator *al,
+                         struct rollcall_bytes last_key)
+{
+    struct rollcall__buffer start = {0};
+    rollcall__buffer_append(&start, last_key.data, last_key.size_bytes);
+    rollcall__buffer_append(&start, "", 1); /* the key right after: a NUL more */
+    const int next = start.failed
+                         ? rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a key")
+                         : ask_page(cx, al, rollcall__buffer_bytes(&start));
+    rollcall__buffer_free(&start);
+    return next;
 }
 
 static int pause(struct rollcall_context *cx, struct allocator *al)
@@ -286,6 +392,64 @@ static int pause(struct rollcall_context *cx, struct allocator *al)
     rollcall_timer_set(cx, ALLOCATOR_RETRY,
                        rollcall_now_ms(cx) + (int64_t)(rollcall_random(cx) % (window_ms + 1)));
     return PAUSING;
+}
+
+static int on_read(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct allocator *al = self;
+    const struct transport_answer *header = message->payload;
+    const struct transport_result *result = (const struct transport_result *)message->object;
+    struct rollcall_bytes value = rollcall__bytes("1"); /* we have just created it */
+    struct rollcall_error error;
+    if (header->id != al->asked) {
+        return ROLLCALL_STAY;
+    }
+    if (header->status != ROLLCALL_OK) {
+        return refuse(cx, al, &result->error);
+    }
+    if (!result->succeeded) {
+        if (result->op_count == 0 || result->ops[0].kv_count == 0) {
+            return pause(cx, al); /* deleted within the transaction: cannot be, and is no loop */
+        }
+        value = result->ops[0].kvs[0].value;
+    }
+    al->first = allocator_parse_id(value);
+    if (al->first == 0) {
+        allocator_refuse_value(al->held->asks[0].config->root, value, &error);
+        return refuse(cx, al, &error);
+    }
+    rollcall__buffer_clear(&al->value);
+    rollcall__buffer_append(&al->value, value.data, value.size_bytes);
+    if (al->value.failed) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for the id key's value");
+    }
+    return al->surveyed ? take(cx, al) : survey(cx, al);
+}
+
+static int on_surveyed(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
+{
+    struct allocator *al = self;
+    const struct transport_answer *header = message->payload;
+    const struct transport_result *page = (const struct transport_result *)message->object;
+    if (header->id != al->asked) {
+        return ROLLCALL_STAY;
+    }
+    if (header->status != ROLLCALL_OK) {
+        return refuse(cx, al, &page->error);
+    }
+    if (al->survey_revision == 0) {
+        al->survey_revision = page->revision;
+    }
+    for (size_t i = 0; i < page->kv_count; i++) {
+        const int64_t id = allocator_id_of(&page->kvs[i], rollcall__buffer_bytes(&al->prefix));
+        al->highest = id > al->highest ? id : al->highest;
+    }
+    if (page->more && page->kv_count != 0) {
+        return ask_next_page(cx, al, page->kvs[page->kv_count - 1].key);
+    }
+    al->surveyed = true;
+    return take(cx, al);
 }
 
 static int on_taken(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -303,8 +467,8 @@ static int on_taken(struct rollcall_context *cx, void *self, const struct rollca
         return pause(cx, al);
     }
     al->lost = 0;
-    answer(cx, al->held, al->batch, parse_id(rollcall__buffer_bytes(&al->value)), NULL);
-    return begin(cx, al);
+    answer(cx, al->held, al->batch, al->first, NULL);
+    return begin_next(cx, al);
 }
 
 static int on_retry(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -326,6 +490,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 static void fini(void *self)
 {
     rollcall__buffer_free(&((struct allocator *)self)->value);
+    rollcall__buffer_free(&((struct allocator *)self)->prefix);
 }
 
 static void handover_fini(void *handover)
@@ -334,10 +499,14 @@ static void handover_fini(void *handover)
     for (size_t i = 0; i < held->count; i++) {
         rollcall_object_drop(&held->asks[i].config->object);
     }
+    for (size_t i = 0; i < held->shared_count; i++) {
+        rollcall_object_drop(&held->shared[i].config->object);
+    }
     free(held->asks);
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {"IDLE", "READING", "TAKING", "PAUSING"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"IDLE", "READING", "SURVEYING", "TAKING",
+                                                     "PAUSING"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(ALLOCATOR_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(ALLOCATOR_LIST);
 

@@ -13,6 +13,7 @@ ROLLCALL_MESSAGES(allocator_message, ALLOCATOR_LIST, ALLOCATOR_COUNT);
 
 struct allocator_ask {
     uint16_t answer; /* the asker's message number */
+    bool reuse;      /* the one ID that this allocator has for the root, not one of its own */
 };
 
 /* Payload of the answer to every ask; the object is a struct rollcall_reason unless it is OK. */
@@ -21,10 +22,33 @@ struct allocator_answer {
     enum rollcall_status status;
 };
 
+/* Roots whose ID is kept for those who reuse it; an ask for one more is answered E_INVALID, for it
+ * would never pass. */
+enum { ALLOCATOR_SHARED_MAX = 256 };
+
 struct allocator_options {
     struct rollcall_ref transport;
 };
 
 extern const struct rollcall_actor_type allocator_type;
+
+/* ---- what it reads and writes in etcd (allocator_ids.c); pure.  A request is NULL when out of
+ * memory. ---- */
+
+#define ALLOCATOR_ID_MAX (INT64_MAX / 2) /* nothing that is added to one overflows */
+
+/* A positive decimal number up to ALLOCATOR_ID_MAX; 0 for anything else. */
+int64_t allocator_parse_id(struct rollcall_bytes text);
+/* What is wrong with the value of the root's id key. */
+void allocator_refuse_value(const char *root, struct rollcall_bytes value,
+                            struct rollcall_error *error);
+/* Creates the id key at 1, else tells what it holds. */
+struct transport_request *allocator_create_id(const char *root);
+/* Puts first + count if the key still holds `value`, else tells what it holds. */
+struct transport_request *allocator_take_ids(const char *root, struct rollcall_bytes value,
+                                             int64_t first, size_t count);
+/* The server ID of the session that kv is; 0: it is none, or has none.
+ * session_prefix: ROOT/session/ */
+int64_t allocator_id_of(const struct transport_kv *kv, struct rollcall_bytes session_prefix);
 
 #endif /* ACTORS_ALLOCATOR_H */

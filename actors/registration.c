@@ -1,11 +1,13 @@
 /*
- * registration - gets a server ID and a lease, puts the session's key, and takes it away again.
+ * registration - gets a server ID and a lease, and puts the session's key.
  *
- *    ALLOCATING --> GRANTING --> CLAIMING --> HELD --LEAVE--> MARKING --> REVOKING --> DONE
- *        ^             ^            |
- *        |             |            +--key is a rival's--> YIELDING --> WAITING --RETRY--+
- *        |             +-----------------------------------------|-----------------------+
- *        +--an allocated ID: the next one may be free------------+
+ *    ALLOCATING --> GRANTING --> CLAIMING --put--> HELD
+ *        ^             ^          |  ^ |
+ *        |             |          |  | +--key is our predecessor's--> EVICTING --+
+ *        |             |          |  +-------------------------------------------+
+ *        |             |          +--key is a rival's--> YIELDING --> WAITING --RETRY--+
+ *        |             +-----------------------------------|---------------------------+
+ *        +--an allocated ID: the next one may be free------+
  *    any but HELD --LEAVE or giving up--> REVOKING --> DONE
  *
  * Each step is one request to etcd, and every write recognises its own earlier effect, so an answer
@@ -13,10 +15,12 @@
  * ours if it is under that lease, a server ID that was allocated in vain is merely skipped.  A
  * failure that may pass (class RETRY) therefore fails the actor: the supervisor restarts it after a
  * backoff, and the handover says where to go on.  A rival's key is waited for, `retries` times.
+ * Once HELD, the key is departure's to mark and to take away.
  * Invariant: at most one request is outstanding, the one with id `asked`; other answers are stale.
  */
 #include "actors/registration.h"
 
+#include "actors/session_requests.h"
 #include "base/buffer.h"
 #include "session/keys.h"
 #include "transport/request.h"
@@ -31,16 +35,17 @@ enum {
     RIVAL_WAIT_MAX_MS = 3000, /* as upstream waits */
     RIVAL_DOUBLINGS_MAX = 5,
     SKIPPED_IDS_MAX = 1000, /* before a taken key is waited for, as a given ID's is */
+    EVICTIONS_MAX = 10,     /* likewise: of predecessors that come back */
     REVOKE_RETRY_MS = 200
 };
 enum state {
     ALLOCATING,
     GRANTING,
     CLAIMING,
+    EVICTING, /* deleting what our predecessor left */
     YIELDING, /* revoking a lease that found the key taken */
     WAITING,  /* for the rival to go */
     HELD,
-    MARKING,
     REVOKING,
     DONE,
     STATE_COUNT
@@ -57,9 +62,10 @@ struct registration_handover {
     bool leaving;                       /* only ways out from here on */
     enum rollcall_status revoke_status; /* not OK: etcd refused, and the lease stays */
     uint32_t skipped_ids;               /* allocated ones whose key was taken */
+    uint32_t evictions;
     uint32_t attempts;
-    struct session_membership *membership; /* shared; not NULL: HELD or later */
-    struct rollcall_error refusal;         /* why it gave up; status OK: it has not */
+    bool registered;               /* told: HELD */
+    struct rollcall_error refusal; /* why it gave up; status OK: it has not */
 };
 
 struct registration {
@@ -73,12 +79,12 @@ struct registration {
     struct rollcall__buffer key;
 };
 
-static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_yielded, on_marked, on_revoked,
-    on_retry, on_leave_now, on_leave_later, on_leave_held, on_revoke_again;
+static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_evicted, on_yielded, on_revoked,
+    on_retry, on_leave_now, on_leave_later, on_revoke_again;
 
 #define OUT (ROLLCALL_TO(REVOKING) | ROLLCALL_TO(DONE))
 #define YIELDED (ROLLCALL_TO(WAITING) | ROLLCALL_TO(ALLOCATING))
-#define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(YIELDING))
+#define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(EVICTING) | ROLLCALL_TO(YIELDING))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [ALLOCATING][REGISTRATION_ALLOCATED]   = {on_allocated,    ROLLCALL_TO(GRANTING) | OUT},
@@ -91,6 +97,9 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [CLAIMING]  [REGISTRATION_ANSWER]      = {on_claimed,      CLAIMED | OUT},
     [CLAIMING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
 
+    [EVICTING]  [REGISTRATION_ANSWER]      = {on_evicted,      ROLLCALL_TO(CLAIMING) | OUT},
+    [EVICTING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
+
     [YIELDING]  [REGISTRATION_ANSWER]      = {on_yielded,      YIELDED | OUT},
     [YIELDING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
 
@@ -99,10 +108,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [WAITING]   [REGISTRATION_LEAVE]       = {on_leave_now,    OUT},
 
     [HELD]      [REGISTRATION_ANSWER]      = {rollcall_ignore, 0},
-    [HELD]      [REGISTRATION_LEAVE]       = {on_leave_held,   ROLLCALL_TO(MARKING)},
-
-    [MARKING]   [REGISTRATION_ANSWER]      = {on_marked,       OUT},
-    [MARKING]   [REGISTRATION_LEAVE]       = {rollcall_ignore, 0},
+    [HELD]      [REGISTRATION_LEAVE]       = {rollcall_ignore, 0}, /* REGISTERED is on its way */
 
     [REVOKING]  [REGISTRATION_ANSWER]      = {on_revoked,      ROLLCALL_TO(DONE)},
     [REVOKING]  [REGISTRATION_RETRY]       = {on_revoke_again, 0},
@@ -238,7 +244,8 @@ static bool accept(struct rollcall_context *cx, struct registration *re,
 static int ask_allocate(struct rollcall_context *cx, const struct registration *re)
 {
     const struct registration_options *o = re->options;
-    const struct allocator_ask request = {.answer = REGISTRATION_ALLOCATED};
+    const struct allocator_ask request = {.answer = REGISTRATION_ALLOCATED,
+                                          .reuse = o->config->reuse_server_id};
     if (rollcall_send_object(cx, o->allocator, ALLOCATOR_ASK, &request, sizeof request,
                              rollcall_object_keep(&o->config->object)) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the allocator's mailbox is full");
@@ -309,8 +316,8 @@ static int ask_claim(struct rollcall_context *cx, struct registration *re)
                           re->config->exclusive);
     return ask(cx, re,
                re->key.failed ? NULL
-                              : registration_claim(re->config, rollcall__buffer_bytes(&re->key),
-                                                   re->held->server_id, re->held->lease_id),
+                              : session_request_claim(re->config, rollcall__buffer_bytes(&re->key),
+                                                      re->held->server_id, re->held->lease_id),
                CLAIMING);
 }
 
@@ -335,12 +342,11 @@ static int hold(struct rollcall_context *cx, struct registration *re, int64_t re
                                        .create_revision = create_revision};
     rollcall_object_init(&won->object, destroy_membership);
     memcpy(won->key, re->key.data, re->key.size_bytes + 1);
-    if (rollcall_send_object(cx, re->session, SESSION_REGISTERED, NULL, 0,
-                             rollcall_object_keep(&won->object)) != ROLLCALL_OK) {
-        rollcall_object_drop(&won->object);
+    if (rollcall_send_object(cx, re->session, SESSION_REGISTERED, NULL, 0, &won->object) !=
+        ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the session's mailbox is full");
     }
-    held->membership = won;
+    held->registered = true;
     return HELD;
 }
 
@@ -348,15 +354,9 @@ static int yield_to(struct rollcall_context *cx, struct registration *re,
                     const struct transport_kv *rival)
 {
     struct rollcall_error error;
-    rollcall_error_set(&error, ROLLCALL_E_RIVAL,
-                       "the key %.160s is held by another process (lease %" PRIx64 "): stop that "
-                       "one%s",
-                       re->key.data, (uint64_t)rival->lease_id,
-                       rival->lease_id == 0    ? ", or delete the key: it has no lease to end"
-                       : re->config->exclusive ? ", or wait for its lease to end"
-                                               : ", wait for its lease to end, or choose another "
-                                                 "server ID");
-    re->skip_id = re->config->server_id == 0 && !re->config->exclusive &&
+    session_rival_error(re->config, re->key.data, rival, &error);
+    re->skip_id = re->options->server_id == 0 && re->config->server_id == 0 &&
+                  !re->config->reuse_server_id && !re->config->exclusive &&
                   re->held->skipped_ids < SKIPPED_IDS_MAX;
     if (!re->skip_id && re->held->attempts >= re->config->retries) {
         return give_up(cx, re, &error);
@@ -365,6 +365,29 @@ static int yield_to(struct rollcall_context *cx, struct registration *re,
                  error.text);
     return ask(cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0),
                YIELDING);
+}
+
+/* What we held before, under a lease that has not ended yet, or what a process before us left.  A
+ * record of somebody else's is his, even under that lease. */
+static bool may_evict(const struct registration *re, const struct transport_kv *there)
+{
+    if (re->held->evictions >= EVICTIONS_MAX) {
+        return false;
+    }
+    return (re->options->lease_id != 0 && there->lease_id == re->options->lease_id &&
+            session_is_record_of(re->held->server_id, there->value)) ||
+           (re->config->exclusive && !re->config->keep_predecessor &&
+            session_is_predecessor(re->config, re->held->server_id, there));
+}
+
+static int evict(struct rollcall_context *cx, struct registration *re,
+                 const struct transport_kv *there)
+{
+    re->held->evictions++;
+    rollcall_log(cx, ROLLCALL_INFO,
+                 "takes the key %.160s over from its predecessor (lease %" PRIx64 ")", re->key.data,
+                 (uint64_t)there->lease_id);
+    return ask(cx, re, session_request_evict(there), EVICTING);
 }
 
 static int on_claimed(struct rollcall_context *cx, void *self,
@@ -390,9 +413,18 @@ static int on_claimed(struct rollcall_context *cx, void *self,
     if (there == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the key was there, and is gone again");
     }
-    return there->lease_id == re->held->lease_id
-               ? hold(cx, re, there->mod_revision, there->create_revision) /* our lost try */
-               : yield_to(cx, re, there);
+    if (there->lease_id == re->held->lease_id) { /* our lost try */
+        return hold(cx, re, there->mod_revision, there->create_revision);
+    }
+    return may_evict(re, there) ? evict(cx, re, there) : yield_to(cx, re, there);
+}
+
+/* Whether or not it was deleted: the next claim sees what is there now. */
+static int on_evicted(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    int next;
+    return accept(cx, self, message, &next) ? ask_claim(cx, self) : next;
 }
 
 static int on_yielded(struct rollcall_context *cx, void *self,
@@ -448,25 +480,6 @@ static int on_leave_now(struct rollcall_context *cx, void *self,
     return go_out(cx, re);
 }
 
-/* Marks the record Stopping, if the key is still the one we created; never detaches its lease. */
-static int on_leave_held(struct rollcall_context *cx, void *self,
-                         const struct rollcall_message *message)
-{
-    struct registration *re = self;
-    (void)message;
-    re->held->leaving = true;
-    return ask(cx, re, registration_mark_stopping(re->config, re->held->membership), MARKING);
-}
-
-/* Whether or not the mark was made: to leave is what matters. */
-static int on_marked(struct rollcall_context *cx, void *self,
-                     const struct rollcall_message *message)
-{
-    struct registration *re = self;
-    const struct transport_answer *answer = message->payload;
-    return answer->id == re->asked ? go_out(cx, re) : ROLLCALL_STAY;
-}
-
 static int on_revoked(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
@@ -505,6 +518,17 @@ static int begin(struct rollcall_context *cx, struct registration *re)
     return held->granted ? ask_claim(cx, re) : ask_grant(cx, re);
 }
 
+/* Counts one; false: there were enough. */
+static bool count_attempt(struct registration *re)
+{
+    struct registration_handover *held = re->held;
+    if (!held->contact_told || re->options->patient) {
+        held->attempts = 1; /* before contact, the session's own deadline ends this */
+        return true;
+    }
+    return held->attempts++ < re->config->retries;
+}
+
 static int init(struct rollcall_context *cx, void *self, const void *options)
 {
     const struct registration_options *o = options;
@@ -515,19 +539,17 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     re->session = o->session;
     re->transport = o->transport;
     re->held = held;
+    held->contact_told |= o->patient;
     if (held->leaving || held->refusal.status != ROLLCALL_OK) {
         return go_out(cx, re);
     }
-    if (held->membership != NULL) {
+    if (held->registered) {
         return HELD;
     }
     if (held->server_id == 0) {
-        held->server_id = re->config->server_id;
+        held->server_id = o->server_id != 0 ? o->server_id : re->config->server_id;
     }
-    if (!held->contact_told) {
-        held->attempts =
-            1; /* the session's own deadline ends this, and attempts count from contact */
-    } else if (held->attempts++ >= re->config->retries) {
+    if (!count_attempt(re)) {
         struct rollcall_error error;
         rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
                            "etcd at %s failed %u attempts at registering: look at its health, or "
@@ -543,22 +565,14 @@ static void fini(void *self)
     rollcall__buffer_free(&((struct registration *)self)->key);
 }
 
-static void handover_fini(void *handover)
-{
-    struct registration_handover *held = handover;
-    if (held->membership != NULL) {
-        rollcall_object_drop(&held->membership->object);
-    }
-}
-
 static void options_fini(void *options)
 {
     rollcall_object_drop(&((struct registration_options *)options)->config->object);
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"ALLOCATING", "GRANTING", "CLAIMING",
-                                                     "YIELDING",   "WAITING",  "HELD",
-                                                     "MARKING",    "REVOKING", "DONE"};
+                                                     "EVICTING",   "YIELDING", "WAITING",
+                                                     "HELD",       "REVOKING", "DONE"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(REGISTRATION_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(REGISTRATION_LIST);
 
@@ -570,7 +584,6 @@ const struct rollcall_actor_type registration_type = {
     .init = init,
     .fini = fini,
     .options_fini = options_fini,
-    .handover_fini = handover_fini,
     .state_count = STATE_COUNT,
     .message_count = REGISTRATION_COUNT,
     .state_names = STATE_NAMES,

@@ -20,18 +20,11 @@ struct registration_options {
     struct session_config *config; /* moved: dropped when the actor is gone */
     struct rollcall_ref session, transport;
     struct rollcall_ref allocator; /* not used when the config has a server ID */
+    int64_t server_id;             /* of the membership before; 0: there was none */
+    int64_t lease_id;              /* likewise: what is still under it is ours */
+    bool patient;                  /* an outage of etcd does not count as attempts */
 };
 
 extern const struct rollcall_actor_type registration_type;
-
-/* ---- what it asks of etcd (registration_requests.c); pure.  NULL: out of memory ---- */
-
-/* Puts the record if the key is free, else tells who holds it. */
-struct transport_request *registration_claim(const struct session_config *config,
-                                             struct rollcall_bytes key, int64_t server_id,
-                                             int64_t lease_id);
-/* Puts the record as Stopping if the key is still the one we created. */
-struct transport_request *registration_mark_stopping(const struct session_config *config,
-                                                     const struct session_membership *mine);
 
 #endif /* ACTORS_REGISTRATION_H */

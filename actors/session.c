@@ -2,169 +2,166 @@
  * session - the root of one session: turns what its actors report into what the application is
  * told.
  *
- *    REGISTERING --LEASE_SAFE--> ACTIVE --LEASE_SUSPECT--> SUSPECT
- *         |                        ^  <----LEASE_SAFE-----/   |
- *         +--LEASE_LOST------------+---LEASE_LOST-------------+---> OVER (told LOST)
- *         +--REFUSED, NO_CONTACT, supervisor failed --------------> OVER (told FAILED)
- *    REGISTERING, ACTIVE, SUSPECT --LEAVE--> LEAVING --LEFT--> OVER (told STOPPED)
+ *    REGISTERING --LEASE_SAFE--> ACTIVE <--LEASE_SAFE, LEASE_SUSPECT--> SUSPECT
+ *         \______________________/ \______________________________________/
+ *                     |                              |
+ *              LEASE_LOST, KEY_LOST (told LOST)    LEAVE, REVOKE (told STOPPING)
+ *                     |                              |
+ *                     |--revoke first--> CLEARING    +--> LEAVING --LEFT--> OVER (told STOPPED)
+ *                     v                     |
+ *             OVER, or by option <---LEFT---+
+ *             REGISTERING again                     REGISTERING --REFUSED, NO_CONTACT--> OVER
+ *    OVER --RESTART--> REGISTERING                                       (told FAILED)
  *
  * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
- * It spawns the supervisor, and under it registration and keepalive, on its own worker; the
- * application is an actor on another.  A loss, a failure and an end are told exactly once, because
- * no cell leads out of OVER.
+ * It spawns a supervisor, and under it registration, keepalive, liveness and departure, on its own
+ * worker; the application is an actor on another.  To register again is to stop that supervisor and
+ * spawn another: nothing of the membership before survives but its server ID, and what its actors
+ * still say is known by their addresses.
+ * A loss, a failure and an end are told once: a cell that tells one leads to where none does.
  */
 #include "actors/session.h"
 
-#include "actors/application.h"
-#include "actors/keepalive.h"
-#include "actors/registration.h"
-#include "actors/supervisor.h"
+#include "actors/session_children.h"
+#include "actors/session_telling.h"
 #include "session/names.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-enum { RETELL_MS = 20 };
-enum state { REGISTERING, ACTIVE, SUSPECT, LEAVING, OVER, STATE_COUNT };
+static const char *const FULL = "an actor of its own did not keep up";
+static const char *const SILENT =
+    "etcd has not renewed the lease in time and may give the key away";
+enum state { REGISTERING, ACTIVE, SUSPECT, CLEARING, LEAVING, OVER, STATE_COUNT };
 
 struct session {
-    const struct session_config *config; /* shared with the options, which outlive self */
-    struct rollcall_ref application, supervisor, registration, keepalive;
-    struct session_membership *membership;   /* shared; NULL until it has registered */
-    struct session_event *last;              /* shared; what was told last; NULL: nothing yet */
-    uint64_t sequence;                       /* of the last event */
-    bool registered;                         /* ACTIVE has been told */
+    const struct session_options *options; /* they outlive self */
+    struct session_children children;
+    struct session_telling telling;
+    uint64_t marks_asked, marks_sent; /* the last SESSION_MARK, and the last departure works on */
+    bool holds;                       /* registration has won: what is held is departure's */
+    bool again;                       /* CLEARING: RESTART has come */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
 };
 
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
-    on_lost, on_leave, on_left, on_crossed, on_no_contact, on_down, on_bounced, on_retell;
+    on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_leave, on_leave_clearing,
+    on_hurry, on_registered_late, on_left, on_cleared, on_crossed, on_restart, on_restart_soon,
+    on_no_contact, on_down, on_bounced, on_retell;
 
 /* clang-format off */
+#define ALWAYS(state)                                                                              \
+    [state][ROLLCALL_BOUNCED] = {on_bounced, 0}, [state][SESSION_RETELL] = {on_retell, 0}
+#define ENDED (ROLLCALL_TO(OVER) | ROLLCALL_TO(REGISTERING))
+#define LOST (ENDED | ROLLCALL_TO(CLEARING))
+#define GOING (ROLLCALL_TO(LEAVING) | ROLLCALL_TO(OVER))
 static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
-    [REGISTERING][SESSION_CONTACT]       = {on_contact,      0},
-    [REGISTERING][SESSION_TROUBLE]       = {on_trouble,      0},
-    [REGISTERING][SESSION_REGISTERED]    = {on_registered,   0},
-    [REGISTERING][SESSION_LEASE_SAFE]    = {on_safe,         ROLLCALL_TO(ACTIVE)},
-    [REGISTERING][SESSION_LEASE_LOST]    = {on_lost,         ROLLCALL_TO(OVER)},
-    [REGISTERING][SESSION_REFUSED]       = {on_refused,      ROLLCALL_TO(OVER)},
-    [REGISTERING][SESSION_LEAVE]         = {on_leave,        ROLLCALL_TO(LEAVING)},
-    [REGISTERING][SESSION_NO_CONTACT]    = {on_no_contact,   ROLLCALL_TO(OVER)},
-    [REGISTERING][ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
-    [REGISTERING][ROLLCALL_BOUNCED]      = {on_bounced,      0},
-    [REGISTERING][SESSION_RETELL]        = {on_retell,       0},
+    [REGISTERING][SESSION_CONTACT]       = {on_contact,         0},
+    [REGISTERING][SESSION_TROUBLE]       = {on_trouble,         0},
+    [REGISTERING][SESSION_REGISTERED]    = {on_registered,      ROLLCALL_TO(OVER)},
+    [REGISTERING][SESSION_LEASE_SAFE]    = {on_safe,            ROLLCALL_TO(ACTIVE)},
+    [REGISTERING][SESSION_LEASE_SUSPECT] = {rollcall_ignore,    0}, /* of the membership before */
+    [REGISTERING][SESSION_LEASE_LOST]    = {on_lease_lost,      LOST},
+    [REGISTERING][SESSION_KEY_LOST]      = {on_key_lost,        LOST},
+    [REGISTERING][SESSION_REFUSED]       = {on_refused,         ROLLCALL_TO(OVER)},
+    [REGISTERING][SESSION_MARK]          = {on_mark_refused,    0},
+    [REGISTERING][SESSION_MARKED]        = {rollcall_ignore,    0}, /* of the membership before */
+    [REGISTERING][SESSION_LEAVE]         = {on_leave,           GOING},
+    [REGISTERING][SESSION_REVOKE]        = {on_leave,           GOING},
+    [REGISTERING][SESSION_RESTART]       = {rollcall_ignore,    0}, /* it is doing so */
+    [REGISTERING][SESSION_LEFT]          = {rollcall_ignore,    0}, /* of the membership before */
+    [REGISTERING][SESSION_NO_CONTACT]    = {on_no_contact,      ROLLCALL_TO(OVER)},
+    [REGISTERING][ROLLCALL_DOWN]         = {on_down,            LOST},
+    ALWAYS(REGISTERING),
 
-    [ACTIVE]     [SESSION_CONTACT]       = {rollcall_ignore, 0},
-    [ACTIVE]     [SESSION_LEASE_SUSPECT] = {on_suspect,      ROLLCALL_TO(SUSPECT)},
-    [ACTIVE]     [SESSION_LEASE_LOST]    = {on_lost,         ROLLCALL_TO(OVER)},
-    [ACTIVE]     [SESSION_LEAVE]         = {on_leave,        ROLLCALL_TO(LEAVING)},
-    [ACTIVE]     [ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
-    [ACTIVE]     [ROLLCALL_BOUNCED]      = {on_bounced,      0},
-    [ACTIVE]     [SESSION_RETELL]        = {on_retell,       0},
+    [ACTIVE]     [SESSION_CONTACT]       = {rollcall_ignore,    0},
+    [ACTIVE]     [SESSION_LEASE_SAFE]    = {rollcall_ignore,    0}, /* of the membership before */
+    [ACTIVE]     [SESSION_LEFT]          = {rollcall_ignore,    0}, /* likewise */
+    [ACTIVE]     [SESSION_LEASE_SUSPECT] = {on_suspect,         ROLLCALL_TO(SUSPECT)},
+    [ACTIVE]     [SESSION_LEASE_LOST]    = {on_lease_lost,      LOST},
+    [ACTIVE]     [SESSION_KEY_LOST]      = {on_key_lost,        LOST},
+    [ACTIVE]     [SESSION_MARK]          = {on_mark,            0},
+    [ACTIVE]     [SESSION_MARKED]        = {on_marked,          0},
+    [ACTIVE]     [SESSION_LEAVE]         = {on_leave,           GOING},
+    [ACTIVE]     [SESSION_REVOKE]        = {on_leave,           GOING},
+    [ACTIVE]     [SESSION_RESTART]       = {rollcall_ignore,    0}, /* crossed a re-registration */
+    [ACTIVE]     [ROLLCALL_DOWN]         = {on_down,            LOST},
+    ALWAYS(ACTIVE),
 
-    [SUSPECT]    [SESSION_CONTACT]       = {rollcall_ignore, 0},
-    [SUSPECT]    [SESSION_LEASE_SAFE]    = {on_safe,         ROLLCALL_TO(ACTIVE)},
-    [SUSPECT]    [SESSION_LEASE_LOST]    = {on_lost,         ROLLCALL_TO(OVER)},
-    [SUSPECT]    [SESSION_LEAVE]         = {on_leave,        ROLLCALL_TO(LEAVING)},
-    [SUSPECT]    [ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
-    [SUSPECT]    [ROLLCALL_BOUNCED]      = {on_bounced,      0},
-    [SUSPECT]    [SESSION_RETELL]        = {on_retell,       0},
+    [SUSPECT]    [SESSION_CONTACT]       = {rollcall_ignore,    0},
+    [SUSPECT]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore,    0}, /* of the membership before */
+    [SUSPECT]    [SESSION_LEFT]          = {rollcall_ignore,    0}, /* likewise */
+    [SUSPECT]    [SESSION_LEASE_SAFE]    = {on_safe,            ROLLCALL_TO(ACTIVE)},
+    [SUSPECT]    [SESSION_LEASE_LOST]    = {on_lease_lost,      LOST},
+    [SUSPECT]    [SESSION_KEY_LOST]      = {on_key_lost,        LOST},
+    [SUSPECT]    [SESSION_MARK]          = {on_mark,            0},
+    [SUSPECT]    [SESSION_MARKED]        = {on_marked,          0},
+    [SUSPECT]    [SESSION_LEAVE]         = {on_leave,           GOING},
+    [SUSPECT]    [SESSION_REVOKE]        = {on_leave,           GOING},
+    [SUSPECT]    [SESSION_RESTART]       = {rollcall_ignore,    0},
+    [SUSPECT]    [ROLLCALL_DOWN]         = {on_down,            LOST},
+    ALWAYS(SUSPECT),
 
-    [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore, 0},
-    [LEAVING]    [SESSION_TROUBLE]       = {rollcall_ignore, 0},
-    [LEAVING]    [SESSION_REGISTERED]    = {rollcall_ignore, 0}, /* crossed the LEAVE */
-    [LEAVING]    [SESSION_REFUSED]       = {on_crossed,      ROLLCALL_TO(OVER)}, /* likewise */
-    [LEAVING]    [SESSION_LEASE_SAFE]    = {rollcall_ignore, 0},
-    [LEAVING]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore, 0},
-    [LEAVING]    [SESSION_LEASE_LOST]    = {rollcall_ignore, 0}, /* we are revoking it */
-    [LEAVING]    [SESSION_LEAVE]         = {rollcall_ignore, 0},
-    [LEAVING]    [SESSION_LEFT]          = {on_left,         ROLLCALL_TO(OVER)},
-    [LEAVING]    [ROLLCALL_DOWN]         = {on_down,         ROLLCALL_TO(OVER)},
-    [LEAVING]    [ROLLCALL_BOUNCED]      = {on_bounced,      0},
-    [LEAVING]    [SESSION_RETELL]        = {on_retell,       0},
+    /* The key is not ours; our lease is being revoked. */
+    [CLEARING]   [SESSION_CONTACT]       = {rollcall_ignore,    0},
+    [CLEARING]   [SESSION_LEASE_SAFE]    = {rollcall_ignore,    0},
+    [CLEARING]   [SESSION_LEASE_SUSPECT] = {rollcall_ignore,    0},
+    [CLEARING]   [SESSION_LEASE_LOST]    = {rollcall_ignore,    0},
+    [CLEARING]   [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
+    [CLEARING]   [SESSION_MARK]          = {on_mark_refused,    0},
+    [CLEARING]   [SESSION_MARKED]        = {on_marked,          0},
+    [CLEARING]   [SESSION_LEAVE]         = {on_leave_clearing,  GOING},
+    [CLEARING]   [SESSION_REVOKE]        = {on_leave_clearing,  GOING},
+    [CLEARING]   [SESSION_RESTART]       = {on_restart_soon,    0},
+    [CLEARING]   [SESSION_LEFT]          = {on_cleared,         ENDED},
+    [CLEARING]   [ROLLCALL_DOWN]         = {on_down,            ENDED},
+    ALWAYS(CLEARING),
 
-    /* Everything below crossed the end: it has been told, and nothing more is. */
-    [OVER]       [SESSION_CONTACT]       = {rollcall_ignore, 0},
-    [OVER]       [SESSION_TROUBLE]       = {rollcall_ignore, 0},
-    [OVER]       [SESSION_REGISTERED]    = {rollcall_ignore, 0},
-    [OVER]       [SESSION_REFUSED]       = {rollcall_ignore, 0},
-    [OVER]       [SESSION_LEASE_SAFE]    = {rollcall_ignore, 0},
-    [OVER]       [SESSION_LEASE_SUSPECT] = {rollcall_ignore, 0},
-    [OVER]       [SESSION_LEASE_LOST]    = {rollcall_ignore, 0},
-    [OVER]       [SESSION_LEAVE]         = {rollcall_ignore, 0},
-    [OVER]       [SESSION_LEFT]          = {rollcall_ignore, 0},
-    [OVER]       [ROLLCALL_DOWN]         = {rollcall_ignore, 0},
-    [OVER]       [ROLLCALL_BOUNCED]      = {on_bounced,      0},
-    [OVER]       [SESSION_RETELL]        = {on_retell,       0},
+    [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore,    0},
+    [LEAVING]    [SESSION_TROUBLE]       = {rollcall_ignore,    0},
+    [LEAVING]    [SESSION_REGISTERED]    = {on_registered_late, ROLLCALL_TO(OVER)}, /* crossed */
+    [LEAVING]    [SESSION_REFUSED]       = {on_crossed,         ROLLCALL_TO(OVER)},
+    [LEAVING]    [SESSION_LEASE_SAFE]    = {rollcall_ignore,    0},
+    [LEAVING]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore,    0},
+    [LEAVING]    [SESSION_LEASE_LOST]    = {rollcall_ignore,    0}, /* we are revoking it */
+    [LEAVING]    [SESSION_KEY_LOST]      = {rollcall_ignore,    0}, /* likewise */
+    [LEAVING]    [SESSION_MARK]          = {on_mark_refused,    0},
+    [LEAVING]    [SESSION_MARKED]        = {on_marked,          0},
+    [LEAVING]    [SESSION_LEAVE]         = {rollcall_ignore,    0},
+    [LEAVING]    [SESSION_REVOKE]        = {on_hurry,           ROLLCALL_TO(OVER)},
+    [LEAVING]    [SESSION_RESTART]       = {rollcall_ignore,    0},
+    [LEAVING]    [SESSION_LEFT]          = {on_left,            ROLLCALL_TO(OVER)},
+    [LEAVING]    [ROLLCALL_DOWN]         = {on_down,            ROLLCALL_TO(OVER)},
+    ALWAYS(LEAVING),
+
+    /* What crossed the end: it has been told, and nothing more is. */
+    [OVER]       [SESSION_CONTACT]       = {rollcall_ignore,    0},
+    [OVER]       [SESSION_TROUBLE]       = {rollcall_ignore,    0},
+    [OVER]       [SESSION_REGISTERED]    = {rollcall_ignore,    0},
+    [OVER]       [SESSION_REFUSED]       = {rollcall_ignore,    0},
+    [OVER]       [SESSION_LEASE_SAFE]    = {rollcall_ignore,    0},
+    [OVER]       [SESSION_LEASE_SUSPECT] = {rollcall_ignore,    0},
+    [OVER]       [SESSION_LEASE_LOST]    = {rollcall_ignore,    0},
+    [OVER]       [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
+    [OVER]       [SESSION_MARK]          = {on_mark_refused,    0},
+    [OVER]       [SESSION_MARKED]        = {rollcall_ignore,    0},
+    [OVER]       [SESSION_LEAVE]         = {rollcall_ignore,    0},
+    [OVER]       [SESSION_REVOKE]        = {rollcall_ignore,    0},
+    [OVER]       [SESSION_RESTART]       = {on_restart,         ENDED},
+    [OVER]       [SESSION_LEFT]          = {rollcall_ignore,    0},
+    [OVER]       [ROLLCALL_DOWN]         = {rollcall_ignore,    0},
+    ALWAYS(OVER),
 };
 /* clang-format on */
 
 /* ---- telling ---- */
-
-static void destroy_event(struct rollcall_object *object)
-{
-    struct session_event *event = (struct session_event *)object;
-    if (event->membership != NULL) {
-        rollcall_object_drop(&event->membership->object);
-    }
-    free(event);
-}
-
-static struct session_event *create_event(struct rollcall_context *cx, struct session *se,
-                                          enum rollcall_session_state state,
-                                          enum rollcall_status status, const char *reason)
-{
-    struct session_event *event = calloc(1, sizeof *event);
-    if (event == NULL) {
-        return NULL;
-    }
-    rollcall_object_init(&event->object, destroy_event);
-    event->sequence = ++se->sequence;
-    event->state = state;
-    event->at_ms = rollcall_wall_ms(cx);
-    event->status = status;
-    snprintf(event->reason, sizeof event->reason, "%s", reason);
-    if (se->membership != NULL) {
-        event->membership = se->membership;
-        rollcall_object_keep(&se->membership->object);
-    }
-    return event;
-}
-
-/* Sends the last event.  While a callback is stuck its mailbox may be full of older ones: then the
- * last is sent again later, for it is the one that counts. */
-static void send_last(struct rollcall_context *cx, const struct session *se)
-{
-    const struct application_event payload = {.credit = 0};
-    if (rollcall_send_object(cx, se->application, APPLICATION_EVENT, &payload, sizeof payload,
-                             rollcall_object_keep(&se->last->object)) != ROLLCALL_OK) {
-        rollcall_timer_set(cx, SESSION_RETELL, rollcall_now_ms(cx) + RETELL_MS);
-    }
-}
-
-static void tell(struct rollcall_context *cx, struct session *se, enum rollcall_session_state state,
-                 enum rollcall_status status, const char *reason)
-{
-    struct session_event *event = create_event(cx, se, state, status, reason);
-    if (event == NULL) {
-        rollcall_log(cx, ROLLCALL_ERROR, "out of memory: the application is not told %s",
-                     rollcall_session_state_name(state));
-        return;
-    }
-    if (se->last != NULL) {
-        rollcall_object_drop(&se->last->object);
-    }
-    se->last = event;
-    send_last(cx, se);
-}
 
 static int on_bounced(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     const struct rollcall_bounced *bounced = message->payload;
     const struct session *se = self;
-    if (rollcall_ref_equal(bounced->to, se->application)) {
-        rollcall_timer_set(cx, SESSION_RETELL, rollcall_now_ms(cx) + RETELL_MS);
+    if (rollcall_ref_equal(bounced->to, se->telling.application)) {
+        session_retell_later(cx);
     }
     return ROLLCALL_STAY;
 }
@@ -173,7 +170,7 @@ static int on_retell(struct rollcall_context *cx, void *self,
                      const struct rollcall_message *message)
 {
     (void)message;
-    send_last(cx, self);
+    session_retell(cx, &((struct session *)self)->telling);
     return ROLLCALL_STAY;
 }
 
@@ -182,18 +179,47 @@ static int end(struct rollcall_context *cx, struct session *se, enum rollcall_se
                enum rollcall_status status, const char *reason)
 {
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
-    rollcall_stop(cx, se->supervisor);
-    tell(cx, se, state, status, reason);
+    rollcall_stop(cx, se->children.supervisor);
+    session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_E_STOPPED,
+                         "the session is over");
+    se->telling.registered = false;
+    se->telling.marked = false;
+    se->holds = false;
+    session_tell(cx, &se->telling, state, status, reason);
     return OVER;
 }
 
 /* ---- registering ---- */
 
+/* patient: it was a member, so an outage of etcd does not end it. */
+static int begin(struct rollcall_context *cx, struct session *se, bool patient)
+{
+    se->again = false;
+    se->trouble[0] = '\0';
+    const enum rollcall_status status =
+        session_children_spawn(cx, se->options, se->telling.membership, patient, &se->children);
+    if (status != ROLLCALL_OK) {
+        return end(cx, se, ROLLCALL_SESSION_FAILED, status, rollcall_status_text(status));
+    }
+    if (!patient) {
+        rollcall_timer_set(cx, SESSION_NO_CONTACT,
+                           rollcall_now_ms(cx) + se->options->config->connect_timeout_ms);
+    }
+    return REGISTERING;
+}
+
+/* Of an actor of the membership before. */
+static bool is_stale(const struct session *se, const struct rollcall_message *message)
+{
+    return !session_children_has(&se->children, message->from.ref);
+}
+
 static int on_contact(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
-    (void)self, (void)message;
-    rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
+    if (!is_stale(self, message)) {
+        rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
+    }
     return ROLLCALL_STAY;
 }
 
@@ -213,23 +239,31 @@ static int on_no_contact(struct rollcall_context *cx, void *self,
     struct session *se = self;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
     (void)message;
-    session_no_contact_text(reason, sizeof reason, se->config->endpoints,
-                            se->config->connect_timeout_ms, se->trouble);
+    session_no_contact_text(reason, sizeof reason, se->options->config->endpoints,
+                            se->options->config->connect_timeout_ms, se->trouble);
     return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_UNAVAILABLE, reason);
+}
+
+static void keep_membership(struct session *se, struct rollcall_object *won)
+{
+    if (se->telling.membership != NULL) {
+        rollcall_object_drop(&se->telling.membership->object);
+    }
+    se->telling.membership = (struct session_membership *)rollcall_object_keep(won);
+    se->holds = true;
 }
 
 static int on_registered(struct rollcall_context *cx, void *self,
                          const struct rollcall_message *message)
 {
     struct session *se = self;
-    struct session_membership *won = (struct session_membership *)message->object;
-    const struct keepalive_start start = {
-        .lease_id = won->lease_id, .ttl_s = won->ttl_s, .sent_ms = won->granted_sent_ms};
-    if (rollcall_send(cx, se->keepalive, KEEPALIVE_START, &start, sizeof start) != ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "keepalive's mailbox is full");
+    if (is_stale(se, message)) {
+        return ROLLCALL_STAY;
     }
-    se->membership = won;
-    rollcall_object_keep(&won->object);
+    keep_membership(se, message->object);
+    if (session_children_start(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
+        return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, FULL);
+    }
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     return ROLLCALL_STAY; /* until keepalive has looked at the lease's time */
 }
@@ -238,54 +272,218 @@ static int on_refused(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
+    if (is_stale(self, message)) {
+        return ROLLCALL_STAY;
+    }
     return end(cx, self, ROLLCALL_SESSION_FAILED, why->error.status, why->error.text);
 }
 
-/* ---- the lease ---- */
+/* ---- the lease and the key ---- */
 
 static int on_safe(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    (void)message;
-    tell(cx, se, ROLLCALL_SESSION_ACTIVE, ROLLCALL_OK,
-         se->registered ? "etcd has renewed the lease" : "registered");
-    se->registered = true;
+    if (is_stale(se, message)) {
+        return ROLLCALL_STAY;
+    }
+    session_tell_active(cx, &se->telling);
     return ACTIVE;
 }
 
 static int on_suspect(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
-    (void)message;
-    tell(cx, self, ROLLCALL_SESSION_SUSPECT, ROLLCALL_E_UNAVAILABLE,
-         "etcd has not renewed the lease in time and may give the key away");
+    if (is_stale(self, message)) {
+        return ROLLCALL_STAY;
+    }
+    session_tell(cx, &((struct session *)self)->telling, ROLLCALL_SESSION_SUSPECT,
+                 ROLLCALL_E_UNAVAILABLE, SILENT);
     return SUSPECT;
 }
 
-static int on_lost(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+/* Nothing of the lost membership is left: it is over, or begins again. */
+static int settle(struct rollcall_context *cx, struct session *se)
+{
+    const bool reregister = se->options->config->on_lost == ROLLCALL_ON_LOST_REREGISTER;
+    rollcall_stop(cx, se->children.supervisor);
+    if (!reregister && !se->again) {
+        return OVER;
+    }
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_REGISTERING, ROLLCALL_OK,
+                 reregister ? "registers again" : "asked to register again");
+    return begin(cx, se, reregister);
+}
+
+static void tell_lost(struct rollcall_context *cx, struct session *se, enum rollcall_loss loss,
+                      enum rollcall_status status, const char *reason)
+{
+    rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
+    session_answer_marks(cx, &se->telling, se->marks_asked, status, reason);
+    se->holds = false;
+    session_tell_lost(cx, &se->telling, loss, status, reason);
+}
+
+static int on_lease_lost(struct rollcall_context *cx, void *self,
+                         const struct rollcall_message *message)
+{
+    if (is_stale(self, message)) {
+        return ROLLCALL_STAY;
+    }
+    tell_lost(cx, self, ROLLCALL_LOSS_LEASE, ROLLCALL_E_LEASE_LOST,
+              "etcd says that the lease is gone");
+    return settle(cx, self);
+}
+
+/* What is left of it is our lease, which must not keep anything else of ours alive; unless somebody
+ * put a record of his under it. */
+static int on_key_lost(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
+{
+    struct session *se = self;
+    const struct session_key_lost *lost = message->payload;
+    if (is_stale(se, message)) {
+        return ROLLCALL_STAY;
+    }
+    tell_lost(cx, se, lost->loss, ROLLCALL_E_KEY_LOST, session_loss_text(lost->loss));
+    return lost->lease_is_ours && session_children_leave(cx, &se->children, se->telling.membership,
+                                                         false) == ROLLCALL_OK
+               ? CLEARING
+               : settle(cx, se);
+}
+
+static int on_cleared(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
 {
     (void)message;
-    return end(cx, self, ROLLCALL_SESSION_LOST, ROLLCALL_E_LEASE_LOST,
-               "etcd says that the lease is gone");
+    return settle(cx, self);
+}
+
+/* ---- going-stop ---- */
+
+static void ask_mark(struct rollcall_context *cx, struct session *se)
+{
+    se->marks_sent = se->marks_asked;
+    if (session_children_mark(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
+        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_E_FULL, FULL);
+    }
+}
+
+static void note_mark(struct session *se, const struct rollcall_message *message)
+{
+    se->marks_asked = ((const struct session_mark *)message->payload)->request;
+}
+
+static int on_mark(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct session *se = self;
+    const bool outstanding = se->marks_sent > session_answered(&se->telling);
+    note_mark(se, message);
+    if (se->telling.marked) {
+        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_OK, "");
+    } else if (!outstanding) {
+        ask_mark(cx, se);
+    }
+    return ROLLCALL_STAY;
+}
+
+static int on_marked(struct rollcall_context *cx, void *self,
+                     const struct rollcall_message *message)
+{
+    struct session *se = self;
+    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
+    if (is_stale(se, message) || !se->holds) {
+        return ROLLCALL_STAY; /* lost since, and whoever asked was told so */
+    }
+    if (why != NULL) {
+        session_answer_marks_with(cx, &se->telling, se->marks_sent, &why->error);
+    } else {
+        se->telling.marked = true;
+        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_OK, "");
+    }
+    if (se->marks_asked > session_answered(&se->telling) &&
+        session_told(&se->telling) != ROLLCALL_SESSION_STOPPING) {
+        ask_mark(cx, se); /* whoever asked since is answered by a try of his own, or by the end */
+    }
+    return ROLLCALL_STAY;
+}
+
+static int on_mark_refused(struct rollcall_context *cx, void *self,
+                           const struct rollcall_message *message)
+{
+    struct session *se = self;
+    const struct session_telling *telling = &se->telling;
+    enum rollcall_status status = ROLLCALL_E_STOPPED;
+    const char *text = "the session has left, or is leaving";
+    if (session_told(telling) == ROLLCALL_SESSION_LOST) {
+        status = telling->last->status;
+        text = telling->last->reason;
+    } else if (session_told(telling) == ROLLCALL_SESSION_REGISTERING) {
+        status = ROLLCALL_E_BUSY;
+        text = "the session is not registered yet: wait until it is ACTIVE";
+    }
+    note_mark(se, message);
+    session_answer_marks(cx, &se->telling, se->marks_asked, status, text);
+    return ROLLCALL_STAY;
 }
 
 /* ---- the end ---- */
 
+/* Both LEAVE and REVOKE: sends whoever holds something away with it, and tells. */
 static int on_leave(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    (void)message;
-    if (rollcall_send(cx, se->registration, REGISTRATION_LEAVE, NULL, 0) != ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "registration's mailbox is full");
+    const bool mark = message->type == SESSION_LEAVE;
+    const enum rollcall_status status =
+        session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
+    if (status != ROLLCALL_OK) {
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, FULL);
     }
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
-    tell(cx, se, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
+    return LEAVING;
+}
+
+static int on_hurry(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct session *se = self;
+    (void)message;
+    if (se->holds &&
+        session_children_leave(cx, &se->children, se->telling.membership, false) != ROLLCALL_OK) {
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_E_FULL, FULL);
+    }
+    return ROLLCALL_STAY;
+}
+
+static int on_registered_late(struct rollcall_context *cx, void *self,
+                              const struct rollcall_message *message)
+{
+    struct session *se = self;
+    if (is_stale(se, message)) {
+        return ROLLCALL_STAY;
+    }
+    keep_membership(se, message->object);
+    return on_hurry(cx, se, message); /* nobody has sent work here */
+}
+
+/* It would have registered again; the lease is being revoked already. */
+static int on_leave_clearing(struct rollcall_context *cx, void *self,
+                             const struct rollcall_message *message)
+{
+    struct session *se = self;
+    (void)message;
+    if (se->options->config->on_lost != ROLLCALL_ON_LOST_REREGISTER && !se->again) {
+        return ROLLCALL_STAY; /* it is over, as far as anybody was told */
+    }
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
     return LEAVING;
 }
 
 static int on_left(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     const struct session_left *left = message->payload;
+    if (is_stale(self, message)) {
+        return ROLLCALL_STAY;
+    }
     if (left->status != ROLLCALL_OK) {
         return end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
                    "etcd refused to revoke the lease: the key goes when its TTL is over");
@@ -297,81 +495,83 @@ static int on_left(struct rollcall_context *cx, void *self, const struct rollcal
 static int on_crossed(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
-    (void)message;
+    if (is_stale(self, message)) {
+        return ROLLCALL_STAY;
+    }
     return end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "nothing was held");
 }
 
-/* The supervisor could not help: whatever was held is given up. */
+static int on_restart(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    (void)message;
+    session_tell(cx, &((struct session *)self)->telling, ROLLCALL_SESSION_REGISTERING, ROLLCALL_OK,
+                 "asked to register again");
+    return begin(cx, self, false);
+}
+
+static int on_restart_soon(struct rollcall_context *cx, void *self,
+                           const struct rollcall_message *message)
+{
+    (void)cx, (void)message;
+    ((struct session *)self)->again = true;
+    return ROLLCALL_STAY;
+}
+
+/* ---- faults of our own: the supervisor could not help ---- */
+
+/* NULL: it is not that. */
+static const char *fault(const struct session *se, const struct rollcall_message *message)
+{
+    const struct rollcall_down *down = message->payload;
+    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
+    if (!rollcall_ref_equal(down->who, se->children.supervisor) ||
+        down->reason != ROLLCALL_DOWN_FAILED) {
+        return NULL;
+    }
+    return why != NULL ? why->error.text : rollcall_status_text(down->status);
+}
+
 static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    const struct rollcall_down *down = message->payload;
-    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
-    if (!rollcall_ref_equal(down->who, se->supervisor) || down->reason != ROLLCALL_DOWN_FAILED) {
+    const enum rollcall_status status = ((const struct rollcall_down *)message->payload)->status;
+    const char *why = fault(se, message);
+    if (why == NULL) {
         return ROLLCALL_STAY;
     }
-    return end(cx, se, se->membership == NULL ? ROLLCALL_SESSION_FAILED : ROLLCALL_SESSION_LOST,
-               down->status, why != NULL ? why->error.text : rollcall_status_text(down->status));
+    switch (session_told(&se->telling)) {
+    case ROLLCALL_SESSION_LOST:
+        return settle(cx, se);
+    case ROLLCALL_SESSION_STOPPING:
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, why);
+    case ROLLCALL_SESSION_REGISTERING:
+    case ROLLCALL_SESSION_ACTIVE:
+    case ROLLCALL_SESSION_SUSPECT:
+    case ROLLCALL_SESSION_STOPPED:
+    case ROLLCALL_SESSION_FAILED:
+        break;
+    }
+    if (!se->holds) {
+        return end(cx, se, ROLLCALL_SESSION_FAILED, status, why);
+    }
+    tell_lost(cx, se, ROLLCALL_LOSS_FAULT, status, why);
+    return settle(cx, se);
 }
 
 /* ---- life ---- */
 
-static enum rollcall_status spawn_children(struct rollcall_context *cx, struct session *se,
-                                           const struct session_options *o)
-{
-    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
-    const struct keepalive_options keepalive = {.session = rollcall_self(cx),
-                                                .transport = o->transport};
-    const struct registration_options registration = {.config = o->config,
-                                                      .session = rollcall_self(cx),
-                                                      .transport = o->transport,
-                                                      .allocator = o->allocator};
-    enum rollcall_status status =
-        rollcall_spawn(cx, ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
-                       &se->supervisor);
-    if (status == ROLLCALL_OK) {
-        status =
-            rollcall_spawn(cx,
-                           ROLLCALL_SPAWN_OPTIONS(.type = &keepalive_type, .options = &keepalive,
-                                                  .supervisor = se->supervisor),
-                           &se->keepalive);
-    }
-    if (status == ROLLCALL_OK) {
-        rollcall_object_keep(&o->config->object); /* moved into the spawn */
-        status = rollcall_spawn(cx,
-                                ROLLCALL_SPAWN_OPTIONS(.type = &registration_type,
-                                                       .options = &registration,
-                                                       .supervisor = se->supervisor),
-                                &se->registration);
-    }
-    return status;
-}
-
 static int init(struct rollcall_context *cx, void *self, const void *options)
 {
-    const struct session_options *o = options;
     struct session *se = self;
-    se->config = o->config;
-    se->application = o->application;
-    const enum rollcall_status status = spawn_children(cx, se, o);
-    if (status != ROLLCALL_OK) {
-        tell(cx, se, ROLLCALL_SESSION_FAILED, status, rollcall_status_text(status));
-        return OVER;
-    }
-    rollcall_timer_set(cx, SESSION_NO_CONTACT,
-                       rollcall_now_ms(cx) + se->config->connect_timeout_ms);
-    return REGISTERING;
+    se->options = options;
+    se->telling.application = se->options->application;
+    return begin(cx, se, false);
 }
 
 static void fini(void *self)
 {
-    struct session *se = self;
-    if (se->membership != NULL) {
-        rollcall_object_drop(&se->membership->object);
-    }
-    if (se->last != NULL) {
-        rollcall_object_drop(&se->last->object);
-    }
+    session_telling_fini(&((struct session *)self)->telling);
 }
 
 static void options_fini(void *options)
@@ -379,8 +579,8 @@ static void options_fini(void *options)
     rollcall_object_drop(&((struct session_options *)options)->config->object);
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {"REGISTERING", "ACTIVE", "SUSPECT", "LEAVING",
-                                                     "OVER"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"REGISTERING", "ACTIVE",  "SUSPECT",
+                                                     "CLEARING",    "LEAVING", "OVER"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(SESSION_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(SESSION_LIST);
 

@@ -18,11 +18,27 @@
     X(SESSION_LEASE_SAFE, 0)    /* from keepalive */                                               \
     X(SESSION_LEASE_SUSPECT, 0) /* from keepalive */                                               \
     X(SESSION_LEASE_LOST, 0)    /* from keepalive */                                               \
-    X(SESSION_LEAVE, 0)         /* from the application: going-stop, revoke */                     \
-    X(SESSION_LEFT, sizeof(struct session_left)) /* from registration: nothing more is held */     \
+    X(SESSION_KEY_LOST, sizeof(struct session_key_lost)) /* from liveness */                       \
+    X(SESSION_MARK, sizeof(struct session_mark))         /* from the application: going-stop */    \
+    X(SESSION_MARKED, 0)  /* from departure; object: rollcall_reason, NULL: it is marked */        \
+    X(SESSION_LEAVE, 0)   /* from the application: going-stop, revoke */                           \
+    X(SESSION_REVOKE, 0)  /* from the application: without going-stop, or without waiting for it   \
+                           */                                                                      \
+    X(SESSION_RESTART, 0) /* from the application, after it was told of an end */                  \
+    X(SESSION_LEFT, sizeof(struct session_left)) /* from registration, departure: nothing is held  \
+                                                  */                                               \
     X(SESSION_NO_CONTACT, 0)                     /* timer: etcd has not answered once */           \
     X(SESSION_RETELL, 0) /* timer: the application had no room for an event */
 ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
+
+struct session_key_lost {
+    enum rollcall_loss loss;
+    bool lease_is_ours; /* nothing of another's is under our lease: it can be revoked */
+};
+
+struct session_mark {
+    uint64_t request; /* 1, 2, ... in the order they are sent */
+};
 
 struct session_left {
     enum rollcall_status status; /* OK: revoked, or nothing was held; else why the lease stays */
@@ -35,6 +51,9 @@ struct session_config {
     const char *root, *role, *endpoints;
     struct rollcall_record record; /* without server ID, lease and Stopping */
     bool exclusive;
+    bool keep_predecessor;
+    bool reuse_server_id;
+    enum rollcall_on_lost on_lost;
     int64_t ttl_s;
     int64_t server_id; /* 0: to be allocated */
     uint32_t retries;
@@ -50,21 +69,28 @@ struct session_membership {
     char key[]; /* terminated */
 };
 
-/* What the application is told.  Immutable. */
+/* What the application is told: all there is to know, so that the newest says everything.
+ * Immutable. */
 struct session_event {
     struct rollcall_object object;
     struct session_membership *membership; /* shared; NULL until it has registered */
     uint64_t sequence;                     /* 1, 2, ...: one that is told again is known by it */
+    uint64_t change;                       /* 0, 1, ...: of the state */
     enum rollcall_session_state state;
     int64_t at_ms;
     enum rollcall_status status;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
+    enum rollcall_loss loss;
+    bool registered, disconnected, stopping;
+    uint64_t answered;            /* every SESSION_MARK up to this request is answered: */
+    struct rollcall_error answer; /* so */
 };
 
 struct session_options {
     struct session_config *config; /* moved */
-    struct rollcall_ref application, transport;
-    struct rollcall_ref allocator; /* not used when the config has a server ID */
+    struct rollcall_ref application;
+    struct rollcall_ref control, bulk; /* transports */
+    struct rollcall_ref allocator;     /* not used when the config has a server ID */
 };
 
 extern const struct rollcall_actor_type session_type;

@@ -16,14 +16,13 @@
 #include "actors/watcher.h"
 
 #include "actors/application.h"
-#include "base/buffer.h"
 #include "session/names.h"
 #include "session/view.h"
-#include "transport/request.h"
 
 #include <stdio.h>
 
-enum { PAGE_KEYS = 500, WATCH_ID = 1 };
+enum { WATCH_ID = 1 };
+static const char *const COMPACTED = "etcd has compacted revisions that were not told yet";
 enum state { LISTING, TELLING, FOLLOWING, OVER, STATE_COUNT };
 
 /* Survives a restart. */
@@ -139,13 +138,10 @@ static bool tell_entry(struct rollcall_context *cx, struct watcher *wa,
 static int follow(struct rollcall_context *cx, struct watcher *wa)
 {
     const struct transport_watch watch = {.watch_id = WATCH_ID, .answer = WATCHER_RESPONSE};
-    struct transport_range *range =
-        transport_range_create(wa->config->range_start, wa->config->range_end);
+    struct transport_range *range = watcher_request_watch(wa->config, wa->held->next_revision);
     if (range == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
     }
-    range->revision = wa->held->next_revision;
-    range->prev_kv = true;
     if (rollcall_send_object(cx, wa->transport, TRANSPORT_WATCH, &watch, sizeof watch,
                              &range->object) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
@@ -319,10 +315,11 @@ static bool stream_ended(struct rollcall_context *cx, struct watcher *wa,
 {
     const enum rollcall_status status = response->error.status;
     if (response->compact_revision != 0 || status == ROLLCALL_E_COMPACTED) {
-        *next = relist(cx, wa, ROLLCALL_E_COMPACTED,
-                       "etcd has compacted revisions that were not told yet");
+        *next = relist(cx, wa, ROLLCALL_E_COMPACTED, COMPACTED);
     } else if (status != ROLLCALL_OK) {
         *next = in_trouble(cx, wa, &response->error); /* cancellations among them */
+    } else if (response->canceled) {
+        *next = rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "etcd ended the watch");
     } else if (response->created && response->revision != 0 &&
                response->revision + 1 < wa->held->next_revision) {
         *next = relist(cx, wa, ROLLCALL_E_UNAVAILABLE,
@@ -364,17 +361,15 @@ static int on_credit_following(struct rollcall_context *cx, void *self,
 
 /* ---- listing ---- */
 
-static int ask_page(struct rollcall_context *cx, struct watcher *wa, struct rollcall_bytes start)
+static int ask_page(struct rollcall_context *cx, struct watcher *wa, struct rollcall_bytes after)
 {
     const struct transport_call call = {
         .id = ++wa->asked,
         .answer = WATCHER_PAGE}; /* not wait_for_ready: the cause is wanted at once */
-    struct transport_request *request = transport_request_range(start, wa->config->range_end);
+    struct transport_request *request = watcher_request_page(wa->config, after, wa->list_revision);
     if (request == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
     }
-    request->range.limit = PAGE_KEYS;
-    request->range.revision = wa->list_revision;
     if (rollcall_send_object(cx, wa->transport, TRANSPORT_CALL, &call, sizeof call,
                              &request->object) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
@@ -388,7 +383,7 @@ static int list(struct rollcall_context *cx, struct watcher *wa)
     wa->held->skipped = 0;
     wa->held->applied_revision = 0;
     wa->list_revision = 0;
-    return ask_page(cx, wa, wa->config->range_start);
+    return ask_page(cx, wa, (struct rollcall_bytes){NULL, 0});
 }
 
 static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struct transport_kv *kv)
@@ -413,19 +408,6 @@ static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struc
     }
     rollcall__view_set_now(entry, &item->object);
     return true;
-}
-
-static int ask_next_page(struct rollcall_context *cx, struct watcher *wa,
-                         struct rollcall_bytes last_key)
-{
-    struct rollcall__buffer start = {0};
-    rollcall__buffer_append(&start, last_key.data, last_key.size_bytes);
-    rollcall__buffer_append(&start, "", 1); /* the key right after: a NUL more */
-    const int next = start.failed
-                         ? rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a key")
-                         : ask_page(cx, wa, rollcall__buffer_bytes(&start));
-    rollcall__buffer_free(&start);
-    return next;
 }
 
 /* ---- telling the difference ---- */
@@ -512,9 +494,8 @@ static int on_page(struct rollcall_context *cx, void *self, const struct rollcal
             return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a list");
         }
     }
-    return page->more && page->kv_count != 0
-               ? ask_next_page(cx, wa, page->kvs[page->kv_count - 1].key)
-               : begin_telling(cx, wa);
+    return page->more && page->kv_count != 0 ? ask_page(cx, wa, page->kvs[page->kv_count - 1].key)
+                                             : begin_telling(cx, wa);
 }
 
 static int on_credit_telling(struct rollcall_context *cx, void *self,

@@ -94,4 +94,15 @@ struct watcher_options {
 
 extern const struct rollcall_actor_type watcher_type;
 
+/* ---- what it asks of etcd (watcher_requests.c); pure.  NULL: out of memory ---- */
+
+/* The next keys of the list at `revision`; after: the last key of the page before; empty: none. */
+struct transport_request *watcher_request_page(const struct watcher_config *config,
+                                               struct rollcall_bytes after, int64_t revision);
+/* Everything from next_revision on, and what came just before.  For etcd before 3.4.34 and 3.5.16
+ * lets a watch begin at the revision it has compacted at, and then drops a DELETE of exactly that
+ * one without a word; of a watch from one revision earlier it says that it is compacted. */
+struct transport_range *watcher_request_watch(const struct watcher_config *config,
+                                              int64_t next_revision);
+
 #endif /* ACTORS_WATCHER_H */

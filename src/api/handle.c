@@ -3,8 +3,9 @@
 #include "actors/application.h"
 #include "base/clock.h"
 #include "runtime/port.h"
+#include "runtime/runtime_internal.h"
 
-enum { GONE_TIMEOUT_MS = 10000, DATA_WORKER = 1 };
+enum { GONE_TIMEOUT_MS = 10000 };
 
 int64_t rollcall__deadline_ns(int64_t timeout_ms)
 {
@@ -17,7 +18,9 @@ void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd
 {
     rollcall_object_init(&handle->object, destroy);
     handle->etcd = etcd;
-    handle->closed = handle->gone = false;
+    handle->application = (struct rollcall_ref){0};
+    handle->worker = ROLLCALL__DATA_WORKER;
+    handle->unattended = handle->closed = handle->gone = false;
     rollcall__monitor_init(&handle->monitor);
     rollcall__etcd_hold(etcd);
 }
@@ -27,13 +30,30 @@ void rollcall__handle_fini(struct rollcall__handle *handle)
     rollcall__monitor_fini(&handle->monitor);
 }
 
+/* Called once whether or not the actor could be spawned, after the last callback has returned.  The
+ * reference that is dropped next keeps the handle for us; etcd may be closed by another thread as
+ * soon as it is released, and nothing here or in a destroy touches it after that. */
 static void gone(struct rollcall_object *object)
 {
     struct rollcall__handle *handle = (struct rollcall__handle *)object;
     rollcall__monitor_lock(&handle->monitor);
     handle->gone = true;
+    const bool unattended = handle->unattended;
     rollcall__monitor_notify(&handle->monitor);
     rollcall__monitor_unlock(&handle->monitor);
+    if (unattended) {
+        rollcall__etcd_release(handle->etcd);
+    }
+}
+
+enum rollcall_status rollcall__spawn(struct rollcall_runtime *rt, uint32_t worker,
+                                     const struct rollcall_spawn_options *options,
+                                     struct rollcall_ref *ref, struct rollcall_error *error)
+{
+    struct rollcall__worker *here =
+        rollcall__runtime_forked(rt) ? NULL : rollcall__runtime_this_worker(rt);
+    return here == NULL ? rollcall_runtime_spawn(rt, worker, options, ref, error)
+                        : rollcall__worker_spawn(here, NULL, options, ref, error);
 }
 
 enum rollcall_status rollcall__handle_start(
@@ -46,11 +66,19 @@ enum rollcall_status rollcall__handle_start(
                                                 .tell = tell,
                                                 .tell_failed = tell_failed,
                                                 .gone = gone};
-    return rollcall_runtime_spawn(rollcall__etcd_runtime(handle->etcd), DATA_WORKER,
-                                  ROLLCALL_SPAWN_OPTIONS(.type = &application_type,
-                                                         .options = &options,
-                                                         .mailbox_messages = mailbox_messages),
-                                  &handle->application, error);
+    /* Of what can be closed, close waits: in a callback, which cannot, nothing is to be begun. */
+    return (handle->unattended ? rollcall__spawn : rollcall_runtime_spawn)(
+        rollcall__etcd_runtime(handle->etcd), handle->worker,
+        ROLLCALL_SPAWN_OPTIONS(.type = &application_type, .options = &options,
+                               .mailbox_messages = mailbox_messages),
+        &handle->application, error);
+}
+
+void rollcall__handle_finish(struct rollcall__handle *handle)
+{
+    if (!rollcall_ref_is_nobody(handle->application)) {
+        rollcall_runtime_stop(rollcall__etcd_runtime(handle->etcd), handle->application);
+    } /* else its options are gone already, and etcd with them */
 }
 
 enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
@@ -71,6 +99,19 @@ enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
     rollcall__etcd_release(handle->etcd);
     rollcall_object_drop(&handle->object);
     return timely ? ROLLCALL_OK : ROLLCALL_E_TIMEOUT;
+}
+
+void rollcall__handle_let_go(struct rollcall__handle *handle)
+{
+    rollcall_runtime_stop(rollcall__etcd_runtime(handle->etcd), handle->application);
+    rollcall__monitor_lock(&handle->monitor);
+    handle->unattended = true;
+    const bool gone_before = handle->gone; /* then it has left etcd to us */
+    rollcall__monitor_unlock(&handle->monitor);
+    if (gone_before) {
+        rollcall__etcd_release(handle->etcd);
+    }
+    rollcall_object_drop(&handle->object);
 }
 
 enum rollcall_status rollcall__handle_may_wait(const struct rollcall__handle *handle)

@@ -3,6 +3,10 @@
  * runs its callbacks, a monitor to wait on, and an end after which no callback runs.
  *
  * Owned twice: by the application until it closes, and by the application actor until it is gone.
+ *
+ * A call that is not waited for has a handle too, but nobody to close it.  Such a handle is
+ * unattended: its creator lets go of it at once, the callback that ends it stops the application
+ * actor from within, and with that actor go the last reference and the hold on etcd.
  */
 #ifndef API_HANDLE_H
 #define API_HANDLE_H
@@ -13,10 +17,16 @@
 #include <rollcall/actor.h>
 #include <rollcall/etcd.h>
 
+/* Callbacks run on the worker for data, so that a slow one delays no renewal. */
+enum { ROLLCALL__CONTROL_WORKER = 0, ROLLCALL__DATA_WORKER = 1 };
+
 struct rollcall__handle {
     struct rollcall_object object;
-    struct rollcall_etcd *etcd; /* held until the handle is closed */
+    struct rollcall_etcd *etcd; /* held until the handle is closed; unattended: until it is gone */
     struct rollcall_ref application;
+    uint32_t worker; /* of the application actor; set before start; init: the one for data */
+    bool unattended; /* nobody closes it: etcd is released when it is gone; set before start, or by
+                        let_go */
     struct rollcall__monitor monitor; /* guards the two below, and what the owner puts under it */
     bool closed;                      /* no callback is begun any more */
     bool gone;                        /* the application actor has ended */
@@ -27,7 +37,7 @@ void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd
                            void (*destroy)(struct rollcall_object *object));
 void rollcall__handle_fini(struct rollcall__handle *handle);
 
-/* Spawns its application actor on the worker for data.  On failure the handle has one owner. */
+/* Spawns its application actor.  On failure the handle has one owner. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__handle_start(
     struct rollcall__handle *handle, uint32_t mailbox_messages,
     void (*tell)(struct rollcall_object *handle, struct rollcall_object *event),
@@ -40,6 +50,26 @@ ROLLCALL_MUST_USE enum rollcall_status rollcall__handle_start(
  *          then frees itself when it does.
  */
 enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle);
+
+/*
+ * Ends an unattended handle, instead of close: asks its application actor to stop, and does not
+ * wait.  Threads: any, in a callback too; the creator still drops its own reference.
+ */
+void rollcall__handle_finish(struct rollcall__handle *handle);
+
+/* Closes without waiting: it ends when a callback that holds its worker has returned, and is
+ * unattended until then. */
+void rollcall__handle_let_go(struct rollcall__handle *handle);
+
+/*
+ * Spawns without waiting for a worker: on `worker`, as rollcall_runtime_spawn does, but in a
+ * callback on that callback's own worker, which is the one that can be spawned on at once.
+ * ROLLCALL_E_FORKED in a child process.
+ */
+ROLLCALL_MUST_USE enum rollcall_status rollcall__spawn(struct rollcall_runtime *rt, uint32_t worker,
+                                                       const struct rollcall_spawn_options *options,
+                                                       struct rollcall_ref *ref,
+                                                       struct rollcall_error *error);
 
 /* ROLLCALL_OK, or why a call that waits is wrong here: a callback, or a forked child. */
 ROLLCALL_MUST_USE enum rollcall_status

@@ -1,66 +1,61 @@
 /*
- * `rollcall register`: one session, from registering to its end.
+ * `rollcall register`: one session, from registering to its end, and a COMMAND while it is held.
  *
- * The callback copies every state into a pipe, whole (a write of at most PIPE_BUF bytes is), so
- * none is lost and the main thread prints them in order.  The main thread sleeps in poll() until a
- * state, a signal, or a reader of stdout gone.  After the first signal it asks the session to leave
- * and waits for STOPPED, as long as one request may take in all (--timeout); after the second it
- * grants the revoke only a moment more.
+ * The main thread sleeps in poll() until the session tells something, a signal, the end of the
+ * COMMAND, a timer, or a reader of stdout gone.  Each time it looks at everything and takes the
+ * next step.
+ *
+ * Asked to leave, in this order:
+ *   1. with a COMMAND: the record is marked Stopping, so that others send it nothing new
+ *   2. the COMMAND gets SIGTERM, and is waited for as long as it takes; the session is kept
+ *   3. the session leaves: marked if it was not, then revoked, within --timeout
+ * A second signal: SIGKILL for the COMMAND, and the lease is revoked at once.
+ *
+ * SUSPECT or LOST: the COMMAND gets SIGTERM, whatever comes after.  When it has ended we leave; but
+ * with --on-lost reregister it is started again once the session is ACTIVE.  A COMMAND that ends by
+ * itself is never started again: we leave.
  */
 #include "cli/commands.h"
 
 #include "cli/connection.h"
+#include "cli/held_command.h"
 #include "cli/interrupt.h"
-#include "cli/json.h"
-
-#include <rollcall/session.h>
+#include "cli/own_session.h"
+#include "cli/session_report.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { HURRIED_REVOKE_MS = 500, REASON_MAX_BYTES = 512 };
-
-/* A session event as it travels through the pipe; info.key is not to be followed. */
-struct state_event {
-    struct rollcall_session_info info;
-    enum rollcall_session_state state;
-    enum rollcall_status status;
-    int64_t at_ms;
-    char reason[REASON_MAX_BYTES];
-};
-_Static_assert(sizeof(struct state_event) <= PIPE_BUF, "a pipe takes it whole");
+enum { HURRIED_MS = 1000 };
 
 struct registration {
     struct cli_output *output;
     struct rollcall_session *session;
+    struct cli_session_pipe pipe;
     struct cli_text key;
-    int events[2]; /* a pipe of struct state_event */
-    int timer;     /* a timerfd, armed when it is asked to leave: readable when it is too late */
+    enum rollcall_on_lost on_lost;
+    struct cli_held_command command;
+    int timer; /* a timerfd: the time of `marking`, then of `leaving`, is over */
     int64_t leave_timeout_ms;
-    bool registered;             /* it has been ACTIVE once */
-    bool suspect;                /* and said so on stderr */
-    bool stopping;               /* we asked it to leave */
-    bool ended;                  /* LOST, STOPPED or FAILED has come */
-    struct rollcall_error error; /* why it ended; status OK: as asked */
-};
 
-/* On a runtime thread.  Blocks when hundreds of states wait to be printed. */
-static void on_event(void *user, const struct rollcall_session_event *event)
-{
-    const struct registration *registration = user;
-    struct state_event copy = {
-        .info = event->info, .state = event->state, .status = event->status, .at_ms = event->at_ms};
-    snprintf(copy.reason, sizeof copy.reason, "%s", event->reason == NULL ? "" : event->reason);
-    while (write(registration->events[1], &copy, sizeof copy) < 0 && errno == EINTR) {
-    }
-}
+    enum rollcall_session_state state; /* as told last */
+    bool registered;                   /* it has been ACTIVE once */
+    bool announced;                    /* its present registration was told */
+    bool suspect;                      /* and said so on stderr */
+    bool ended;                        /* FAILED, STOPPED or, with --on-lost exit, LOST has come */
+    struct rollcall_error error;       /* why it ended; status OK: as asked */
+
+    bool asked;   /* to leave, by a signal or for want of a reader */
+    bool marking; /* step 1 is under way */
+    bool leaving; /* step 3 is */
+    bool hurried; /* the second signal has come */
+    bool gave_up; /* nothing more to wait for */
+};
 
 /* Copies the key while there is a session to ask. */
 static struct rollcall_bytes key_of(struct registration *registration)
@@ -74,66 +69,14 @@ static struct rollcall_bytes key_of(struct registration *registration)
     return (struct rollcall_bytes){key->data, key->size_bytes};
 }
 
-static void show_registered(struct registration *registration, const struct state_event *event)
+static void set_timer(const struct registration *registration, int64_t time_ms)
 {
-    struct cli_text *text = &registration->output->text;
-    const struct rollcall_bytes key = key_of(registration);
-    if (!registration->output->json) {
-        cli_text_string(text, "registered ");
-        cli_text_printable(text, key);
-        cli_text_format(text,
-                        " as server %" PRId64 ", lease %" PRIx64 ", TTL %" PRId64
-                        " s, revision %" PRId64 "\n",
-                        event->info.server_id, (uint64_t)event->info.lease_id, event->info.ttl_s,
-                        event->info.revision);
-        return;
-    }
-    cli_json_begin(text, "registered");
-    cli_json_integer(text, "at_ms", event->at_ms);
-    cli_json_string(text, "key", key);
-    cli_json_integer(text, "server_id", event->info.server_id);
-    cli_json_integer(text, "lease_id", event->info.lease_id);
-    cli_json_integer(text, "ttl_s", event->info.ttl_s);
-    cli_json_integer(text, "revision", event->info.revision);
-    cli_json_integer(text, "create_revision", event->info.create_revision);
-    cli_json_end(text);
+    const struct itimerspec after = {
+        .it_value = {.tv_sec = time_ms / 1000, .tv_nsec = time_ms % 1000 * 1000000}};
+    timerfd_settime(registration->timer, 0, &after, NULL); /* 0: never, and not readable any more */
 }
 
-/* What was never registered has no states to tell: it failed, or was interrupted. */
-static void show_state(struct registration *registration, const struct state_event *event)
-{
-    if (!registration->registered) {
-        return;
-    }
-    struct cli_text *text = &registration->output->text;
-    const char *name = rollcall_session_state_name(event->state);
-    if (registration->output->json) {
-        cli_json_begin(text, "state");
-        cli_json_integer(text, "at_ms", event->at_ms);
-        cli_json_string(text, "state", cli_bytes(name));
-        cli_json_string(text, "reason", cli_bytes(event->reason));
-        cli_json_end(text);
-        return;
-    }
-    cli_text_string(text, name);
-    if (event->reason[0] != '\0') {
-        cli_text_string(text, ": ");
-        cli_text_printable(text, cli_bytes(event->reason));
-    }
-    cli_text_string(text, "\n");
-}
-
-static void say_suspect(struct registration *registration, const struct state_event *event)
-{
-    if (registration->suspect != (event->state == ROLLCALL_SESSION_SUSPECT)) {
-        registration->suspect = !registration->suspect;
-        const struct rollcall_bytes key = key_of(registration);
-        cli_notice(registration->suspect
-                       ? "etcd does not answer: do not act as the owner of %.*s until ACTIVE"
-                       : "etcd answers again: %.*s was kept",
-                   (int)key.size_bytes, key.data);
-    }
-}
+/* ---- what the session tells ---- */
 
 static void end(struct registration *registration, enum rollcall_status status, const char *reason)
 {
@@ -143,124 +86,207 @@ static void end(struct registration *registration, enum rollcall_status status, 
         ROLLCALL_DROP(rollcall_error_set(&registration->error, status, "%s", reason),
                       "it answers the status it was given");
     }
+    cli_held_command_end(&registration->command);
 }
 
-static void on_lost(struct registration *registration, const struct state_event *event)
+static void on_active(struct registration *registration, const struct cli_session_told *told)
 {
-    char text[REASON_MAX_BYTES + 64];
-    snprintf(text, sizeof text, "session lost: %s; register again to get a new one",
-             event->reason[0] != '\0' ? event->reason : "its lease is gone");
-    show_state(registration, event);
-    end(registration, ROLLCALL_E_LEASE_LOST, text);
+    const struct rollcall_bytes key = key_of(registration);
+    if (!registration->announced) {
+        registration->registered = registration->announced = true;
+        cli_held_command_describe(&registration->command, key, &told->info);
+        cli_report_registered(registration->output, key, told);
+    } else if (registration->suspect) {
+        cli_report_suspect(key, false);
+    }
+    registration->suspect = false;
 }
 
-static void on_state(struct registration *registration, const struct state_event *event)
+static void on_suspect(struct registration *registration)
 {
-    switch (event->state) {
+    if (registration->registered && !registration->suspect) {
+        registration->suspect = true;
+        cli_report_suspect(key_of(registration), true);
+    }
+    cli_held_command_end(&registration->command);
+}
+
+static void on_lost(struct registration *registration, const struct cli_session_told *told)
+{
+    char text[CLI_REASON_BYTES + 64];
+    const char *reason = told->reason[0] != '\0' ? told->reason : "its lease is gone";
+    registration->announced = registration->suspect = false;
+    if (registration->on_lost == ROLLCALL_ON_LOST_REREGISTER) {
+        cli_notice("session lost: %s; registering again", reason);
+        cli_held_command_end(&registration->command);
+    } else {
+        snprintf(text, sizeof text, "session lost: %s; register again to get a new one", reason);
+        end(registration, told->status == ROLLCALL_OK ? ROLLCALL_E_LEASE_LOST : told->status, text);
+    }
+}
+
+static void on_told(struct registration *registration, const struct cli_session_told *told)
+{
+    registration->state = told->state;
+    switch (told->state) {
     case ROLLCALL_SESSION_REGISTERING:
-        break;
+        return;
     case ROLLCALL_SESSION_ACTIVE:
-        if (!registration->registered) {
-            registration->registered = true;
-            show_registered(registration, event);
-        }
-        say_suspect(registration, event);
-        show_state(registration, event);
+        on_active(registration, told);
         break;
     case ROLLCALL_SESSION_SUSPECT:
-        say_suspect(registration, event);
-        show_state(registration, event);
+        on_suspect(registration);
         break;
     case ROLLCALL_SESSION_LOST:
-        on_lost(registration, event);
+        on_lost(registration, told);
         break;
     case ROLLCALL_SESSION_STOPPING:
-        show_state(registration, event);
         break;
     case ROLLCALL_SESSION_STOPPED:
-        show_state(registration, event);
-        end(registration, event->status, event->reason);
+        end(registration, told->status, told->reason);
         break;
     case ROLLCALL_SESSION_FAILED:
-        end(registration, event->status, event->reason);
-        break;
+        end(registration, told->status, told->reason);
+        return;
+    }
+    if (registration->registered) { /* else there is nothing to tell: it was interrupted */
+        cli_report_state(registration->output, told);
     }
     cli_output_flush(registration->output);
 }
 
-/* Handles every state that waits; never blocks. */
+/* Handles all that was told; never blocks.  After the end, only what nobody waits for may come. */
 static void drain(struct registration *registration)
 {
-    struct state_event event;
-    struct pollfd fd = {.fd = registration->events[0], .events = POLLIN};
-    while (!registration->ended && poll(&fd, 1, 0) == 1) {
-        if (read(fd.fd, &event, sizeof event) == (ssize_t)sizeof event) {
-            on_state(registration, &event);
+    struct cli_session_told told;
+    while (cli_session_pipe_take(&registration->pipe, &told)) {
+        if (told.is_mark) {
+            registration->marking = false;
+        } else if (!registration->ended) {
+            on_told(registration, &told);
         }
     }
 }
 
-/* Sleeps until something happens; false when the time for leaving is over, or a second signal
- * asks to hurry. */
-static bool wait_for_change(const struct registration *registration)
+/* ---- leaving ---- */
+
+static bool is_readable(int fd)
 {
-    const bool stopping = registration->stopping;
-    struct pollfd fds[] = {
-        {.fd = registration->events[0], .events = POLLIN},
-        {.fd = stopping ? cli_interrupt_again_fd() : cli_interrupt_fd(), .events = POLLIN},
-        {.fd = registration->timer, .events = POLLIN}, /* silent until armed */
-        {.fd = stopping ? -1 : STDOUT_FILENO}}; /* no events: only whether its reader is gone */
-    poll(fds, 4, -1);
-    return !stopping || (fds[1].revents == 0 && fds[2].revents == 0);
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    return poll(&one, 1, 0) == 1;
 }
 
 static bool must_leave(const struct registration *registration)
 {
-    struct pollfd reader = {.fd = STDOUT_FILENO};
+    struct pollfd reader = {.fd = STDOUT_FILENO}; /* no events: only whether its reader is gone */
     return cli_interrupted() || registration->output->closed || poll(&reader, 1, 0) == 1;
 }
 
-static void arm_timer(const struct registration *registration)
+/* Step 1; without a COMMAND the session itself does it, in step 3. */
+static void ask_to_leave(struct registration *registration)
 {
-    const int64_t time_ms = registration->leave_timeout_ms;
-    const struct itimerspec after = {
-        .it_value = {.tv_sec = time_ms / 1000, .tv_nsec = time_ms % 1000 * 1000000}};
-    timerfd_settime(registration->timer, 0, &after, NULL);
+    registration->asked = true;
+    if (cli_held_command_runs(&registration->command) && !registration->ended) {
+        registration->marking =
+            rollcall_session_mark_stopping_async(registration->session, cli_session_pipe_marked,
+                                                 &registration->pipe, NULL) == ROLLCALL_OK;
+        set_timer(registration, registration->leave_timeout_ms);
+    }
 }
 
-/* How much longer leaving may take. */
-static int64_t time_left_ms(const struct registration *registration)
+static void hurry(struct registration *registration)
 {
-    struct itimerspec left = {0};
-    if (!registration->stopping) {
-        return registration->leave_timeout_ms;
+    registration->hurried = true;
+    registration->marking = false;
+    cli_held_command_kill(&registration->command);
+    if (!registration->ended && registration->registered) {
+        registration->leaving = true;
+        set_timer(registration, HURRIED_MS);
+        rollcall_session_revoke(registration->session);
     }
-    timerfd_gettime(registration->timer, &left); /* 0 once it has gone off */
-    return (int64_t)left.it_value.tv_sec * 1000 + left.it_value.tv_nsec / 1000000;
 }
 
-/* Asks the session to leave, when it must; false when there is none yet to leave. */
-static bool leave_if_asked(struct registration *registration)
+/* Step 3, or the end when there is no session yet to leave. */
+static void leave(struct registration *registration)
 {
-    if (registration->stopping || !must_leave(registration)) {
-        return true;
-    }
     if (registration->registered) {
-        registration->stopping = true;
-        arm_timer(registration);
+        registration->leaving = true;
+        set_timer(registration, registration->leave_timeout_ms);
         rollcall_session_stop(registration->session);
+    } else {
+        registration->gave_up = true;
     }
-    return registration->registered;
 }
 
-/* From registering to the end of the session, or until we have waited enough for it. */
+static void heed_timer(struct registration *registration)
+{
+    if (is_readable(registration->timer)) {
+        registration->gave_up = registration->leaving;
+        registration->marking = false;
+        set_timer(registration, 0);
+    }
+}
+
+static void heed_signals(struct registration *registration)
+{
+    if (!registration->asked && must_leave(registration)) {
+        ask_to_leave(registration);
+    }
+    if (registration->asked && !registration->hurried && is_readable(cli_interrupt_again_fd())) {
+        hurry(registration);
+    }
+}
+
+/* Starts the COMMAND, ends it, or does what its end asks for. */
+static void tend_command(struct registration *registration)
+{
+    struct cli_held_command *command = &registration->command;
+    const bool runs = cli_held_command_runs(command);
+    const bool wanted = !registration->asked && !registration->ended && !registration->leaving;
+    if (registration->asked && !registration->marking) {
+        cli_held_command_end(command); /* step 2; nothing when it was told, or none runs */
+    }
+    if (wanted && !runs && registration->state == ROLLCALL_SESSION_ACTIVE &&
+        cli_held_command_may_start(command)) {
+        cli_held_command_start(command, registration->output);
+    }
+    const bool over = registration->asked ? !runs : cli_held_command_is_over(command);
+    if (over && !registration->ended && !registration->leaving) {
+        leave(registration);
+    }
+}
+
+/* Sleeps until something happens. */
+static void wait_for_change(const struct registration *registration)
+{
+    const bool asked = registration->asked;
+    const int again_fd = registration->hurried ? -1 : cli_interrupt_again_fd();
+    struct pollfd fds[] = {{.fd = registration->pipe.ends[0], .events = POLLIN},
+                           {.fd = asked ? again_fd : cli_interrupt_fd(), .events = POLLIN},
+                           {.fd = registration->timer, .events = POLLIN}, /* silent until set */
+                           {.fd = asked ? -1 : STDOUT_FILENO},
+                           {.fd = registration->command.child.fd, .events = POLLIN}};
+    poll(fds, sizeof fds / sizeof fds[0], -1);
+}
+
+static bool is_over(struct registration *registration)
+{
+    return registration->gave_up ||
+           (registration->ended && !cli_held_command_runs(&registration->command));
+}
+
+/* From registering to the end of the session and of the COMMAND, or until we have waited enough. */
 static void follow(struct registration *registration)
 {
-    bool goes_on = true;
-    while (goes_on) {
+    for (;;) {
         drain(registration);
-        goes_on =
-            !registration->ended && leave_if_asked(registration) && wait_for_change(registration);
+        heed_timer(registration);
+        heed_signals(registration);
+        tend_command(registration);
+        if (is_over(registration)) {
+            return;
+        }
+        wait_for_change(registration);
     }
 }
 
@@ -268,11 +294,11 @@ static void follow(struct registration *registration)
 static void close_session(struct registration *registration)
 {
     const struct rollcall_bytes key = key_of(registration);
+    const int64_t limit_ms = registration->leave_timeout_ms;
     drain(registration); /* a callback blocked by a full pipe could not return */
-    const int64_t left_ms = time_left_ms(registration);
-    const int64_t revoke_ms = left_ms < HURRIED_REVOKE_MS ? left_ms : HURRIED_REVOKE_MS;
-    const int64_t timeout_ms = registration->ended ? 0 : revoke_ms;
-    ROLLCALL_DROP(rollcall_session_close(registration->session, timeout_ms),
+    const bool undone = !registration->ended && !registration->leaving;
+    const int64_t undo_ms = limit_ms < HURRIED_MS ? limit_ms : HURRIED_MS;
+    ROLLCALL_DROP(rollcall_session_close(registration->session, undone ? undo_ms : 0),
                   "it is closed; whether it was revoked, its last state tells");
     registration->session = NULL;
     drain(registration);
@@ -285,31 +311,22 @@ static void close_session(struct registration *registration)
     }
 }
 
+/* ---- the whole ---- */
+
+/* The exit code of the session alone. */
 static int result(const struct registration *registration)
 {
-    if (registration->error.status != ROLLCALL_OK) {
-        const int code = cli_output_fail(registration->output, &registration->error);
-        return code == CLI_EXIT_UNREACHABLE && registration->registered ? CLI_EXIT_FAILED : code;
+    if (registration->error.status == ROLLCALL_OK) {
+        return registration->registered ? CLI_EXIT_DONE : CLI_EXIT_INTERRUPTED;
     }
-    return registration->registered ? CLI_EXIT_DONE : CLI_EXIT_INTERRUPTED;
-}
-
-static struct rollcall_session_options session_options(const struct cli_options *options,
-                                                       struct registration *registration)
-{
-    return *ROLLCALL_SESSION_OPTIONS(.root = options->root, .role = options->role,
-                                     .address = options->address, .exclusive = options->exclusive,
-                                     .ttl_s = options->ttl_s, .server_id = options->server_id,
-                                     .version = options->version,
-                                     .index_version_min = options->index_version_min,
-                                     .index_version_current = options->index_version_current,
-                                     .enable_disk = options->enable_disk,
-                                     .trigger_kill = options->trigger_kill,
-                                     .labels = options->label_count == 0 ? NULL : options->labels,
-                                     .label_count = options->label_count,
-                                     .retries = (uint32_t)options->retries,
-                                     .connect_timeout_ms = cli_connect_timeout_ms(options),
-                                     .on_event = on_event, .user = registration);
+    const int code = cli_output_fail(registration->output, &registration->error);
+    if (registration->ended && registration->state == ROLLCALL_SESSION_LOST) {
+        return CLI_EXIT_LOST;
+    }
+    /* It was reached, but did not confirm the revoke. */
+    return code == CLI_EXIT_UNREACHABLE && registration->state != ROLLCALL_SESSION_FAILED
+               ? CLI_EXIT_FAILED
+               : code;
 }
 
 static enum rollcall_status run(const struct cli_options *options,
@@ -320,7 +337,9 @@ static enum rollcall_status run(const struct cli_options *options,
     if (status != ROLLCALL_OK) {
         return status;
     }
-    const struct rollcall_session_options what = session_options(options, registration);
+    struct rollcall_session_options what = cli_session_options(options);
+    what.on_event = cli_session_pipe_event;
+    what.user = &registration->pipe;
     status = rollcall_session_start(connection.etcd, &what, &registration->session, error);
     if (status == ROLLCALL_OK) {
         follow(registration);
@@ -330,28 +349,37 @@ static enum rollcall_status run(const struct cli_options *options,
     return status;
 }
 
-int cli_register(const struct cli_options *options, struct cli_output *output)
+static int register_session(const struct cli_options *options, struct cli_output *output)
 {
     struct registration registration = {.output = output,
-                                        .events = {-1, -1},
+                                        .pipe = CLI_SESSION_PIPE_NONE,
+                                        .on_lost = options->on_lost,
                                         .timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC),
                                         .leave_timeout_ms = options->call_timeout_ms};
     struct rollcall_error error = {0};
     enum rollcall_status status;
-    if (registration.timer < 0 || pipe2(registration.events, O_CLOEXEC) != 0) {
+    cli_held_command_init(&registration.command, options->child, options->on_lost);
+    if (registration.timer < 0 || !cli_session_pipe_open(&registration.pipe)) {
         status = rollcall_error_set(&error, ROLLCALL_E_SYSTEM,
                                     "no file descriptors: %s; check the limits (ulimit -n)",
                                     strerror(errno));
     } else {
         status = run(options, &registration, &error);
     }
+    const int command_code = registration.command.child.exit_code;
     cli_text_fini(&registration.key);
-    close(registration.events[0]);
-    close(registration.events[1]);
+    cli_held_command_fini(&registration.command);
+    cli_session_pipe_close(&registration.pipe);
     close(registration.timer);
     if (status != ROLLCALL_OK) {
         error.status = status;
         return cli_output_fail(output, &error);
     }
-    return result(&registration);
+    const int code = result(&registration);
+    return command_code != CLI_EXIT_DONE ? command_code : code;
+}
+
+int cli_register(const struct cli_options *options, struct cli_output *output)
+{
+    return options->dry_run ? cli_print_plan(options, output) : register_session(options, output);
 }

@@ -19,18 +19,32 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "  register   register a process and stay until SIGTERM or SIGINT\n"
          "  list       print the sessions now\n"
          "  watch      print the sessions now, and every change after\n"
+         "  stop       mark a session as stopping, so that others send it nothing new\n"
+         "  revoke     end a session: revoke its lease\n"
          "\n"
          "`rollcall COMMAND --help`, or `rollcall help COMMAND`, tells the options of one.\n",
          "  rollcall demo\n"
          "  rollcall register querynode --address 10.0.0.7:21123 &\n"
          "  rollcall list querynode\n"},
     [CLI_REGISTER] =
-        {"rollcall register ROLE --address ADDR [OPTIONS]",
+        {"rollcall register ROLE --address ADDR [OPTIONS] [-- COMMAND ARG...]",
          "Registers a session for ROLE and keeps it alive until SIGTERM or SIGINT; then it is\n"
          "marked as stopping, its lease is revoked, and the command ends.  A second signal\n"
          "revokes at once.  While etcd does not answer it stays and says so: while SUSPECT, do\n"
-         "not act as the owner.\n",
-         "  rollcall register querynode --address 10.0.0.7:21123 --ttl 10 --label zone=a\n"},
+         "not act as the owner.\n"
+         "\n"
+         "With COMMAND: starts it once the session is ACTIVE, with ROLLCALL_SESSION_KEY,\n"
+         "ROLLCALL_SERVER_ID, ROLLCALL_LEASE_ID and ROLLCALL_CREATE_REVISION in its environment,\n"
+         "and leaves when it ends.  Asked to leave, the session is first marked as stopping; then\n"
+         "COMMAND gets SIGTERM and is waited for (a second signal kills it); then the lease is\n"
+         "revoked.  When the session becomes SUSPECT or LOST, COMMAND gets SIGTERM too, even if\n"
+         "all is well soon after: then we leave when it has ended, or, with --on-lost reregister,\n"
+         "start it again once the session is ACTIVE.\n"
+         "\n"
+         "The exit code is COMMAND's: its status, 128 + the signal that ended it, 127 when there\n"
+         "is no such program, 126 when it cannot be run.  When that is 0, it is as below.\n",
+         "  rollcall register querynode --address 10.0.0.7:21123 --ttl 10 --label zone=a\n"
+         "  rollcall register rootcoord --address 10.0.0.7:53100 --exclusive -- ./rootcoord\n"},
     [CLI_LIST] =
         {"rollcall list [ROLE] [OPTIONS]",
          "Prints the sessions of ROLE now, or all.  A key that holds no session record is\n"
@@ -42,6 +56,21 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "until SIGINT.  When steps were missed (compaction, a slow reader) the difference is\n"
          "told between resync_begin and resync_end: nothing is lost silently.\n",
          "  rollcall watch querynode --count 1 -o json\n"},
+    [CLI_STOP] =
+        {"rollcall stop KEY [OPTIONS]",
+         "Marks a session as stopping from outside, so that others send it nothing new.  It stays\n"
+         "a member; its process is not told.  KEY is what comes after ROOT/session/, or the key "
+         "in\n"
+         "full, which says its root by itself.\n",
+         "  rollcall stop querynode-7\n"},
+    [CLI_REVOKE] =
+        {"rollcall revoke KEY [OPTIONS]",
+         "Ends a session from outside: shows whose it is, asks, and revokes its lease, which\n"
+         "deletes every key under it.  A session that registered under the same key after it was\n"
+         "shown is left alone.  KEY is what comes after ROOT/session/, or the key in full, which\n"
+         "says its root by itself.\n",
+         "  rollcall revoke querynode-7\n"
+         "  rollcall revoke by-dev/meta/session/querynode-7 --yes\n"},
     [CLI_DEMO] =
         {"rollcall demo [OPTIONS]",
          "Starts a private etcd (the one on PATH) in a temporary directory, on loopback, and\n"

@@ -48,6 +48,10 @@ static int run(const struct cli_options *options, struct cli_output *output)
         return cli_list(options, output);
     case CLI_WATCH:
         return cli_watch(options, output);
+    case CLI_STOP:
+        return cli_stop(options, output);
+    case CLI_REVOKE:
+        return cli_revoke(options, output);
     case CLI_DEMO:
         return cli_demo(options, output);
     case CLI_NO_COMMAND:

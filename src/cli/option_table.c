@@ -23,11 +23,20 @@ const struct cli_option cli_option_table[] = {
     {"trigger-kill", 0, CLI_FLAG, REGISTER, FIELD(trigger_kill), 0, 0, NULL,
      "stored as TriggerKill, for older readers", NULL, {0}},
     {"label", 0, CLI_LABEL, REGISTER, 0, 0, 0, "NAME=VALUE",
-     "a label; up to 64, each with its own name", NULL, {0}},
-    {"on-lost", 0, CLI_ON_LOST, REGISTER, 0, 0, 0, "exit",
-     "what to do when the session is lost: exit with status 4", "exit", {0}},
+     "a label; up to 64, each with its own name; MILVUS_SERVER_LABEL_NAME=VALUE in the environment "
+     "is one too",
+     NULL, {0}},
+    {"on-lost", 0, CLI_ON_LOST, REGISTER, 0, 0, 0, "exit|reregister",
+     "what to do when the session is lost: exit with status 4, or register again with the same "
+     "server ID",
+     "exit", {0}},
     {"retries", 0, CLI_INTEGER, REGISTER, FIELD(retries), 1, UINT32_MAX, "N",
      "attempts at registering", "30", {0}},
+    {"dry-run", 0, CLI_FLAG, REGISTER, FIELD(dry_run), 0, 0, NULL,
+     "print the record that would be stored, and exit; etcd is not asked", NULL, {0}},
+
+    {"yes", 0, CLI_FLAG, CLI_FOR(CLI_REVOKE), FIELD(yes), 0, 0, NULL,
+     "do not ask", NULL, {0}},
 
     {"range", 0, CLI_TEXT, LIST_AND_WATCH, FIELD(range), 0, 0, "RANGE",
      "only versions in this range, as \">=2.2.3 <3.0.0\"", "all", {0}},
@@ -74,7 +83,6 @@ const struct cli_option cli_option_table[] = {
      "print the version and exit", NULL, {0}},
 
     {"standby", 0, CLI_LATER, REGISTER, 0, 0, 0, NULL, NULL, NULL, {0}},
-    {"dry-run", 0, CLI_LATER, REGISTER, 0, 0, 0, NULL, NULL, NULL, {0}},
     {"metrics-listen", 0, CLI_LATER, REGISTER | CLI_FOR(CLI_WATCH), 0, 0, 0, "HOST:PORT",
      NULL, NULL, {0}},
 };
@@ -87,7 +95,8 @@ const char *cli_command_name(enum cli_command command)
 {
     static const char *const names[CLI_COMMAND_COUNT] = {
         [CLI_NO_COMMAND] = "", [CLI_REGISTER] = "register", [CLI_LIST] = "list",
-        [CLI_WATCH] = "watch", [CLI_DEMO] = "demo",
+        [CLI_WATCH] = "watch", [CLI_STOP] = "stop",         [CLI_REVOKE] = "revoke",
+        [CLI_DEMO] = "demo",
     };
     return names[command];
 }

@@ -65,8 +65,7 @@ static enum cli_command command_of(const char *name)
 
 static bool is_later_command(const char *name)
 {
-    static const char *const later[] = {"force", "stop",  "revoke",    "doctor",
-                                        "sim",   "bench", "completion"};
+    static const char *const later[] = {"force", "doctor", "sim", "bench", "completion"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         if (strcmp(name, later[i]) == 0) {
             return true;
@@ -103,6 +102,18 @@ static enum rollcall_status set_log_level(struct parser *parser, const char *nam
         }
     }
     return USAGE(parser, "%s cannot be \"%.80s\": give error, warn, info or debug", name, text);
+}
+
+static enum rollcall_status set_on_lost(struct parser *parser, const char *name, const char *text)
+{
+    if (strcmp(text, "exit") == 0) {
+        parser->options->on_lost = ROLLCALL_ON_LOST_STOP;
+    } else if (strcmp(text, "reregister") == 0) {
+        parser->options->on_lost = ROLLCALL_ON_LOST_REREGISTER;
+    } else {
+        return USAGE(parser, "%s cannot be \"%.80s\": give exit or reregister", name, text);
+    }
+    return ROLLCALL_OK;
 }
 
 static bool has_label(const struct cli_options *options, struct rollcall_bytes name)
@@ -183,9 +194,7 @@ static enum rollcall_status set_option(struct parser *parser, const struct cli_o
     case CLI_LABEL:
         return set_label(parser, name, text);
     case CLI_ON_LOST:
-        return strcmp(text, "exit") == 0
-                   ? ROLLCALL_OK
-                   : USAGE(parser, "%s %s is not available in this version: give exit", name, text);
+        return set_on_lost(parser, name, text);
     case CLI_LATER:
         break;
     }
@@ -251,7 +260,12 @@ static enum rollcall_status parse_option(struct parser *parser)
     return take_option(parser, option, rest[0] == '\0' ? NULL : rest + (rest[0] == '='));
 }
 
-/* A word that is no option: first the command, then the role. */
+static bool names_a_key(enum cli_command command)
+{
+    return command == CLI_STOP || command == CLI_REVOKE;
+}
+
+/* A word that is no option: first the command, then its ROLE or KEY. */
 static enum rollcall_status parse_word(struct parser *parser)
 {
     struct cli_options *options = parser->options;
@@ -267,10 +281,22 @@ static enum rollcall_status parse_word(struct parser *parser)
                    ? USAGE(parser, "`rollcall %s` is not available in this version", word)
                    : USAGE(parser, "there is no command \"%.80s\"", word);
     }
-    if (options->command == CLI_DEMO || options->role != NULL) {
+    const char **field = names_a_key(options->command) ? &options->target : &options->role;
+    if (options->command == CLI_DEMO || *field != NULL) {
         return USAGE(parser, "there is one argument too many: \"%.80s\"", word);
     }
-    options->role = word;
+    *field = word;
+    return ROLLCALL_OK;
+}
+
+/* After the "--" of register: all the rest is COMMAND, whatever it looks like. */
+static enum rollcall_status take_child(struct parser *parser)
+{
+    if (parser->at + 1 == parser->argc) {
+        return USAGE(parser, "%s", "-- needs a COMMAND after it");
+    }
+    parser->options->child = parser->argv + parser->at + 1;
+    parser->at = parser->argc;
     return ROLLCALL_OK;
 }
 
@@ -285,7 +311,7 @@ static enum rollcall_status parse_arguments(struct parser *parser)
         } else if (strcmp(argument, "--") != 0) {
             status = parse_option(parser);
         } else if (parser->options->command == CLI_REGISTER) {
-            status = USAGE(parser, "%s is not available in this version", "-- COMMAND");
+            status = take_child(parser);
         } else {
             only_words = true;
         }
@@ -335,13 +361,10 @@ static void read_password_variables(struct cli_options *options, cli_environment
     }
 }
 
-static enum rollcall_status check_command(struct parser *parser)
+static enum rollcall_status check_role(struct parser *parser)
 {
     const struct cli_options *options = parser->options;
     const bool registers = options->command == CLI_REGISTER;
-    if (options->command == CLI_NO_COMMAND) {
-        return USAGE(parser, "%s", "give a command: register, list, watch or demo");
-    }
     if (options->role == NULL && (registers || options->command == CLI_WATCH)) {
         return USAGE(parser, "%s needs a ROLE", cli_command_name(options->command));
     }
@@ -351,6 +374,23 @@ static enum rollcall_status check_command(struct parser *parser)
     if (registers && options->address == NULL) {
         return USAGE(parser, "%s",
                      "register needs --address ADDR: where others reach this process");
+    }
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status check_command(struct parser *parser)
+{
+    const struct cli_options *options = parser->options;
+    if (options->command == CLI_NO_COMMAND) {
+        return USAGE(parser, "%s", "give a command: register, list, watch, stop, revoke or demo");
+    }
+    if (!names_a_key(options->command)) {
+        return check_role(parser);
+    }
+    if (options->target == NULL || options->target[0] == '\0') {
+        return USAGE(
+            parser, "%s needs a KEY, such as querynode-7, or in full, as `rollcall list` prints it",
+            cli_command_name(options->command));
     }
     return ROLLCALL_OK;
 }

@@ -5,15 +5,24 @@
  * environment all read it.  The command line wins over the environment, ours over etcdctl's.
  *
  * Threads: one, at start.
- * Memory:  every string is borrowed from argv or the environment.
+ * Memory:  every string is borrowed from argv, which ends with NULL, or the environment.
  */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
 #include <rollcall/actor.h>
-#include <rollcall/record.h>
+#include <rollcall/session.h>
 
-enum cli_command { CLI_NO_COMMAND, CLI_REGISTER, CLI_LIST, CLI_WATCH, CLI_DEMO, CLI_COMMAND_COUNT };
+enum cli_command {
+    CLI_NO_COMMAND,
+    CLI_REGISTER,
+    CLI_LIST,
+    CLI_WATCH,
+    CLI_STOP,
+    CLI_REVOKE,
+    CLI_DEMO,
+    CLI_COMMAND_COUNT
+};
 
 enum cli_format { CLI_FORMAT_AUTO, CLI_FORMAT_TABLE, CLI_FORMAT_JSON };
 
@@ -39,6 +48,12 @@ struct cli_options {
     int32_t index_version_min, index_version_current;
     struct rollcall_label labels[CLI_LABELS_MAX];
     size_t label_count;
+    enum rollcall_on_lost on_lost;
+    bool dry_run;
+    char *const *child; /* what follows "--", to its NULL; NULL: nothing does */
+
+    const char *target; /* stop, revoke: KEY */
+    bool yes;           /* revoke */
 
     const char *range; /* list, watch */
     bool raw_prefix;
@@ -61,7 +76,7 @@ enum cli_kind {
     CLI_LOG_LEVEL,     /* enum rollcall_log_level */
     CLI_INDEX_VERSION, /* index_version_min, index_version_current */
     CLI_LABEL,         /* one more of labels */
-    CLI_ON_LOST,       /* only "exit" */
+    CLI_ON_LOST,       /* on_lost */
     CLI_LATER          /* promised for a later version: using it is an error, help is silent */
 };
 

@@ -143,7 +143,7 @@ int cli_exit_code(enum rollcall_status status)
     if (status == ROLLCALL_E_UNAVAILABLE || status == ROLLCALL_E_TIMEOUT) {
         return CLI_EXIT_UNREACHABLE;
     }
-    if (status == ROLLCALL_E_LEASE_LOST) {
+    if (status == ROLLCALL_E_LEASE_LOST || status == ROLLCALL_E_KEY_LOST) {
         return CLI_EXIT_LOST;
     }
     return status == ROLLCALL_E_RIVAL ? CLI_EXIT_RIVAL : CLI_EXIT_FAILED;

@@ -30,7 +30,7 @@ struct rollcall_etcd {
     char *endpoints; /* as given, for sentences */
     int64_t call_timeout_ms;
     _Atomic uint32_t users;
-    pthread_mutex_t companion_mutex; /* guards the two below; held while it is spawned */
+    pthread_mutex_t companion_mutex; /* guards the two below */
     struct rollcall_ref companion_root, companion;
 };
 
@@ -338,19 +338,35 @@ const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd)
     return etcd->endpoints;
 }
 
+/* Not locked while it spawns, for that waits for a worker, and who runs there may ask too. */
 enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
                                               rollcall__companion_spawn_fn *spawn,
                                               struct rollcall_ref *companion,
                                               struct rollcall_error *error)
 {
-    enum rollcall_status status = ROLLCALL_OK;
+    struct rollcall_ref root, spawned;
     pthread_mutex_lock(&etcd->companion_mutex);
-    if (rollcall_ref_is_nobody(etcd->companion)) {
-        status = spawn(etcd, &etcd->companion_root, &etcd->companion, error);
+    *companion = etcd->companion;
+    pthread_mutex_unlock(&etcd->companion_mutex);
+    if (!rollcall_ref_is_nobody(*companion)) {
+        return ROLLCALL_OK;
+    }
+    const enum rollcall_status status = spawn(etcd, &root, &spawned, error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&etcd->companion_mutex);
+    const bool first = rollcall_ref_is_nobody(etcd->companion);
+    if (first) {
+        etcd->companion_root = root;
+        etcd->companion = spawned;
     }
     *companion = etcd->companion;
     pthread_mutex_unlock(&etcd->companion_mutex);
-    return status;
+    if (!first) { /* another thread was faster, and nobody knows ours */
+        rollcall_runtime_stop(etcd->runtime, root);
+    }
+    return ROLLCALL_OK;
 }
 
 void rollcall__etcd_hold(struct rollcall_etcd *etcd)

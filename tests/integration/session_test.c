@@ -60,8 +60,8 @@ static struct rollcall_session *open_full(const struct api_scene *scene)
         scene->etcd,
         ROLLCALL_SESSION_OPTIONS(.root = scene->root, .role = "querynode",
                                  .address = "10.0.0.7:21123", .server_id = 7, .ttl_s = 20,
-                                 .version = "2.5.1", .index_version_min = 1,
-                                 .index_version_current = 6, .enable_disk = true,
+                                 .version = "2.5.1", .index_version.minimal = 1,
+                                 .index_version.current = 6, .enable_disk = true,
                                  .trigger_kill = true, .host_name = "node-7", .labels = labels,
                                  .label_count = 3),
         &session, NULL);
@@ -200,8 +200,9 @@ TEST(session, a_lease_revoked_from_outside_is_lost_once_and_closes_at_once)
              (uint64_t)info_of(session).lease_id);
     api_etcdctl(&scene, script, NULL, 0);
     CHECK(api_session_await(&log, ROLLCALL_SESSION_LOST, 1, 3000));
-    CHECK_INT(api_session_at(&log, 1).status, ROLLCALL_E_LEASE_LOST);
-    CHECK_INT(rollcall_session_wait(session, 0, &error), ROLLCALL_E_LEASE_LOST);
+    const enum rollcall_status why = api_session_at(&log, 1).status; /* of who saw it first */
+    CHECK(why == ROLLCALL_E_LEASE_LOST || why == ROLLCALL_E_KEY_LOST);
+    CHECK_INT(rollcall_session_wait(session, 0, &error), why);
     rollcall_session_stop(session); /* too late: nothing more is told */
     CHECK(!api_session_await(&log, ROLLCALL_SESSION_LOST, 2, 1500));
     const int64_t began_ms = process_now_ms();
@@ -288,12 +289,12 @@ TEST(session, an_exclusive_role_passes_to_the_one_who_waits_with_a_higher_token)
     char key[TEXT_BYTES];
     api_scene_open(&scene, etcd_fixture_shared());
     for (int i = 0; i < 2; i++) {
-        const enum rollcall_status status =
-            rollcall_session_start(scene.etcd,
-                                   ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "rootcoord",
-                                                            .address = "10.0.0.8:53100",
-                                                            .server_id = i + 1, .exclusive = true),
-                                   &sessions[i], NULL);
+        const enum rollcall_status status = rollcall_session_start(
+            scene.etcd,
+            ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "rootcoord",
+                                     .address = i == 0 ? "10.0.0.8:53100" : "10.0.0.9:53100",
+                                     .server_id = i + 1, .exclusive = true),
+            &sessions[i], NULL);
         CHECK_INT(status, ROLLCALL_OK);
         CHECK_INT(rollcall_session_wait(sessions[i], i == 0 ? API_SOON_MS : 700, NULL),
                   i == 0 ? ROLLCALL_OK : ROLLCALL_E_TIMEOUT);

@@ -81,6 +81,20 @@ struct rollcall_session *api_open(const struct api_scene *scene, const char *rol
     return session;
 }
 
+struct rollcall_session_info api_info(struct rollcall_session *session)
+{
+    struct rollcall_session_info info;
+    rollcall_session_get_info(session, &info);
+    return info;
+}
+
+void api_check_contains(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL) {
+        CHECK_STR(text, part);
+    }
+}
+
 /* ---- what a session told ---- */
 
 void api_session_log_init(struct api_session_log *log)
@@ -172,6 +186,12 @@ const char *api_session_story(struct api_session_log *log, char *text, size_t te
     }
     rollcall__monitor_unlock(&log->monitor);
     return text;
+}
+
+void api_session_check_story(struct api_session_log *log, const char *expected)
+{
+    char text[API_NOTES_MAX * sizeof "REGISTERING"];
+    CHECK_STR(api_session_story(log, text, sizeof text), expected);
 }
 
 /* ---- what a watch told: noting ---- */

@@ -19,7 +19,7 @@
 #include <rollcall/session.h>
 #include <rollcall/watch.h>
 
-enum { API_SOON_MS = 20000, API_ROOT_BYTES = 64, API_NOTES_MAX = 32 };
+enum { API_SOON_MS = 20000, API_ROOT_BYTES = 64, API_NOTES_MAX = 64 };
 
 /* ---- a connection ---- */
 
@@ -47,6 +47,9 @@ void api_etcdctl_start(const struct api_scene *scene, const char *script, struct
 struct api_session_log;
 struct rollcall_session *api_open(const struct api_scene *scene, const char *role,
                                   int64_t server_id, int64_t ttl_s, struct api_session_log *log);
+struct rollcall_session_info api_info(struct rollcall_session *session);
+/* Fails the test unless `text` holds `part`. */
+void api_check_contains(const char *text, const char *part);
 
 /* ---- what a session told ---- */
 
@@ -77,6 +80,8 @@ bool api_session_await(struct api_session_log *log, enum rollcall_session_state 
                        int64_t timeout_ms);
 /* All that was told: "ACTIVE SUSPECT ACTIVE".  Returns text. */
 const char *api_session_story(struct api_session_log *log, char *text, size_t text_bytes);
+/* Fails the test unless that is the story. */
+void api_session_check_story(struct api_session_log *log, const char *expected);
 
 /* ---- what a watch told ---- */
 

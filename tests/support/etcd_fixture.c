@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <ftw.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Below the ephemeral range (32768 up), above most services. */
@@ -305,7 +307,12 @@ void etcd_fixture_kill(struct etcd_fixture *etcd)
 
 void etcd_fixture_freeze(struct etcd_fixture *etcd)
 {
+    siginfo_t stopped; /* all of its threads have, only once we are told */
     process_signal(&etcd->process, SIGSTOP);
+    if (waitid(P_PID, (id_t)etcd->process.pid, &stopped, WSTOPPED | WNOWAIT) != 0) {
+        fprintf(stderr, "etcd cannot be stopped: %s\n", strerror(errno));
+        abort();
+    }
 }
 
 void etcd_fixture_thaw(struct etcd_fixture *etcd)

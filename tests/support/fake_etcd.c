@@ -14,11 +14,22 @@ static void destroy_block(struct rollcall_object *object)
 
 /* ---- the actor: calls and renewals ---- */
 
+/* What a write has changed is told to those who watch, before or after the writer's answer. */
+static void pump_soon(struct rollcall_context *cx, struct fake_etcd *etcd)
+{
+    if (!etcd->pumping && rollcall_send(cx, etcd->ref, PUMP, NULL, 0) != ROLLCALL_OK) {
+        fake_etcd__give_up("its own mailbox is full");
+    }
+    etcd->pumping = true;
+}
+
 static int on_call(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct fake_etcd *etcd = *(struct fake_etcd **)self;
     const struct transport_call *call = message->payload;
     const struct transport_request *request = (const struct transport_request *)message->object;
+    const int64_t revision = etcd->revision;
+    etcd->asker = message->from.ref;
     const enum fake_etcd_fate fate = etcd->away             ? FAKE_ETCD_REFUSE
                                      : etcd->decide == NULL ? FAKE_ETCD_ANSWER
                                                             : etcd->decide(etcd, request);
@@ -39,6 +50,12 @@ static int on_call(struct rollcall_context *cx, void *self, const struct rollcal
                                               : etcd->refusal);
         break;
     case FAKE_ETCD_SILENT:
+        break;
+    }
+    if (etcd->revision != revision) {
+        pump_soon(cx, etcd);
+    }
+    if (result == NULL) {
         return ROLLCALL_STAY;
     }
     const struct transport_answer answer = {.id = call->id, .status = result->error.status};
@@ -58,8 +75,9 @@ static int on_keepalive(struct rollcall_context *cx, void *self,
         .lease_id = asked->lease_id,
         .ttl_s = fake_etcd__lease_ttl_s(etcd, asked->lease_id),
         .sent_ms = rollcall_now_ms(cx),
-        .status = etcd->away ? ROLLCALL_E_UNAVAILABLE : ROLLCALL_OK};
+        .status = etcd->away || etcd->renews_nothing ? ROLLCALL_E_UNAVAILABLE : ROLLCALL_OK};
     etcd->renewals++;
+    etcd->renewer = message->from.ref;
     if (rollcall_reply(cx, message->from, asked->answer, &answer, sizeof answer, NULL) !=
         ROLLCALL_OK) {
         fake_etcd__give_up("an asker does not read its renewals");
@@ -108,7 +126,7 @@ static void open_or_cancel(struct rollcall_context *cx, struct fake_etcd *etcd,
 {
     struct response *response = create_response(0);
     response->response.created = true;
-    if (watch->next_revision <= etcd->compacted) {
+    if (watch->next_revision < etcd->compacted) {
         response->response.canceled = true;
         response->response.compact_revision = etcd->compacted;
     }
@@ -199,6 +217,7 @@ static int on_pump(struct rollcall_context *cx, void *self, const struct rollcal
         pump_watch(cx, etcd, &etcd->watches[i]);
     }
     etcd->break_with = ROLLCALL_OK;
+    etcd->pumping = false;
     return ROLLCALL_STAY;
 }
 
@@ -278,8 +297,10 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
     (void)cx;
     for (size_t i = 0; i < FAKE_ETCD_WATCHES_MAX; i++) {
         struct fake_etcd_watch *watch = &etcd->watches[i];
-        if (rollcall_ref_equal(watch->asker.ref, down->who) && watch->asker.epoch == down->epoch) {
-            watch->open = false;
+        if (watch->range != NULL && rollcall_ref_equal(watch->asker.ref, down->who) &&
+            watch->asker.epoch == down->epoch) {
+            rollcall_object_drop(&watch->range->object);
+            *watch = (struct fake_etcd_watch){.open = false};
         }
     }
     return ROLLCALL_STAY;

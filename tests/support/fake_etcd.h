@@ -4,6 +4,8 @@
  * It answers at once, remembers every revision, keeps leases until it is told that they ended, and
  * fails as it is told.  It is an actor with the transport's message list; a test on the simulator's
  * one thread may also call it directly between steps, and then pump what watches are to be told.
+ * What it is asked to write itself is told to watches without that.  It may be spawned twice, as
+ * the two transports of one etcd; watches are then the last one's.
  *
  *     struct fake_etcd *etcd = fake_etcd_create();
  *     struct rollcall_ref transport = fake_etcd_spawn(etcd, rt, 1);
@@ -53,6 +55,7 @@ struct fake_etcd {
     void *user;
     enum rollcall_status refusal;  /* 0: E_UNAVAILABLE */
     bool away;                     /* refuses everything, renewals too, and ends watches */
+    bool renews_nothing;           /* refuses renewals */
     int64_t ttl_s;                 /* 0: as asked for */
     size_t page_max;               /* 0: as asked for */
     size_t revisions_per_response; /* 0: one */
@@ -63,8 +66,10 @@ struct fake_etcd {
     int64_t revision, compacted;
     uint64_t calls, grants, revokes, renewals, watches_opened, pages;
     uint32_t unacknowledged_max;
-    int64_t page_revisions[16]; /* as asked for; the last 16, by pages % 16 */
-    int64_t watch_revision;     /* the first revision the last watch wanted */
+    int64_t page_revisions[16];  /* as asked for; the last 16, by pages % 16 */
+    int64_t watch_revision;      /* the first revision the last watch wanted */
+    struct rollcall_ref asker;   /* of the last call: `decide` sees whose it is */
+    struct rollcall_ref renewer; /* of the last renewal */
 
     /* Its own: */
     struct rollcall_ref ref;
@@ -80,6 +85,7 @@ struct fake_etcd {
     size_t lease_count;
     struct fake_etcd_watch watches[FAKE_ETCD_WATCHES_MAX];
     enum rollcall_status break_with; /* ends every watch at the next pump */
+    bool pumping;                    /* a pump is on its way */
 };
 
 struct fake_etcd *fake_etcd_create(void);
@@ -93,6 +99,7 @@ int64_t fake_etcd_put(struct fake_etcd *etcd, const char *key, const char *value
 int64_t fake_etcd_delete(struct fake_etcd *etcd, const char *key);
 /* Several keys in one revision, as the end of a lease does it. */
 int64_t fake_etcd_delete_two(struct fake_etcd *etcd, const char *key, const char *other);
+void fake_etcd_grant(struct fake_etcd *etcd, int64_t lease_id, int64_t ttl_s);
 /* Revoked or expired: its keys go in one revision. */
 void fake_etcd_end_lease(struct fake_etcd *etcd, int64_t lease_id);
 void fake_etcd_compact(struct fake_etcd *etcd, int64_t revision);

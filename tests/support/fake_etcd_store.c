@@ -159,6 +159,16 @@ static size_t find_lease(const struct fake_etcd *etcd, int64_t lease_id)
     return FAKE_ETCD_LEASES_MAX;
 }
 
+void fake_etcd_grant(struct fake_etcd *etcd, int64_t lease_id, int64_t ttl_s)
+{
+    if (etcd->lease_count == FAKE_ETCD_LEASES_MAX) {
+        fake_etcd__give_up("too many leases");
+    }
+    etcd->leases[etcd->lease_count].lease_id = lease_id;
+    etcd->leases[etcd->lease_count].ttl_s = ttl_s;
+    etcd->leases[etcd->lease_count++].alive = true;
+}
+
 void fake_etcd_end_lease(struct fake_etcd *etcd, int64_t lease_id)
 {
     const size_t place = find_lease(etcd, lease_id);
@@ -228,13 +238,8 @@ static struct transport_result *grant(struct fake_etcd *etcd,
     if (find_lease(etcd, request->lease.lease_id) != FAKE_ETCD_LEASES_MAX) {
         return result; /* ttl_s 0: it existed already */
     }
-    if (etcd->lease_count == FAKE_ETCD_LEASES_MAX) {
-        fake_etcd__give_up("too many leases");
-    }
     result->ttl_s = etcd->ttl_s != 0 ? etcd->ttl_s : request->lease.ttl_s;
-    etcd->leases[etcd->lease_count].lease_id = request->lease.lease_id;
-    etcd->leases[etcd->lease_count].ttl_s = result->ttl_s;
-    etcd->leases[etcd->lease_count++].alive = true;
+    fake_etcd_grant(etcd, request->lease.lease_id, result->ttl_s);
     etcd->grants++;
     return result;
 }

@@ -2,16 +2,22 @@
  * rollcall/session.h - be a member: get a server ID, register under a lease, stay alive, leave.
  *
  *    REGISTERING --> ACTIVE <--> SUSPECT          ACTIVE, SUSPECT --> STOPPING --> STOPPED
- *         |             \___________\--> LOST     any state --close--> STOPPED
- *         \--> FAILED
+ *      ^  ^  \           \________/--> LOST        any state --close--> STOPPED
+ *      |  |   \--> FAILED              |
+ *      |  +-------- on_lost -----------+          LOST, STOPPED, FAILED --restart--> REGISTERING
  *
  * SUSPECT: etcd may have given the key away by now, or will soon; stop acting as its owner.  It is
  * reported before etcd can have expired the lease, and renewals go on.  LOST: proof that the lease
- * is gone.  FAILED: it never became a member.
+ * is gone, or that the key is no longer ours; told once per loss, with the reason, and never after
+ * the session was asked to leave.  FAILED: it never became a member.
  *
  * Threads: any thread may call any function.  Callbacks run on a runtime thread, one at a time per
- *          session, in order; a call that waits answers E_BUSY there.
+ *          session, in order; a call that waits answers E_BUSY there, and each has a form that
+ *          returns at once and tells a callback: start for open, stop and revoke for close,
+ *          NAME_async for NAME.
+ *
  * Time:    durations are milliseconds, but a TTL is whole seconds, as in etcd.
+ *
  * Memory:  options are copied; events are borrowed during the callback.
  */
 #ifndef ROLLCALL_SESSION_H
@@ -38,14 +44,29 @@ enum rollcall_session_state {
 /* "ACTIVE" and so on. */
 ROLLCALL_API const char *rollcall_session_state_name(enum rollcall_session_state state);
 
+/* What was lost: the reason of a LOST. */
+enum rollcall_loss {
+    ROLLCALL_LOSS_NONE,        /* nothing, so far */
+    ROLLCALL_LOSS_LEASE,       /* etcd says that the lease is gone */
+    ROLLCALL_LOSS_DELETED,     /* somebody deleted the key */
+    ROLLCALL_LOSS_OVERWRITTEN, /* somebody put another session's record there */
+    ROLLCALL_LOSS_MOVED,       /* our record is there, but under another lease or none */
+    ROLLCALL_LOSS_MISSING,     /* the key was not there when we first looked */
+    ROLLCALL_LOSS_FAULT        /* our own actors failed */
+};
+
 /* What is known of a session now.  Identity fields are 0 / "" until it has registered once. */
 struct rollcall_session_info {
     enum rollcall_session_state state;
+    bool registered;         /* it has its key, as far as is known: ACTIVE, SUSPECT or STOPPING */
+    bool disconnected;       /* it had one and lost it, and has not registered again */
+    bool stopping;           /* its record is marked Stopping */
+    enum rollcall_loss loss; /* of the last LOST */
     int64_t server_id;
     int64_t lease_id;
     int64_t ttl_s;           /* as etcd granted it: it raises small ones */
     int64_t revision;        /* of the transaction that registered it */
-    int64_t create_revision; /* of its key: its fencing token */
+    int64_t create_revision; /* of its key: its fencing token, higher each time it registers */
     const char *key;         /* lives as long as the session handle, or the callback */
 };
 
@@ -58,22 +79,40 @@ struct rollcall_session_event {
 };
 typedef void rollcall_session_event_fn(void *user, const struct rollcall_session_event *event);
 
+/* What follows LOST. */
+enum rollcall_on_lost {
+    ROLLCALL_ON_LOST_STOP,      /* nothing: it is over, unless it is restarted */
+    ROLLCALL_ON_LOST_REREGISTER /* REGISTERING again, under a new lease, with the same server ID */
+};
+
 struct rollcall_session_options {
-    size_t size_bytes;   /* set by ROLLCALL_SESSION_OPTIONS */
-    const char *root;    /* NULL: "by-dev/meta"; the key lives under ROOT/session/ */
-    const char *role;    /* required: letters, digits, '_', '.', '-'; no trailing "-<digits>" */
-    const char *address; /* required: where others reach this process */
-    bool exclusive;      /* the key is ROLE, not ROLE-<id>: one process at a time */
-    int64_t ttl_s;       /* 0: 30; 2 .. 9'000'000'000 */
-    int64_t server_id;   /* 0: allocated from ROOT/session/id */
-    const char *version; /* NULL: "2.4.2"; semver */
-    int32_t index_version_min, index_version_current;
-    bool enable_disk, trigger_kill;
+    size_t size_bytes;     /* set by ROLLCALL_SESSION_OPTIONS */
+    const char *root;      /* NULL: "by-dev/meta"; the key lives under ROOT/session/ */
+    const char *role;      /* required: letters, digits, '_', '.', '-'; no trailing "-<digits>" */
+    const char *address;   /* required: where others reach this process */
+    bool exclusive;        /* the key is ROLE, not ROLE-<id>: one process at a time */
+    int64_t ttl_s;         /* 0: 30; 2 .. 9'000'000'000 */
+    int64_t server_id;     /* 0: allocated from ROOT/session/id */
+    bool reuse_server_id;  /* with server_id 0: the one ID that this connection has for ROOT, as
+                              rollcall_server_id gives it, so that all roles of a process share it */
+    bool keep_predecessor; /* an exclusive key that a process of the same role, host and address
+                              left behind, with a lower server ID, is waited for like any rival's;
+                              else it is deleted, by compare */
+    enum rollcall_on_lost on_lost;
+    const char *version;                         /* NULL: "2.4.2"; semver */
+    struct rollcall_index_version index_version; /* zero: printed as {} */
+    const struct rollcall_index_version
+        *scalar_index_version;           /* NULL: not stored; newer upstream */
+    bool index_non_encoding;             /* newer upstream */
+    bool enable_disk, trigger_kill;      /* older upstream */
+    bool omit_trigger_kill;              /* newer upstream: do not print it */
     const char *host_name;               /* NULL: this machine's */
-    const struct rollcall_label *labels; /* borrowed until open returns */
+    const struct rollcall_label *labels; /* borrowed until the call returns */
     size_t label_count;
-    uint32_t retries;           /* 0: 30; attempts at registering before it is FAILED */
-    int64_t connect_timeout_ms; /* 0: 5'000; FAILED when etcd has not answered once by then */
+    const char *const *environment; /* NULL: none; else such as environ: what it holds for this role
+                                       as MILVUS_SERVER_LABEL_... are labels too; `labels` win */
+    uint32_t retries;               /* 0: 30; attempts at registering before it is FAILED */
+    int64_t connect_timeout_ms;     /* 0: 5'000; FAILED when etcd has not answered once by then */
     rollcall_session_event_fn *on_event; /* NULL: none */
     void *user;                          /* borrowed until close returns */
 };
@@ -83,8 +122,8 @@ struct rollcall_session_options {
 
 /*
  * Starts a session and returns at once; the rest is told by events, and by rollcall_session_wait.
- * Returns: ROLLCALL_OK and *session, or ROLLCALL_E_INVALID with the option at fault; then nothing
- *          was started.
+ * Returns: ROLLCALL_OK and *session; or ROLLCALL_E_INVALID with the option at fault, or
+ *          ROLLCALL_E_BUSY in a callback (where restart is possible); then nothing was started.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_start(struct rollcall_etcd *etcd, const struct rollcall_session_options *options,
@@ -108,9 +147,63 @@ rollcall_session_open(struct rollcall_etcd *etcd, const struct rollcall_session_
 ROLLCALL_API void rollcall_session_get_info(struct rollcall_session *session,
                                             struct rollcall_session_info *info);
 
+/*
+ * The record as it is stored, or would be: without server ID and lease until it has registered.
+ * *record: the caller's, to rollcall_record_free.
+ * Returns: ROLLCALL_OK or ROLLCALL_E_NO_MEMORY.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_session_get_record(struct rollcall_session *session, struct rollcall_record **record,
+                            struct rollcall_error *error);
+/* The record that a session of these options would store, but for server ID (unless given) and
+ * lease.  Asks no etcd.  Errors: as rollcall_session_start. */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_session_plan_record(const struct rollcall_session_options *options,
+                             struct rollcall_record **record, struct rollcall_error *error);
+
+/* How a call that was not waited for ended.  error: borrowed; its status is ROLLCALL_OK when it was
+ * done. */
+typedef void rollcall_done_fn(void *user, const struct rollcall_error *error);
+
+/*
+ * Going-stop: marks the stored record Stopping, so that others send no new work here, and stays a
+ * member.  Once marked, ROLLCALL_OK at once.
+ * Returns: ROLLCALL_OK when it is stored; ROLLCALL_E_BUSY while it is not registered yet, or in a
+ *          callback; ROLLCALL_E_LEASE_LOST or E_KEY_LOST when the key is not ours any more, and
+ *          nothing was written; ROLLCALL_E_STOPPED once it leaves or is over; ROLLCALL_E_TIMEOUT:
+ *          it may be stored later.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_session_mark_stopping(struct rollcall_session *session, int64_t timeout_ms,
+                               struct rollcall_error *error);
+/* done: called once, on a runtime thread like an event, in order with them; not called when this
+ * answers anything but ROLLCALL_OK, nor after close.  Returns: OK or ROLLCALL_E_NO_MEMORY. */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_session_mark_stopping_async(struct rollcall_session *session, rollcall_done_fn *done,
+                                     void *user, struct rollcall_error *error);
+
 /* Asks it to leave, without waiting: marks the record Stopping, then revokes the lease.
  * The events STOPPING and STOPPED follow. */
 ROLLCALL_API void rollcall_session_stop(struct rollcall_session *session);
+/* The same without the mark; after stop: without waiting for it. */
+ROLLCALL_API void rollcall_session_revoke(struct rollcall_session *session);
+
+/*
+ * Waits until it is over: STOPPED, FAILED, or LOST for good.
+ * Returns: ROLLCALL_OK when it has left as asked; ROLLCALL_E_TIMEOUT after timeout_ms; why it was
+ *          LOST, FAILED, or could not revoke.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_session_wait_over(struct rollcall_session *session, int64_t timeout_ms,
+                           struct rollcall_error *error);
+
+/*
+ * Registers again, with the same options and, if it had one, the same server ID; then as after
+ * start.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while it is not over: nothing happened.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_session_restart(struct rollcall_session *session, struct rollcall_error *error);
 
 /*
  * Leaves and frees: going-stop, revoke, within timeout_ms (0: without either, at once; the lease

@@ -69,7 +69,8 @@ struct rollcall_watch_options {
                                             __VA_ARGS__})
 
 /* Starts watching and returns at once.
- * Returns: ROLLCALL_OK, or ROLLCALL_E_INVALID with the option at fault; then nothing was started.
+ * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID with the option at fault, or ROLLCALL_E_BUSY in a
+ *          callback; then nothing was started.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_watch_open(struct rollcall_etcd *etcd, const struct rollcall_watch_options *options,

@@ -24,7 +24,7 @@ TEST(registration, an_empty_store_gives_the_id_1_and_leaves_2)
         CHECK_INT(stored.lease_id, won->lease_id);
         CHECK(!stored.stopping);
         CHECK_INT(told(&b, SESSION_CONTACT), 1);
-        CHECK_INT(b.etcd->calls, 4); /* create, take, grant, claim */
+        CHECK_INT(b.etcd->calls, 5); /* create, survey, take, grant, claim */
         close_bench(&b);
     }
 }
@@ -84,8 +84,8 @@ TEST(registration, a_lost_race_for_an_id_takes_the_next)
         struct bench b;
         open(&b, &(struct session_choice){0});
         fake_etcd_put(b.etcd, ID_KEY, "5", 0);
-        b.plan[TAKE_ID].before = another_takes_the_id;
-        b.plan[TAKE_ID].last = 2; /* three races in a row */
+        b.steps.plan[TAKE_ID].before = another_takes_the_id;
+        b.steps.plan[TAKE_ID].last = 2; /* three races in a row */
         world_run(&b.world, 2000);
         CHECK_INT(membership(&b)->server_id, 8);
         CHECK_BYTES(fake_etcd_find(b.etcd, ID_KEY)->value, "9");
@@ -104,7 +104,7 @@ TEST(registration, an_id_key_deleted_between_the_requests_is_created_again)
         struct bench b;
         open(&b, &(struct session_choice){0});
         fake_etcd_put(b.etcd, ID_KEY, "5", 0);
-        b.plan[TAKE_ID].before = somebody_deletes_the_id;
+        b.steps.plan[TAKE_ID].before = somebody_deletes_the_id;
         world_run(&b.world, 2000);
         CHECK_INT(membership(&b)->server_id, 1);
         CHECK_BYTES(fake_etcd_find(b.etcd, ID_KEY)->value, "2");
@@ -139,8 +139,8 @@ TEST(registration, a_lost_answer_at_any_step_costs_a_repetition_and_nothing_else
         while (world_next(SEEDS)) {
             struct bench b;
             open(&b, &(struct session_choice){0});
-            b.plan[step].fate = FAKE_ETCD_LOSE_ANSWER;
-            b.plan[step].last = 2;
+            b.steps.plan[step].fate = FAKE_ETCD_LOSE_ANSWER;
+            b.steps.plan[step].last = 2;
             world_run(&b.world, 10000);
             const struct session_membership *won = membership(&b);
             const int64_t skipped = step == TAKE_ID ? 3 : 0;
@@ -160,12 +160,12 @@ TEST(registration, a_grant_keeps_its_own_positive_id_until_it_is_answered)
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b, &(struct session_choice){0});
-        b.plan[GRANT].fate = FAKE_ETCD_LOSE_ANSWER;
-        b.plan[GRANT].last = 1;
+        b.steps.plan[GRANT].fate = FAKE_ETCD_LOSE_ANSWER;
+        b.steps.plan[GRANT].last = 1;
         world_run(&b.world, 10000);
-        CHECK(b.granted[0] > 0);
-        CHECK_INT(b.granted[1], b.granted[0]);
-        CHECK_INT(b.granted[2], b.granted[0]);
+        CHECK(b.steps.granted[0] > 0);
+        CHECK_INT(b.steps.granted[1], b.steps.granted[0]);
+        CHECK_INT(b.steps.granted[2], b.steps.granted[0]);
         CHECK_INT(membership(&b)->granted_sent_ms, 0); /* the first try may be what worked */
         CHECK_INT(membership(&b)->ttl_s, 10);
         close_bench(&b);
@@ -177,8 +177,8 @@ TEST(registration, the_ttl_counts_from_the_try_that_etcd_granted)
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b, &(struct session_choice){.server_id = 3});
-        b.plan[GRANT].fate = FAKE_ETCD_REFUSE;
-        b.plan[GRANT].last = 20;
+        b.steps.plan[GRANT].fate = FAKE_ETCD_REFUSE;
+        b.steps.plan[GRANT].last = 20;
         world_run(&b.world, 60000);
         const struct session_membership *won = membership(&b);
         const int64_t told_ms = probe_find(b.session, SESSION_REGISTERED, 0)->at_ms;
@@ -191,7 +191,7 @@ TEST(registration, the_ttl_counts_from_the_try_that_etcd_granted)
 static void the_lease_ends(struct fake_etcd *etcd)
 {
     struct bench *b = etcd->user;
-    fake_etcd_end_lease(etcd, b->granted[0]);
+    fake_etcd_end_lease(etcd, b->steps.granted[0]);
 }
 
 TEST(registration, a_lease_that_ended_before_the_claim_is_replaced)
@@ -199,10 +199,10 @@ TEST(registration, a_lease_that_ended_before_the_claim_is_replaced)
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b, &(struct session_choice){0});
-        b.plan[CLAIM].before = the_lease_ends;
+        b.steps.plan[CLAIM].before = the_lease_ends;
         world_run(&b.world, 5000);
-        CHECK(b.granted[1] != b.granted[0]);
-        CHECK_INT(membership(&b)->lease_id, b.granted[1]);
+        CHECK(b.steps.granted[1] != b.steps.granted[0]);
+        CHECK_INT(membership(&b)->lease_id, b.steps.granted[1]);
         CHECK_INT(fake_etcd_leases_alive(b.etcd), 1);
         close_bench(&b);
     }
@@ -222,16 +222,16 @@ TEST(registration, yields_to_a_rival_and_waits_longer_each_time)
         for (size_t i = 0; i < sizeof WAIT_MS / sizeof WAIT_MS[0]; i++) {
             CHECK_STATE(&b.world, b.registration, "WAITING");
             CHECK_INT(fake_etcd_leases_alive(b.etcd), 0);
-            CHECK_INT(b.plan[CLAIM].seen, i + 1);
+            CHECK_INT(b.steps.plan[CLAIM].seen, i + 1);
             rollcall_sim_run_until(b.world.sim, at_ms + WAIT_MS[i] - 1);
-            CHECK_INT(b.plan[CLAIM].seen, i + 1);
+            CHECK_INT(b.steps.plan[CLAIM].seen, i + 1);
             at_ms += WAIT_MS[i];
             rollcall_sim_run_until(b.world.sim, at_ms);
         }
         fake_etcd_delete(b.etcd, EXCLUSIVE_KEY);
         rollcall_sim_run_until(b.world.sim, at_ms + 3000);
         CHECK_INT(fake_etcd_find(b.etcd, EXCLUSIVE_KEY)->lease_id, membership(&b)->lease_id);
-        CHECK_INT(membership(&b)->server_id, 1); /* allocated once */
+        CHECK_INT(membership(&b)->server_id, 10); /* allocated once, above the rival's */
         close_bench(&b);
     }
 }
@@ -245,7 +245,7 @@ TEST(registration, a_rival_that_stays_is_finally_E_RIVAL)
         world_run(&b.world, 20000);
         CHECK_INT(refusal(&b)->status, ROLLCALL_E_RIVAL);
         CHECK(strstr(refusal(&b)->text, EXCLUSIVE_KEY) != NULL);
-        CHECK_INT(b.plan[CLAIM].seen, 4);
+        CHECK_INT(b.steps.plan[CLAIM].seen, 4);
         CHECK_BYTES(fake_etcd_find(b.etcd, EXCLUSIVE_KEY)->value, RIVAL);
         close_bench(&b);
     }
@@ -259,8 +259,8 @@ TEST(registration, a_denial_at_any_step_is_refused_without_a_lease_left)
         while (world_next(SEEDS)) {
             struct bench b;
             open(&b, &(struct session_choice){0});
-            b.plan[step].fate = FAKE_ETCD_REFUSE;
-            b.plan[step].status = ROLLCALL_E_DENIED;
+            b.steps.plan[step].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[step].status = ROLLCALL_E_DENIED;
             world_run(&b.world, 1000);
             CHECK_INT(refusal(&b)->status, ROLLCALL_E_DENIED);
             CHECK_INT(told(&b, SESSION_CONTACT), 1); /* a refusal is an answer */
@@ -275,8 +275,8 @@ TEST(registration, an_etcd_that_fails_every_attempt_is_refused_in_the_end)
         while (world_next(SEEDS)) {
             struct bench b;
             open(&b, &(struct session_choice){.retries = 5});
-            b.plan[step].fate = FAKE_ETCD_REFUSE;
-            b.plan[step].last = SIZE_MAX;
+            b.steps.plan[step].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[step].last = SIZE_MAX;
             world_run(&b.world, 20000);
             if (step <= TAKE_ID) { /* no contact: whether to go on is for the session's deadline */
                 CHECK_INT(told(&b, SESSION_CONTACT), 0);
@@ -285,7 +285,7 @@ TEST(registration, an_etcd_that_fails_every_attempt_is_refused_in_the_end)
             } else {
                 CHECK_INT(told(&b, SESSION_CONTACT), 1);
                 CHECK_INT(refusal(&b)->status, ROLLCALL_E_UNAVAILABLE);
-                CHECK_INT(b.plan[step].seen, 5);
+                CHECK_INT(b.steps.plan[step].seen, 5);
             }
             close_bench(&b);
         }
@@ -297,12 +297,12 @@ TEST(registration, a_refusal_tries_to_revoke_once_and_is_told_whatever_comes_of_
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b, &(struct session_choice){0});
-        b.plan[CLAIM].fate = FAKE_ETCD_REFUSE;
-        b.plan[CLAIM].status = ROLLCALL_E_REJECTED;
-        b.plan[REVOKE].fate = FAKE_ETCD_REFUSE;
-        b.plan[REVOKE].last = SIZE_MAX;
+        b.steps.plan[CLAIM].fate = FAKE_ETCD_REFUSE;
+        b.steps.plan[CLAIM].status = ROLLCALL_E_REJECTED;
+        b.steps.plan[REVOKE].fate = FAKE_ETCD_REFUSE;
+        b.steps.plan[REVOKE].last = SIZE_MAX;
         world_run(&b.world, 2000);
-        CHECK_INT(b.plan[REVOKE].seen, 1);
+        CHECK_INT(b.steps.plan[REVOKE].seen, 1);
         CHECK_INT(told(&b, SESSION_REFUSED), 1);
         CHECK_INT(fake_etcd_leases_alive(b.etcd), 1); /* for its TTL: etcd would not have it */
         CHECK_STATE(&b.world, b.registration, "DONE");
@@ -310,17 +310,96 @@ TEST(registration, a_refusal_tries_to_revoke_once_and_is_told_whatever_comes_of_
     }
 }
 
+/* Under an ID that it made up, since the survey. */
+static void someone_takes_the_key(struct fake_etcd *etcd)
+{
+    char key[64];
+    snprintf(key, sizeof key, "root/session/coord-%" PRId64, next_id(etcd) - 1);
+    fake_etcd_put(etcd, key, "someone", 0);
+}
+
 TEST(registration, an_allocated_id_whose_key_is_taken_is_skipped)
 {
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b, &(struct session_choice){.retries = 1});
-        fake_etcd_put(b.etcd, "root/session/coord-1", "someone", 0); /* the id key was lost */
-        fake_etcd_put(b.etcd, "root/session/coord-2", "someone else", 0);
+        b.steps.plan[CLAIM].before = someone_takes_the_key;
+        b.steps.plan[CLAIM].last = 1;
         world_run(&b.world, 1000);
         CHECK_STATE(&b.world, b.registration, "HELD");
         CHECK_INT(membership(&b)->server_id, 3);
         CHECK_INT(fake_etcd_leases_alive(b.etcd), 1);
+        close_bench(&b);
+    }
+}
+
+TEST(registration, an_id_that_is_reused_is_waited_for_and_not_skipped)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){.reuse_server_id = true, .retries = 2});
+        b.steps.plan[CLAIM].before = someone_takes_the_key;
+        world_run(&b.world, 5000);
+        CHECK_INT(refusal(&b)->status, ROLLCALL_E_RIVAL);
+        CHECK(strstr(refusal(&b)->text, "coord-1 ") != NULL);
+        CHECK_INT(next_id(b.etcd), 2);
+        close_bench(&b);
+    }
+}
+
+TEST(registration, who_reuses_a_server_id_has_the_one_of_the_others)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){.reuse_server_id = true});
+        const struct registration_options options = {
+            .config = session_config_create(&(struct session_choice){.reuse_server_id = true}),
+            .session = probe_ref(b.session),
+            .transport = b.etcd->ref,
+            .allocator = b.allocator};
+        options.config->role = "other";
+        world_spawn(&b.world, 0,
+                    ROLLCALL_SPAWN_OPTIONS(.type = &registration_type, .options = &options,
+                                           .supervisor = world_supervisor(&b.world)));
+        world_run(&b.world, 1000);
+        CHECK_INT(told(&b, SESSION_REGISTERED), 2);
+        CHECK(fake_etcd_find(b.etcd, "root/session/coord-1") != NULL);
+        CHECK(fake_etcd_find(b.etcd, "root/session/other-1") != NULL);
+        CHECK_INT(next_id(b.etcd), 2);
+        close_bench(&b);
+    }
+}
+
+/* ---- again ---- */
+
+TEST(registration, who_is_patient_outlasts_an_outage_and_asks_for_no_other_id)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_again(&b, &(struct session_choice){.retries = 2},
+                   &(struct before){.server_id = 12, .lease_id = 5, .patient = true});
+        b.etcd->away = true;
+        world_run(&b.world, 120000);
+        CHECK_INT(told(&b, SESSION_REFUSED), 0);
+        b.etcd->away = false;
+        world_run(&b.world, 2000);
+        CHECK_STR(membership(&b)->key, "root/session/coord-12");
+        CHECK_INT(fake_etcd_leases_alive(b.etcd), 1);
+        CHECK(fake_etcd_find(b.etcd, ID_KEY) == NULL);
+        close_bench(&b);
+    }
+}
+
+TEST(registration, patience_with_an_outage_is_none_with_a_rival)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_again(&b, &(struct session_choice){.retries = 3},
+                   &(struct before){.server_id = 12, .lease_id = 5, .patient = true});
+        fake_etcd_put(b.etcd, "root/session/coord-12", RIVAL, RIVAL_LEASE);
+        world_run(&b.world, 20000);
+        CHECK_INT(refusal(&b)->status, ROLLCALL_E_RIVAL);
+        CHECK_INT(b.steps.plan[CLAIM].seen, 3);
         close_bench(&b);
     }
 }

@@ -7,7 +7,7 @@
 
 #include "support/fake_etcd.h"
 #include "support/probe.h"
-#include "unit/actors/session_world.h"
+#include "unit/actors/steps.h"
 
 enum { SEEDS = 20, RIVAL_LEASE = 4711 };
 #define EXCLUSIVE_KEY "root/session/coord"
@@ -16,93 +16,48 @@ enum { SEEDS = 20, RIVAL_LEASE = 4711 };
 static const uint16_t SESSION_SIZES[] = ROLLCALL_PAYLOAD_SIZES(SESSION_LIST);
 static const char *const SESSION_NAMES[] = ROLLCALL_MESSAGE_NAMES(SESSION_LIST);
 
-/* The requests, by what they are for. */
-enum step { CREATE_ID, TAKE_ID, GRANT, CLAIM, MARK, REVOKE, STEP_COUNT };
+/* What registers again remembers of what it had. */
+struct before {
+    int64_t server_id, lease_id;
+    bool patient;
+};
 
 struct bench {
+    struct steps steps; /* must be first */
     struct world world;
     struct fake_etcd *etcd;
     struct probe *session;
-    struct rollcall_ref registration;
-    /* What happens to the `first`th to `last`th request (from 0) of each step. */
-    struct {
-        enum fake_etcd_fate fate;
-        enum rollcall_status status; /* with FAKE_ETCD_REFUSE */
-        size_t first, last;
-        void (*before)(struct fake_etcd *etcd);
-        size_t seen;
-    } plan[STEP_COUNT];
-    int64_t granted[8]; /* the lease of each GRANT */
-    struct transport_op mark;
-    struct transport_compare mark_compare;
+    struct rollcall_ref registration, allocator;
 };
 
-static inline enum step step_of(const struct transport_request *request)
-{
-    switch (request->kind) {
-    case TRANSPORT_LEASE_GRANT:
-        return GRANT;
-    case TRANSPORT_LEASE_REVOKE:
-        return REVOKE;
-    case TRANSPORT_TXN:
-        break;
-    case TRANSPORT_RANGE:
-    case TRANSPORT_LEASE_TIME_TO_LIVE:
-        CHECK_FAIL("registration asks for no such thing");
-        break;
-    }
-    if (request->txn.compares[0].target == TRANSPORT_COMPARE_VALUE) {
-        return TAKE_ID;
-    }
-    if (request->txn.compares[0].target == TRANSPORT_COMPARE_CREATE_REVISION) {
-        return MARK;
-    }
-    return rollcall__bytes_equal(request->txn.compares[0].key, rollcall__bytes(ID_KEY)) ? CREATE_ID
-                                                                                        : CLAIM;
-}
-
-static inline enum fake_etcd_fate decide(struct fake_etcd *etcd,
-                                         const struct transport_request *request)
-{
-    struct bench *b = etcd->user;
-    const enum step step = step_of(request);
-    const size_t nth = b->plan[step].seen++;
-    if (step == GRANT) {
-        b->granted[nth % 8] = request->lease.lease_id;
-    }
-    if (step == MARK) {
-        b->mark = request->txn.success[0];
-        b->mark_compare = request->txn.compares[0];
-    }
-    if (nth < b->plan[step].first || nth > b->plan[step].last) {
-        return FAKE_ETCD_ANSWER;
-    }
-    if (b->plan[step].before != NULL) {
-        b->plan[step].before(etcd);
-    }
-    etcd->refusal = b->plan[step].status;
-    return b->plan[step].fate;
-}
-
-static inline void open(struct bench *b, const struct session_choice *choice)
+static inline void open_again(struct bench *b, const struct session_choice *choice,
+                              const struct before *before)
 {
     memset(b, 0, sizeof *b);
     world_open(&b->world);
     b->etcd = fake_etcd_create();
     b->etcd->decide = decide;
-    b->etcd->user = b;
+    b->etcd->user = &b->steps;
     b->session = probe_create("session", SESSION_SIZES, SESSION_NAMES, SESSION_COUNT);
     const struct allocator_options allocator = {fake_etcd_spawn(b->etcd, b->world.rt, 1)};
-    const struct registration_options options = {
-        .config = session_config_create(choice),
-        .session = probe_spawn(b->session, b->world.rt, 0),
-        .transport = allocator.transport,
-        .allocator = world_spawn(
-            &b->world, 0, ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator))};
+    b->allocator = world_spawn(
+        &b->world, 0, ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator));
+    const struct registration_options options = {.config = session_config_create(choice),
+                                                 .session = probe_spawn(b->session, b->world.rt, 0),
+                                                 .transport = allocator.transport,
+                                                 .allocator = b->allocator,
+                                                 .server_id = before->server_id,
+                                                 .lease_id = before->lease_id,
+                                                 .patient = before->patient};
     b->registration =
         world_spawn(&b->world, 0,
                     ROLLCALL_SPAWN_OPTIONS(.type = &registration_type, .options = &options,
                                            .supervisor = world_supervisor(&b->world)));
+}
+
+static inline void open(struct bench *b, const struct session_choice *choice)
+{
+    open_again(b, choice, &(struct before){0});
 }
 
 static inline void close_bench(struct bench *b)

@@ -17,7 +17,15 @@ struct session_choice {
     int64_t server_id; /* 0: allocated */
     uint32_t retries;  /* 0: 30 */
     int64_t ttl_s;     /* 0: 10 */
+    bool keep_predecessor, reuse_server_id;
+    enum rollcall_on_lost on_lost;
 };
+#define OUR_ADDRESS "10.0.0.1:19530"
+#define OUR_HOST "here"
+/* A record as a process of this role might have put it. */
+#define RECORD_OF(id, address, host)                                                               \
+    "{\"ServerID\":" #id ",\"ServerName\":\"coord\",\"Address\":\"" address                        \
+    "\",\"Version\":\"2.4.2\",\"HostName\":\"" host "\"}"
 
 static inline void session_config_destroy(struct rollcall_object *object)
 {
@@ -34,7 +42,8 @@ static inline struct session_config *session_config_create(const struct session_
     config->role = "coord";
     config->endpoints = "127.0.0.1:2379";
     config->record.server_name = rollcall__bytes("coord");
-    config->record.address = rollcall__bytes("10.0.0.1:19530");
+    config->record.address = rollcall__bytes(OUR_ADDRESS);
+    config->record.host_name = rollcall__bytes(OUR_HOST);
     config->record.version = rollcall__bytes("2.4.2");
     config->record.exclusive = choice->exclusive;
     config->exclusive = choice->exclusive;
@@ -42,6 +51,9 @@ static inline struct session_config *session_config_create(const struct session_
     config->retries = choice->retries == 0 ? 30 : choice->retries;
     config->ttl_s = choice->ttl_s == 0 ? 10 : choice->ttl_s;
     config->connect_timeout_ms = 5000;
+    config->keep_predecessor = choice->keep_predecessor;
+    config->reuse_server_id = choice->reuse_server_id;
+    config->on_lost = choice->on_lost;
     return config;
 }
 

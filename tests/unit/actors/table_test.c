@@ -1,7 +1,10 @@
 /* actors/README.md draws every actor's arrows; here they are compared with the tables. */
 #include "actors/allocator.h"
 #include "actors/application.h"
+#include "actors/departure.h"
+#include "actors/errand.h"
 #include "actors/keepalive.h"
+#include "actors/liveness.h"
 #include "actors/registration.h"
 #include "actors/session.h"
 #include "actors/supervisor.h"
@@ -15,8 +18,8 @@
 #define README ROLLCALL_TEST_SOURCE "/actors/README.md"
 
 static const struct rollcall_actor_type *const TYPES[] = {
-    &session_type, &registration_type, &keepalive_type, &allocator_type,
-    &watcher_type, &application_type,  &supervisor_type};
+    &session_type,   &registration_type, &keepalive_type, &liveness_type,    &departure_type,
+    &allocator_type, &errand_type,       &watcher_type,   &application_type, &supervisor_type};
 
 static void read_readme(struct rollcall__buffer *text)
 {

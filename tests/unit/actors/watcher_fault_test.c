@@ -143,7 +143,7 @@ TEST(watcher, resumes_at_the_revision_after_the_last_told)
         const int64_t told = b.etcd->revision;
         fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
         flow(&b);
-        CHECK_INT(b.etcd->watch_revision, told + 1);
+        CHECK_INT(b.etcd->watch_revision, told); /* and what comes of it again is dropped */
         CHECK_INT(b.etcd->pages, 1);
         bench_close(&b);
     }

@@ -32,7 +32,7 @@ TEST(watcher, a_snapshot_then_every_change_in_order)
         CHECK_INT(b.listener->told[3].revision, 3);
         CHECK_INT(b.listener->told[6].mod_revision, 6);
         check_same(&b, 3);
-        CHECK_INT(b.etcd->watch_revision, 4);
+        CHECK_INT(b.etcd->watch_revision, 3); /* one earlier than what is new: watcher.h */
         bench_close(&b);
     }
 }
@@ -86,7 +86,7 @@ TEST(watcher, pages_are_read_at_one_pinned_revision_and_nothing_between_is_misse
             CHECK_INT(b.etcd->page_revisions[i], revision);
         }
         CHECK_INT(count_told(&b, ROLLCALL_WATCH_SESSION), 7);
-        CHECK_INT(b.etcd->watch_revision, revision + 1);
+        CHECK_INT(b.etcd->watch_revision, revision);
         check_same(&b, 9); /* seven, three put, one deleted */
         bench_close(&b);
     }

@@ -23,6 +23,7 @@ struct parsed {
     enum rollcall_status status;
     struct cli_options options;
     struct rollcall_error error;
+    const char *child[ARGUMENTS_MAX]; /* a copy of options.child, which lives in our argv */
 };
 
 /* Arguments, after the program's name, end with NULL. */
@@ -36,6 +37,9 @@ static struct parsed parse(const char *const *arguments)
         argc++;
     }
     parsed.status = cli_options_parse(argc, argv, environment, &parsed.options, &parsed.error);
+    for (size_t i = 0; parsed.options.child != NULL && parsed.options.child[i] != NULL; i++) {
+        parsed.child[i] = parsed.options.child[i];
+    }
     return parsed;
 }
 #define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
@@ -288,17 +292,63 @@ TEST(options, what_cannot_be_is_refused_with_what_to_do)
 TEST(options, what_comes_later_says_so)
 {
     static const char part[] = "not available in this version";
-    static const char *const commands[] = {"force", "stop",  "revoke",    "doctor",
-                                           "sim",   "bench", "completion"};
+    static const char *const commands[] = {"force", "doctor", "sim", "bench", "completion"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         check_refused(PARSE(commands[i]), part);
     }
     check_refused(PARSE("register", "a", "--address", "b", "--standby"), part);
-    check_refused(PARSE("register", "a", "--address", "b", "--dry-run"), part);
-    check_refused(PARSE("register", "a", "--address", "b", "--on-lost", "reregister"), part);
-    check_refused(PARSE("register", "a", "--address", "b", "--", "sleep"), part);
     check_refused(PARSE("watch", "a", "--metrics-listen", "h:1"), part);
     check_refused(PARSE("register", "a", "--metrics-listen=h:1"), part);
+}
+
+TEST(options, what_follows_two_dashes_is_the_command_untouched)
+{
+    const struct parsed p = PARSE("register", "a", "--address", "b", "--", "sh", "--ttl", "1", "--",
+                                  "-o", "x", "--help");
+    static const char *const words[] = {"sh", "--ttl", "1", "--", "-o", "x", "--help"};
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_STR(p.options.role, "a");
+    CHECK(!p.options.help && p.options.ttl_s == 0 && p.options.format == CLI_FORMAT_AUTO);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        CHECK(p.child[i] != NULL);
+        CHECK_STR(p.child[i], words[i]);
+    }
+    CHECK(p.child[sizeof words / sizeof words[0]] == NULL);
+    CHECK(PARSE("register", "a", "--address", "b").options.child == NULL);
+    check_refused(PARSE("register", "a", "--address", "b", "--"), "-- needs a COMMAND");
+    check_refused(PARSE("register", "--address", "b", "--", "a"), "register needs a ROLE");
+    CHECK_STR(PARSE("list", "--", "--ttl").options.role, "--ttl"); /* elsewhere only words follow */
+}
+
+TEST(options, a_session_lost_may_be_registered_again)
+{
+    CHECK_INT(PARSE("register", "a", "--address", "b").options.on_lost, ROLLCALL_ON_LOST_STOP);
+    CHECK_INT(PARSE("register", "a", "--address", "b", "--on-lost", "exit").options.on_lost,
+              ROLLCALL_ON_LOST_STOP);
+    CHECK_INT(PARSE("register", "a", "--address", "b", "--on-lost=reregister").options.on_lost,
+              ROLLCALL_ON_LOST_REREGISTER);
+    check_refused(PARSE("register", "a", "--address", "b", "--on-lost", "wait"),
+                  "--on-lost cannot be \"wait\": give exit or reregister");
+    CHECK(PARSE("register", "a", "--address", "b", "--dry-run").options.dry_run);
+}
+
+TEST(options, stop_and_revoke_need_one_key)
+{
+    CHECK_STR(PARSE("stop", "querynode-7").options.target, "querynode-7");
+    const struct parsed p = PARSE("revoke", "r/session/querynode-7", "--yes", "--key", "k",
+                                  "--cert", "c", "--cacert", "a");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_INT(p.options.command, CLI_REVOKE);
+    CHECK_STR(p.options.target, "r/session/querynode-7");
+    CHECK_STR(p.options.key_file, "k"); /* --key is TLS's */
+    CHECK(p.options.yes && p.options.role == NULL);
+    CHECK(!PARSE("revoke", "a-1").options.yes);
+    check_refused(PARSE("stop"), "stop needs a KEY, such as querynode-7");
+    check_refused(PARSE("revoke", "--yes"), "revoke needs a KEY");
+    check_refused(PARSE("revoke", ""), "revoke needs a KEY");
+    check_refused(PARSE("stop", "a-1", "a-2"), "one argument too many: \"a-2\"");
+    check_refused(PARSE("stop", "a-1", "--yes"), "stop has no option --yes");
+    check_refused(PARSE("list", "--dry-run"), "list has no option --dry-run");
 }
 
 TEST(options, labels_are_bounded)
@@ -338,7 +388,7 @@ TEST(options, help_tells_every_option_and_variable_and_nothing_that_comes_later)
         CHECK(!text.failed);
         CHECK(contains(&text, "Usage: rollcall") && contains(&text, "Example:"));
         CHECK(contains(&text, "130  interrupted before it was running"));
-        CHECK(!contains(&text, "standby") && !contains(&text, "reregister"));
+        CHECK(!contains(&text, "standby"));
         for (size_t i = 0; i < cli_option_count; i++) {
             const struct cli_option *option = &cli_option_table[i];
             char name[64];

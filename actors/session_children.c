@@ -1,0 +1,115 @@
+#include "actors/session_children.h"
+
+#include "actors/departure.h"
+#include "actors/keepalive.h"
+#include "actors/liveness.h"
+#include "actors/registration.h"
+#include "actors/supervisor.h"
+
+enum { MAILBOX = 16 }; /* each asks one thing at a time; liveness holds one window of responses */
+
+static enum rollcall_status spawn(struct rollcall_context *cx,
+                                  const struct session_children *children,
+                                  const struct rollcall_actor_type *type, const void *options,
+                                  struct rollcall_ref *ref)
+{
+    return rollcall_spawn(cx,
+                          ROLLCALL_SPAWN_OPTIONS(.type = type, .options = options,
+                                                 .supervisor = children->supervisor,
+                                                 .mailbox_messages = MAILBOX),
+                          ref);
+}
+
+static struct session_config *keep_config(const struct session_options *o)
+{
+    return (struct session_config *)rollcall_object_keep(&o->config->object);
+}
+
+static enum rollcall_status spawn_registration(struct rollcall_context *cx,
+                                               const struct session_options *o,
+                                               const struct session_membership *before,
+                                               bool patient, struct session_children *children)
+{
+    const struct registration_options options = {.config = keep_config(o),
+                                                 .session = rollcall_self(cx),
+                                                 .transport = o->control,
+                                                 .allocator = o->allocator,
+                                                 .server_id =
+                                                     before == NULL ? 0 : before->server_id,
+                                                 .lease_id = before == NULL ? 0 : before->lease_id,
+                                                 .patient = patient};
+    return spawn(cx, children, &registration_type, &options, &children->registration);
+}
+
+static enum rollcall_status spawn_departure(struct rollcall_context *cx,
+                                            const struct session_options *o,
+                                            struct session_children *children)
+{
+    const struct departure_options options = {
+        .config = keep_config(o), .session = rollcall_self(cx), .transport = o->control};
+    return spawn(cx, children, &departure_type, &options, &children->departure);
+}
+
+enum rollcall_status session_children_spawn(struct rollcall_context *cx,
+                                            const struct session_options *o,
+                                            const struct session_membership *before, bool patient,
+                                            struct session_children *children)
+{
+    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
+    const struct keepalive_options keepalive = {.session = rollcall_self(cx),
+                                                .transport = o->control};
+    const struct liveness_options liveness = {.session = rollcall_self(cx), .transport = o->bulk};
+    enum rollcall_status status =
+        rollcall_spawn(cx, ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
+                       &children->supervisor);
+    if (status == ROLLCALL_OK) {
+        status = spawn(cx, children, &keepalive_type, &keepalive, &children->keepalive);
+    }
+    if (status == ROLLCALL_OK) {
+        status = spawn(cx, children, &liveness_type, &liveness, &children->liveness);
+    }
+    if (status == ROLLCALL_OK) {
+        status = spawn_departure(cx, o, children);
+    }
+    return status == ROLLCALL_OK ? spawn_registration(cx, o, before, patient, children) : status;
+}
+
+bool session_children_has(const struct session_children *children, struct rollcall_ref who)
+{
+    return rollcall_ref_equal(who, children->registration) ||
+           rollcall_ref_equal(who, children->keepalive) ||
+           rollcall_ref_equal(who, children->liveness) ||
+           rollcall_ref_equal(who, children->departure);
+}
+
+enum rollcall_status session_children_start(struct rollcall_context *cx,
+                                            const struct session_children *children,
+                                            struct session_membership *won)
+{
+    const struct keepalive_start start = {
+        .lease_id = won->lease_id, .ttl_s = won->ttl_s, .sent_ms = won->granted_sent_ms};
+    const enum rollcall_status status =
+        rollcall_send(cx, children->keepalive, KEEPALIVE_START, &start, sizeof start);
+    return status != ROLLCALL_OK
+               ? status
+               : rollcall_send_object(cx, children->liveness, LIVENESS_START, NULL, 0,
+                                      rollcall_object_keep(&won->object));
+}
+
+enum rollcall_status session_children_mark(struct rollcall_context *cx,
+                                           const struct session_children *children,
+                                           struct session_membership *mine)
+{
+    return rollcall_send_object(cx, children->departure, DEPARTURE_MARK, NULL, 0,
+                                rollcall_object_keep(&mine->object));
+}
+
+enum rollcall_status session_children_leave(struct rollcall_context *cx,
+                                            const struct session_children *children,
+                                            struct session_membership *mine, bool mark)
+{
+    const struct departure_leave leave = {.mark = mark};
+    return mine == NULL ? rollcall_send(cx, children->registration, REGISTRATION_LEAVE, NULL, 0)
+                        : rollcall_send_object(cx, children->departure, DEPARTURE_LEAVE, &leave,
+                                               sizeof leave, rollcall_object_keep(&mine->object));
+}

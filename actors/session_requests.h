@@ -1,0 +1,35 @@
+/*
+ * actors/session_requests.h - what a session's actors ask of etcd about its key; pure.
+ *
+ * Every one is a write under a condition that tells, when the condition does not hold, what is
+ * there instead: that is how an earlier effect of our own is recognised, and how nothing of
+ * another's is ever overwritten.  Each returns NULL when out of memory.
+ */
+#ifndef ACTORS_SESSION_REQUESTS_H
+#define ACTORS_SESSION_REQUESTS_H
+
+#include "actors/session.h"
+#include "transport/messages.h"
+
+/* Puts the record if the key is free. */
+struct transport_request *session_request_claim(const struct session_config *config,
+                                                struct rollcall_bytes key, int64_t server_id,
+                                                int64_t lease_id);
+/* Deletes the key if it is still what `seen` is. */
+struct transport_request *session_request_evict(const struct transport_kv *seen);
+/* Puts the record as Stopping if the key is still the one we created. */
+struct transport_request *session_request_mark(const struct session_config *config,
+                                               const struct session_membership *mine);
+
+/* Whether a value is a record of the server with this ID. */
+bool session_is_record_of(int64_t server_id, struct rollcall_bytes value);
+/* Whether kv is what an earlier process in our place left behind: the same role, host and address,
+ * and a lower server ID. */
+bool session_is_predecessor(const struct session_config *config, int64_t server_id,
+                            const struct transport_kv *kv);
+
+/* That `rival` holds `key`, and what to do about it. */
+void session_rival_error(const struct session_config *config, const char *key,
+                         const struct transport_kv *rival, struct rollcall_error *error);
+
+#endif /* ACTORS_SESSION_REQUESTS_H */

@@ -1,0 +1,165 @@
+#include "actors/session_telling.h"
+
+#include "actors/application.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETELL_MS = 20 };
+
+static void destroy_event(struct rollcall_object *object)
+{
+    struct session_event *event = (struct session_event *)object;
+    if (event->membership != NULL) {
+        rollcall_object_drop(&event->membership->object);
+    }
+    free(event);
+}
+
+/* A copy of the last event, to be changed and told; NULL: out of memory, and logged. */
+static struct session_event *next_event(struct rollcall_context *cx,
+                                        const struct session_telling *telling)
+{
+    struct session_event *event = calloc(1, sizeof *event);
+    if (event == NULL) {
+        rollcall_log(cx, ROLLCALL_ERROR, "out of memory: the application is not told");
+        return NULL;
+    }
+    if (telling->last != NULL) { /* all but its header, which its readers count in */
+        const size_t head_bytes = offsetof(struct session_event, membership);
+        memcpy((char *)event + head_bytes, (const char *)telling->last + head_bytes,
+               sizeof *event - head_bytes);
+    }
+    rollcall_object_init(&event->object, destroy_event);
+    event->sequence++;
+    event->loss = telling->loss;
+    event->registered = telling->registered;
+    event->disconnected = telling->disconnected;
+    event->stopping = telling->marked;
+    event->membership = telling->membership;
+    if (event->membership != NULL) {
+        rollcall_object_keep(&event->membership->object);
+    }
+    return event;
+}
+
+void session_retell_later(struct rollcall_context *cx)
+{
+    rollcall_timer_set(cx, SESSION_RETELL, rollcall_now_ms(cx) + RETELL_MS);
+}
+
+void session_retell(struct rollcall_context *cx, const struct session_telling *telling)
+{
+    const struct application_event payload = {.credit = 0};
+    if (rollcall_send_object(cx, telling->application, APPLICATION_EVENT, &payload, sizeof payload,
+                             rollcall_object_keep(&telling->last->object)) != ROLLCALL_OK) {
+        session_retell_later(cx);
+    }
+}
+
+/* event: moved. */
+static void send_event(struct rollcall_context *cx, struct session_telling *telling,
+                       struct session_event *event)
+{
+    if (telling->last != NULL) {
+        rollcall_object_drop(&telling->last->object);
+    }
+    telling->last = event;
+    session_retell(cx, telling);
+}
+
+void session_tell(struct rollcall_context *cx, struct session_telling *telling,
+                  enum rollcall_session_state state, enum rollcall_status status,
+                  const char *reason)
+{
+    struct session_event *event = next_event(cx, telling);
+    if (event == NULL) {
+        return;
+    }
+    event->change++;
+    event->state = state;
+    event->at_ms = rollcall_wall_ms(cx);
+    event->status = status;
+    snprintf(event->reason, sizeof event->reason, "%s", reason);
+    send_event(cx, telling, event);
+}
+
+void session_tell_active(struct rollcall_context *cx, struct session_telling *telling)
+{
+    const char *reason = telling->registered ? "etcd has renewed the lease" : "registered";
+    telling->registered = true;
+    telling->disconnected = false;
+    session_tell(cx, telling, ROLLCALL_SESSION_ACTIVE, ROLLCALL_OK, reason);
+}
+
+void session_tell_lost(struct rollcall_context *cx, struct session_telling *telling,
+                       enum rollcall_loss loss, enum rollcall_status status, const char *reason)
+{
+    telling->loss = loss;
+    telling->registered = false;
+    telling->marked = false;
+    telling->disconnected = true;
+    session_tell(cx, telling, ROLLCALL_SESSION_LOST, status, reason);
+}
+
+const char *session_loss_text(enum rollcall_loss loss)
+{
+    switch (loss) {
+    case ROLLCALL_LOSS_OVERWRITTEN:
+        return "another session's record was put under the key";
+    case ROLLCALL_LOSS_MOVED:
+        return "the key was moved away from our lease";
+    case ROLLCALL_LOSS_MISSING:
+        return "the key was gone as soon as it was put";
+    case ROLLCALL_LOSS_DELETED:
+    case ROLLCALL_LOSS_NONE:
+    case ROLLCALL_LOSS_LEASE:
+    case ROLLCALL_LOSS_FAULT:
+        break;
+    }
+    return "the key was deleted, by hand or with its lease";
+}
+
+enum rollcall_session_state session_told(const struct session_telling *telling)
+{
+    return telling->last == NULL ? ROLLCALL_SESSION_REGISTERING : telling->last->state;
+}
+
+uint64_t session_answered(const struct session_telling *telling)
+{
+    return telling->last == NULL ? 0 : telling->last->answered;
+}
+
+void session_answer_marks_with(struct rollcall_context *cx, struct session_telling *telling,
+                               uint64_t request, const struct rollcall_error *error)
+{
+    if (request <= session_answered(telling)) {
+        return;
+    }
+    struct session_event *event = next_event(cx, telling);
+    if (event == NULL) {
+        return;
+    }
+    event->answered = request;
+    event->answer = *error;
+    send_event(cx, telling, event);
+}
+
+void session_answer_marks(struct rollcall_context *cx, struct session_telling *telling,
+                          uint64_t request, enum rollcall_status status, const char *text)
+{
+    struct rollcall_error error;
+    rollcall_error_set(&error, status, "%s", text);
+    session_answer_marks_with(cx, telling, request, &error);
+}
+
+void session_telling_fini(struct session_telling *telling)
+{
+    if (telling->membership != NULL) {
+        rollcall_object_drop(&telling->membership->object);
+    }
+    if (telling->last != NULL) {
+        rollcall_object_drop(&telling->last->object);
+    }
+}

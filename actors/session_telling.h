@@ -1,0 +1,44 @@
+/*
+ * actors/session_telling.h - what a session's application is told, and how; a part of session.c.
+ *
+ * Every event says all there is to know, so while a callback is stuck and the application's mailbox
+ * is full, it is enough to send the last one again later.
+ */
+#ifndef ACTORS_SESSION_TELLING_H
+#define ACTORS_SESSION_TELLING_H
+
+#include "actors/session.h"
+
+struct session_telling {
+    struct rollcall_ref application;
+    struct session_membership *membership; /* shared; NULL until it has registered */
+    struct session_event *last;            /* shared; what was told last; NULL: nothing yet */
+    bool registered, disconnected, marked; /* as the next event says */
+    enum rollcall_loss loss;
+};
+
+/* Tells a change of state. */
+void session_tell(struct rollcall_context *cx, struct session_telling *telling,
+                  enum rollcall_session_state state, enum rollcall_status status,
+                  const char *reason);
+void session_tell_active(struct rollcall_context *cx, struct session_telling *telling);
+void session_tell_lost(struct rollcall_context *cx, struct session_telling *telling,
+                       enum rollcall_loss loss, enum rollcall_status status, const char *reason);
+/* A loss of the key in words. */
+const char *session_loss_text(enum rollcall_loss loss);
+/* Answers every SESSION_MARK up to `request` that has not been answered. */
+void session_answer_marks(struct rollcall_context *cx, struct session_telling *telling,
+                          uint64_t request, enum rollcall_status status, const char *text);
+/* The same, with whatever else the error says. */
+void session_answer_marks_with(struct rollcall_context *cx, struct session_telling *telling,
+                               uint64_t request, const struct rollcall_error *error);
+/* The state told last. */
+enum rollcall_session_state session_told(const struct session_telling *telling);
+/* The last SESSION_MARK that was answered. */
+uint64_t session_answered(const struct session_telling *telling);
+/* Sends the last event again: the handlers of SESSION_RETELL and BOUNCED. */
+void session_retell(struct rollcall_context *cx, const struct session_telling *telling);
+void session_retell_later(struct rollcall_context *cx);
+void session_telling_fini(struct session_telling *telling);
+
+#endif /* ACTORS_SESSION_TELLING_H */

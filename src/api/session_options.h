@@ -1,0 +1,18 @@
+/* api/session_options.h - a session's options, checked and copied. */
+#ifndef API_SESSION_OPTIONS_H
+#define API_SESSION_OPTIONS_H
+
+#include "actors/session.h"
+
+/*
+ * endpoints: for sentences; copied.
+ * options:   what was given; what an older caller does not know is zero.
+ * Returns: ROLLCALL_OK and *config with one reference; ROLLCALL_E_INVALID with the option at fault;
+ *          ROLLCALL_E_NO_MEMORY.
+ */
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__session_config_create(const struct rollcall_session_options *given, const char *endpoints,
+                                struct rollcall_session_options *options,
+                                struct session_config **config, struct rollcall_error *error);
+
+#endif /* API_SESSION_OPTIONS_H */
