@@ -128,8 +128,10 @@ TEST(going_stop, of_a_key_that_is_another_s_now_leaves_the_other_s_record_alone)
     const struct api_stored stored = api_stored(&scene, info.key);
     CHECK_STR(stored.value, rival);
     CHECK_INT(stored.lease_id, lease_id);
+    char key[256]; /* the session's lives as long as its handle */
+    snprintf(key, sizeof key, "%s", info.key);
     close_session(session);
-    CHECK(api_stored(&scene, info.key).mod_revision == stored.mod_revision);
+    CHECK(api_stored(&scene, key).mod_revision == stored.mod_revision);
     api_lease_revoke(&scene, lease_id);
     api_scene_close(&scene);
 }

@@ -100,7 +100,11 @@ void command_check_error(const struct process *process, const char *code)
 {
     char object[64];
     snprintf(object, sizeof object, "\n{\"event\":\"error\",\"code\":\"%s\",\"message\":\"", code);
-    CHECK(strncmp(process->err.data, "rollcall: ", 10) == 0);
+    const bool first = strncmp(process->err.data, "rollcall: ", 10) == 0;
+    if (!first && strstr(process->err.data, "\nrollcall: ") == NULL) { /* behind the log */
+        show(process);
+        CHECK_FAIL("stderr has no line for people");
+    }
     command_check_contains(process->err.data, object);
 }
 
