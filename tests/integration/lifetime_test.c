@@ -328,6 +328,25 @@ TEST(lifetime, stop_with_a_silent_etcd_keeps_to_its_budget_says_so_and_is_done_l
     etcd_fixture_destroy(etcd);
 }
 
+/* D-80: upstream revokes once, for a second, and the key stays for a TTL. */
+TEST(lifetime, stop_goes_on_when_etcd_dies_under_it_and_is_done_when_it_is_back)
+{
+    struct etcd_fixture *etcd = create_etcd();
+    struct api_scene scene;
+    api_scene_open(&scene, etcd_fixture_endpoint(etcd));
+    struct rollcall_session *session = api_open(&scene, "querynode", 1, 60, NULL);
+    etcd_fixture_freeze(etcd);
+    rollcall_session_revoke(session);
+    CHECK_INT(rollcall_session_wait_over(session, BUDGET_MS, NULL), ROLLCALL_E_TIMEOUT);
+    etcd_fixture_kill(etcd);
+    CHECK(etcd_fixture_restart(etcd));
+    CHECK_INT(rollcall_session_wait_over(session, API_SOON_MS, NULL), ROLLCALL_OK);
+    CHECK_INT(api_lease_count(&scene), 0);
+    close_session(session);
+    api_scene_close(&scene);
+    etcd_fixture_destroy(etcd);
+}
+
 static void check_never_renewed(void (*begin)(struct etcd_fixture *),
                                 bool (*end)(struct etcd_fixture *))
 {

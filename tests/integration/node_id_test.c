@@ -227,6 +227,21 @@ TEST(node_id, is_above_the_id_of_an_exclusive_session)
     api_scene_close(&scene);
 }
 
+/* D-26: the key says the ID when its record does not. */
+TEST(node_id, is_above_the_id_of_a_key_whose_record_is_garbage)
+{
+    struct api_scene scene;
+    char key[256];
+    api_scene_open(&scene, etcd_fixture_shared());
+    set_next_id(&scene, "2");
+    snprintf(key, sizeof key, "%s/session/querynode-90", scene.root);
+    api_store(&scene, key, "garbage", 0);
+    struct rollcall_session *session = api_open(&scene, "proxy", 0, TTL_S, NULL);
+    CHECK(server_id(session) > 90);
+    close_session(session);
+    api_scene_close(&scene);
+}
+
 /* D-26: the counter is set back between two sessions of one connection. */
 TEST(node_id, is_never_one_that_is_in_use_though_the_counter_was_set_back_meanwhile)
 {
@@ -246,12 +261,12 @@ TEST(node_id, is_never_one_that_is_in_use_though_the_counter_was_set_back_meanwh
     api_scene_close(&scene);
 }
 
-/* The ID after the one that was given by hand is not handed out from the counter. */
+/* A store that served others before, and an ID that no double holds. */
 TEST(node_id, counts_on_from_what_the_counter_says)
 {
     struct api_scene scene;
     api_scene_open(&scene, etcd_fixture_shared());
-    set_next_id(&scene, "9007199254740993"); /* 2^53 + 1: no double holds it */
+    set_next_id(&scene, "9007199254740993"); /* 2^53 + 1 */
     struct rollcall_session *session = api_open(&scene, "querynode", 0, TTL_S, NULL);
     CHECK_INT(server_id(session), 9007199254740993);
     CHECK_INT(next_id(&scene), 9007199254740994);

@@ -1,10 +1,10 @@
 /*
  * rollcall/session.h - be a member: get a server ID, register under a lease, stay alive, leave.
  *
- *    REGISTERING --> ACTIVE <--> SUSPECT          ACTIVE, SUSPECT --> STOPPING --> STOPPED
- *      ^  ^  \           \________/--> LOST        any state --close--> STOPPED
- *      |  |   \--> FAILED              |
- *      |  +-------- on_lost -----------+          LOST, STOPPED, FAILED --restart--> REGISTERING
+ *    REGISTERING --> ACTIVE <--> SUSPECT          any that is not over --stop--> STOPPING
+ *      ^   \            \________/--> LOST         STOPPING --> STOPPED
+ *      |    \--> FAILED              |            any --close--> STOPPED
+ *      +-------- on_lost ------------+            LOST, STOPPED, FAILED --restart--> REGISTERING
  *
  * SUSPECT: etcd may have given the key away by now, or will soon; stop acting as its owner.  It is
  * reported before etcd can have expired the lease, and renewals go on.  LOST: proof that the lease
@@ -131,8 +131,9 @@ rollcall_session_start(struct rollcall_etcd *etcd, const struct rollcall_session
 
 /*
  * Waits until the session is ACTIVE.
- * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT after timeout_ms; why it FAILED; ROLLCALL_E_LEASE_LOST;
- *          ROLLCALL_E_STOPPED.  The session goes on as before in every case.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT after timeout_ms; why it FAILED; ROLLCALL_E_LEASE_LOST
+ *          or E_KEY_LOST, unless it registers again; ROLLCALL_E_STOPPED.  The session goes on as
+ *          before in every case.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_wait(struct rollcall_session *session, int64_t timeout_ms,
@@ -170,14 +171,15 @@ typedef void rollcall_done_fn(void *user, const struct rollcall_error *error);
  * member.  Once marked, ROLLCALL_OK at once.
  * Returns: ROLLCALL_OK when it is stored; ROLLCALL_E_BUSY while it is not registered yet, or in a
  *          callback; ROLLCALL_E_LEASE_LOST or E_KEY_LOST when the key is not ours any more, and
- *          nothing was written; ROLLCALL_E_STOPPED once it leaves or is over; ROLLCALL_E_TIMEOUT:
- *          it may be stored later.
+ *          nothing was written; ROLLCALL_E_STOPPED once it leaves or is over; ROLLCALL_E_FULL when
+ *          too many ask at once: ask again; ROLLCALL_E_TIMEOUT: it may be stored later.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_mark_stopping(struct rollcall_session *session, int64_t timeout_ms,
                                struct rollcall_error *error);
 /* done: called once, on a runtime thread like an event, in order with them; not called when this
- * answers anything but ROLLCALL_OK, nor after close.  Returns: OK or ROLLCALL_E_NO_MEMORY. */
+ * answers anything but ROLLCALL_OK, nor after close.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_FULL, likewise; ROLLCALL_E_NO_MEMORY. */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_mark_stopping_async(struct rollcall_session *session, rollcall_done_fn *done,
                                      void *user, struct rollcall_error *error);
