@@ -27,6 +27,8 @@
 /* Below the ephemeral range (32768 up), above most services. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000, TRIES = 10, READY_MS = 30000, ARGUMENTS_MAX = 48 };
 
+enum socket_state { CONNECTED = 0x01, LISTENS = 0x0A }; /* as the kernel's table has them */
+
 struct etcd_fixture {
     struct process process;
     uint16_t client_port, peer_port;
@@ -38,17 +40,17 @@ struct etcd_fixture {
 
 /* ---- ports ---- */
 
-static int open_loopback(uint16_t port, struct sockaddr_in *address)
+int etcd_fixture_socket(uint16_t port, int flags, struct sockaddr_in *address)
 {
     *address = (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 }
 
 static bool is_free(uint16_t port)
 {
     struct sockaddr_in address;
-    const int fd = open_loopback(port, &address);
+    const int fd = etcd_fixture_socket(port, 0, &address);
     const bool free_now =
         fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     if (fd >= 0) {
@@ -57,8 +59,7 @@ static bool is_free(uint16_t port)
     return free_now;
 }
 
-/* A free port other than `taken`; 0 when there seems to be none. */
-static uint16_t draw_port(uint16_t taken)
+uint16_t etcd_fixture_draw_port(uint16_t taken)
 {
     for (int i = 0; i < 100; i++) {
         uint32_t drawn = 0;
@@ -73,19 +74,20 @@ static uint16_t draw_port(uint16_t taken)
     return 0;
 }
 
-/* The inode of the socket that listens on 127.0.0.1:port, from the kernel's table; 0: none does. */
-static unsigned long listening_inode(uint16_t port)
+/* The inode of the socket at 127.0.0.1:port, from the kernel's table: the one that listens there,
+ * or the one that is connected to to_port.  0: there is none. */
+static unsigned long inode_of(uint16_t port, enum socket_state state, uint16_t to_port)
 {
     FILE *table = fopen("/proc/net/tcp", "re");
     char line[512];
     unsigned long inode = 0;
     while (table != NULL && inode == 0 && fgets(line, sizeof line, table) != NULL) {
-        unsigned int address = 0, line_port = 0, state = 0;
+        unsigned int address = 0, line_port = 0, line_to = 0, line_state = 0;
         unsigned long line_inode = 0;
-        const int fields = sscanf(line, "%*d: %8X:%4X %*8X:%*4X %2X %*s %*s %*s %*s %*s %lu",
-                                  &address, &line_port, &state, &line_inode);
-        if (fields == 4 && address == htonl(INADDR_LOOPBACK) && line_port == port &&
-            state == 0x0A /* TCP_LISTEN */) {
+        const int fields = sscanf(line, "%*d: %8X:%4X %*8X:%4X %2X %*s %*s %*s %*s %*s %lu",
+                                  &address, &line_port, &line_to, &line_state, &line_inode);
+        if (fields == 5 && address == htonl(INADDR_LOOPBACK) && line_port == port &&
+            line_to == to_port && line_state == state) {
             inode = line_inode;
         }
     }
@@ -113,6 +115,12 @@ static bool holds_socket(pid_t pid, unsigned long inode)
     return found;
 }
 
+bool etcd_fixture_connects(pid_t pid, uint16_t from_port, uint16_t to_port)
+{
+    const unsigned long inode = inode_of(from_port, CONNECTED, to_port);
+    return inode != 0 && holds_socket(pid, inode);
+}
+
 /* ---- answering ---- */
 
 static bool ask_health(int fd, char *answer, size_t capacity)
@@ -134,13 +142,13 @@ static bool ask_health(int fd, char *answer, size_t capacity)
 
 static bool is_healthy(const struct etcd_fixture *etcd)
 {
-    const unsigned long inode = listening_inode(etcd->client_port);
+    const unsigned long inode = inode_of(etcd->client_port, LISTENS, 0);
     if (inode == 0 || !holds_socket(etcd->process.pid, inode)) {
         return false;
     }
     struct sockaddr_in address;
     char answer[2048] = "";
-    const int fd = open_loopback(etcd->client_port, &address);
+    const int fd = etcd_fixture_socket(etcd->client_port, 0, &address);
     const bool healthy =
         fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
         ask_health(fd, answer, sizeof answer) && strstr(answer, "\"health\":\"true\"") != NULL;
@@ -211,24 +219,6 @@ bool etcd_fixture_start(struct etcd_fixture *etcd)
                                                                    .log_path = etcd->log_path});
 }
 
-/* *again: it started and ended at once, as it does when somebody took its port first. */
-static bool start_on_new_ports(struct etcd_fixture *etcd, bool *again)
-{
-    etcd->client_port = draw_port(0);
-    etcd->peer_port = draw_port(etcd->client_port);
-    snprintf(etcd->endpoint, sizeof etcd->endpoint, "127.0.0.1:%u", etcd->client_port);
-    if (etcd->client_port == 0 || etcd->peer_port == 0) {
-        fprintf(stderr, "etcd fixture: found no free port\n");
-        return false;
-    }
-    if (!etcd_fixture_start(etcd)) {
-        return false;
-    }
-    const bool answers = etcd_fixture_await(etcd);
-    *again = !answers && !process_running(&etcd->process);
-    return answers;
-}
-
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
 {
     (void)status;
@@ -244,8 +234,7 @@ static void remove_folder(const char *folder)
     }
 }
 
-/* A fresh folder and fresh ports for every try: what a failed etcd left behind is gone. */
-static bool try_once(struct etcd_fixture *etcd, bool *again)
+static bool make_folder(struct etcd_fixture *etcd)
 {
     const char *parent = getenv("TMPDIR");
     snprintf(etcd->folder, sizeof etcd->folder, "%s/rollcall-etcd-XXXXXX",
@@ -255,29 +244,48 @@ static bool try_once(struct etcd_fixture *etcd, bool *again)
         return false;
     }
     snprintf(etcd->log_path, sizeof etcd->log_path, "%s/log", etcd->folder);
-    if (start_on_new_ports(etcd, again)) {
-        return true;
-    }
-    process_destroy(&etcd->process);
-    remove_folder(etcd->folder);
-    return false;
+    return true;
 }
 
-struct etcd_fixture *etcd_fixture_create(const char *const *more_arguments)
+struct etcd_fixture *etcd_fixture_prepare(const char *const *more_arguments)
 {
     struct etcd_fixture *etcd = calloc(1, sizeof *etcd);
     if (etcd == NULL) {
         return NULL;
     }
     etcd->more_arguments = more_arguments;
+    etcd->client_port = etcd_fixture_draw_port(0);
+    etcd->peer_port = etcd_fixture_draw_port(etcd->client_port);
+    snprintf(etcd->endpoint, sizeof etcd->endpoint, "127.0.0.1:%u", etcd->client_port);
+    if (etcd->client_port == 0 || etcd->peer_port == 0) {
+        fprintf(stderr, "etcd fixture: found no free port\n");
+        free(etcd);
+        return NULL;
+    }
+    if (!make_folder(etcd)) {
+        free(etcd);
+        return NULL;
+    }
+    return etcd;
+}
+
+/* A fresh folder and fresh ports for every try: what a failed etcd left behind is gone.  It is
+ * tried again when etcd ended at once, as it does when somebody took its port first. */
+struct etcd_fixture *etcd_fixture_create(const char *const *more_arguments)
+{
     bool again = true;
     for (int i = 0; i < TRIES && again; i++) {
-        again = false;
-        if (try_once(etcd, &again)) {
+        struct etcd_fixture *etcd = etcd_fixture_prepare(more_arguments);
+        if (etcd == NULL) {
+            return NULL;
+        }
+        const bool started = etcd_fixture_start(etcd);
+        if (started && etcd_fixture_await(etcd)) {
             return etcd;
         }
+        again = started && !process_running(&etcd->process);
+        etcd_fixture_destroy(etcd);
     }
-    free(etcd);
     return NULL;
 }
 
@@ -293,6 +301,11 @@ void etcd_fixture_destroy(struct etcd_fixture *etcd)
 const char *etcd_fixture_endpoint(const struct etcd_fixture *etcd)
 {
     return etcd->endpoint;
+}
+
+uint16_t etcd_fixture_peer_port(const struct etcd_fixture *etcd)
+{
+    return etcd->peer_port;
 }
 
 pid_t etcd_fixture_pid(const struct etcd_fixture *etcd)

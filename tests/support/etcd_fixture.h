@@ -12,7 +12,9 @@
 #ifndef TESTS_SUPPORT_ETCD_FIXTURE_H
 #define TESTS_SUPPORT_ETCD_FIXTURE_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct etcd_fixture;
@@ -35,6 +37,20 @@ bool etcd_fixture_restart(struct etcd_fixture *etcd);
 /* After a kill: waits not at all; follow with etcd_fixture_await. */
 bool etcd_fixture_start(struct etcd_fixture *etcd);
 bool etcd_fixture_await(struct etcd_fixture *etcd);
+
+/* ---- the steps of create, and what else etcd_cluster.c shares ---- */
+
+/* Draws the ports and makes the folder, and starts nothing: follow with start and await.  What
+ * more_arguments points to may be written until then. */
+struct etcd_fixture *etcd_fixture_prepare(const char *const *more_arguments);
+uint16_t etcd_fixture_peer_port(const struct etcd_fixture *etcd);
+
+/* A port that is free now, and not `taken`; 0 when there seems to be none. */
+uint16_t etcd_fixture_draw_port(uint16_t taken);
+/* A new TCP socket, and the loopback address of a port.  flags: SOCK_NONBLOCK or 0; -1: failed. */
+int etcd_fixture_socket(uint16_t port, int flags, struct sockaddr_in *address);
+/* Whether a process has a connection between these loopback ports.  Any thread. */
+bool etcd_fixture_connects(pid_t pid, uint16_t from_port, uint16_t to_port);
 
 /*
  * The etcd shared by all tests of a run: HOST:PORT from ROLLCALL_TEST_ETCD, set by tests/run.sh.

@@ -9,7 +9,8 @@
  * SUSPECT: etcd may have given the key away by now, or will soon; stop acting as its owner.  It is
  * reported before etcd can have expired the lease, and renewals go on.  LOST: proof that the lease
  * is gone, or that the key is no longer ours; told once per loss, with the reason, and never after
- * the session was asked to leave.  FAILED: it never became a member.
+ * the session was asked to leave; a key that is gone at once is LOST without ever being ACTIVE.
+ * FAILED: it never became a member.
  *
  * Threads: any thread may call any function.  Callbacks run on a runtime thread, one at a time per
  *          session, in order; a call that waits answers E_BUSY there, and each has a form that
@@ -52,7 +53,7 @@ enum rollcall_loss {
     ROLLCALL_LOSS_OVERWRITTEN, /* somebody put another session's record there */
     ROLLCALL_LOSS_MOVED,       /* our record is there, but under another lease or none */
     ROLLCALL_LOSS_MISSING,     /* the key was not there when we first looked */
-    ROLLCALL_LOSS_FAULT        /* our own actors failed */
+    ROLLCALL_LOSS_FAULT        /* our own actors failed; the lease lives out its TTL */
 };
 
 /* What is known of a session now.  Identity fields are 0 / "" until it has registered once. */
@@ -170,8 +171,8 @@ typedef void rollcall_done_fn(void *user, const struct rollcall_error *error);
  * Going-stop: marks the stored record Stopping, so that others send no new work here, and stays a
  * member.  Once marked, ROLLCALL_OK at once.
  * Returns: ROLLCALL_OK when it is stored; ROLLCALL_E_BUSY while it is not registered yet, or in a
- *          callback; ROLLCALL_E_LEASE_LOST or E_KEY_LOST when the key is not ours any more, and
- *          nothing was written; ROLLCALL_E_STOPPED once it leaves or is over; ROLLCALL_E_FULL when
+ *          callback; ROLLCALL_E_LEASE_LOST, E_KEY_LOST or why else it was LOST, and nothing was
+ *          written; ROLLCALL_E_STOPPED once it leaves or is over; ROLLCALL_E_FULL when
  *          too many ask at once: ask again; ROLLCALL_E_TIMEOUT: it may be stored later.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status

@@ -1,0 +1,51 @@
+/*
+ * tests/support/etcd_cluster.h - three private etcds that are one cluster, of which a test may
+ * kill, freeze, restart and cut off members.
+ *
+ * Each member is an etcd_fixture.  Members reach each other only through a forwarder of ours, in a
+ * thread of the test, so that one can be cut off from the others while its clients still reach it.
+ *
+ * Threads: one at a time; create it on the main thread (see process.h).
+ * Errors:  false or NULL, after one sentence on stderr.
+ */
+#ifndef TESTS_SUPPORT_ETCD_CLUSTER_H
+#define TESTS_SUPPORT_ETCD_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ETCD_CLUSTER_MEMBERS = 3 };
+enum { ETCD_CLUSTER_NO_LEADER = -1, ETCD_CLUSTER_NO_ANSWER = -2 };
+
+struct etcd_cluster;
+
+/* Starts all members and waits until each answers with a leader. */
+struct etcd_cluster *etcd_cluster_create(void);
+/* Ends them, whatever state they are in, and removes their data.  NULL: nothing. */
+void etcd_cluster_destroy(struct etcd_cluster *cluster);
+
+/* "127.0.0.1:PORT" of a member, and "A,B,C" of all; the same for life. */
+const char *etcd_cluster_endpoint(const struct etcd_cluster *cluster, int member);
+const char *etcd_cluster_endpoints(const struct etcd_cluster *cluster);
+
+void etcd_cluster_kill(struct etcd_cluster *cluster, int member);   /* SIGKILL, and collected */
+void etcd_cluster_freeze(struct etcd_cluster *cluster, int member); /* SIGSTOP: silent */
+void etcd_cluster_thaw(struct etcd_cluster *cluster, int member);   /* SIGCONT */
+/* After a kill: the same data and ports; waits until it answers, for which it takes two. */
+bool etcd_cluster_restart(struct etcd_cluster *cluster, int member);
+
+/* No byte passes between the member and the others from when this returns until it is let in. */
+void etcd_cluster_cut_off(struct etcd_cluster *cluster, int member);
+void etcd_cluster_let_in(struct etcd_cluster *cluster, int member);
+
+/* Which member `asked` takes for the leader; or one of the two above. */
+int etcd_cluster_leader(const struct etcd_cluster *cluster, int asked);
+/* Each asks until it is so; false when it was not within timeout_ms. */
+bool etcd_cluster_await_no_leader(const struct etcd_cluster *cluster, int asked,
+                                  int64_t timeout_ms);
+/* Until all other members name the same leader, and that is not `without`. */
+bool etcd_cluster_await_leader(const struct etcd_cluster *cluster, int without, int64_t timeout_ms);
+/* Until all members name the same leader. */
+bool etcd_cluster_await_whole(const struct etcd_cluster *cluster, int64_t timeout_ms);
+
+#endif /* TESTS_SUPPORT_ETCD_CLUSTER_H */
