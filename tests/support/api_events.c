@@ -40,7 +40,7 @@ void api_scene_close(struct api_scene *scene)
 
 void api_etcdctl_start(const struct api_scene *scene, const char *script, struct process *process)
 {
-    char endpoint[64], root[API_ROOT_BYTES + 8];
+    char endpoint[512], root[API_ROOT_BYTES + 8];
     snprintf(endpoint, sizeof endpoint, "ETCDCTL_ENDPOINTS=%s", scene->endpoint);
     snprintf(root, sizeof root, "ROOT=%s", scene->root);
     const char *const environment[] = {endpoint, root, "ETCDCTL_API=3", NULL};
