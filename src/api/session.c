@@ -40,6 +40,7 @@ struct rollcall_session {
     /* Guarded by handle.monitor; anybody's. */
     struct mark *marks; /* not answered, newest first */
     uint64_t marks_asked;
+    bool closing; /* restart is refused, or close would wait for what begins again */
 };
 
 /* ---- what the application actor calls, on its worker ---- */
@@ -455,6 +456,11 @@ enum rollcall_status rollcall_session_mark_stopping_async(struct rollcall_sessio
                                                           rollcall_done_fn *done, void *user,
                                                           struct rollcall_error *error)
 {
+    if (done == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "done is missing: give a function to tell, or call the form that "
+                                  "waits");
+    }
     struct mark *mark = calloc(1, sizeof *mark);
     if (mark == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "session: out of memory");
@@ -489,14 +495,16 @@ enum rollcall_status rollcall_session_restart(struct rollcall_session *session,
                                               struct rollcall_error *error)
 {
     rollcall__monitor_lock(&session->handle.monitor);
-    const bool over = is_over(session);
+    const bool over = is_over(session) && !session->closing;
     if (over) {
         session->info.state = ROLLCALL_SESSION_REGISTERING; /* so that nobody else restarts it */
     }
     rollcall__monitor_unlock(&session->handle.monitor);
     if (!over) {
-        return rollcall_error_set(error, ROLLCALL_E_BUSY,
-                                  "the session is not over: stop it first, or leave it as it is");
+        return rollcall_error_set(
+            error, ROLLCALL_E_BUSY,
+            "the session is not over, or is being closed: stop it first, or leave "
+            "it as it is");
     }
     signal_root(session, SESSION_RESTART);
     return ROLLCALL_OK;
@@ -521,6 +529,9 @@ enum rollcall_status rollcall_session_close(struct rollcall_session *session, in
     if (status != ROLLCALL_OK) {
         return status;
     }
+    rollcall__monitor_lock(&session->handle.monitor);
+    session->closing = true;
+    rollcall__monitor_unlock(&session->handle.monitor);
     if (timeout_ms > 0) {
         rollcall_session_stop(session);
         rollcall__monitor_lock(&session->handle.monitor);

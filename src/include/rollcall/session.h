@@ -180,7 +180,8 @@ rollcall_session_mark_stopping(struct rollcall_session *session, int64_t timeout
                                struct rollcall_error *error);
 /* done: called once, on a runtime thread like an event, in order with them; not called when this
  * answers anything but ROLLCALL_OK, nor after close.
- * Returns: ROLLCALL_OK; ROLLCALL_E_FULL, likewise; ROLLCALL_E_NO_MEMORY. */
+ * Returns: ROLLCALL_OK; ROLLCALL_E_FULL, likewise; ROLLCALL_E_INVALID without done;
+ *          ROLLCALL_E_NO_MEMORY. */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_mark_stopping_async(struct rollcall_session *session, rollcall_done_fn *done,
                                      void *user, struct rollcall_error *error);
@@ -203,7 +204,7 @@ rollcall_session_wait_over(struct rollcall_session *session, int64_t timeout_ms,
 /*
  * Registers again, with the same options and, if it had one, the same server ID; then as after
  * start.
- * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while it is not over: nothing happened.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while it is not over, or is being closed: nothing happened.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_restart(struct rollcall_session *session, struct rollcall_error *error);
