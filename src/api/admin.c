@@ -19,7 +19,6 @@ enum {
     KEY_MAX_BYTES = 4096,
     APPLICATION_MAILBOX = 8 /* it is told one thing */
 };
-static const char *const ROOT_DEFAULT = "by-dev/meta";
 
 /* Whoever is told; both NULL: the caller waits. */
 struct listener {
@@ -151,7 +150,7 @@ static struct session_config *create_root_config(const char *root)
         return NULL;
     }
     rollcall_object_init(&config->object, destroy_session_config);
-    config->root = copy_text(&config->arena, root == NULL ? ROOT_DEFAULT : root);
+    config->root = copy_text(&config->arena, root == NULL ? ROLLCALL__ROOT_DEFAULT : root);
     if (config->root == NULL) {
         rollcall_object_drop(&config->object);
         return NULL;

@@ -12,7 +12,6 @@
 
 enum {
     LIST_TIMEOUT_MS = 5000,
-    DATA_WORKER = 1,
     APPLICATION_MAILBOX = 1024 /* the events of a watcher and of its restarted successor */
 };
 
@@ -251,7 +250,7 @@ static enum rollcall_status spawn(struct rollcall_watch *watch, struct watcher_c
         rollcall__handle_start(&watch->handle, APPLICATION_MAILBOX, tell, tell_failed, error);
     if (status == ROLLCALL_OK) {
         status = rollcall_runtime_spawn(
-            rt, DATA_WORKER,
+            rt, ROLLCALL__DATA_WORKER,
             ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor,
                                    .supervisor = watch->handle.application),
             &supervisor_ref, error);
@@ -263,7 +262,7 @@ static enum rollcall_status spawn(struct rollcall_watch *watch, struct watcher_c
     const struct watcher_options options = {.config = config,
                                             .application = watch->handle.application,
                                             .transport = rollcall__etcd_bulk(watch->handle.etcd)};
-    return rollcall_runtime_spawn(rt, DATA_WORKER,
+    return rollcall_runtime_spawn(rt, ROLLCALL__DATA_WORKER,
                                   ROLLCALL_SPAWN_OPTIONS(.type = &watcher_type, .options = &options,
                                                          .supervisor = supervisor_ref,
                                                          .mailbox_messages = WATCHER_MAILBOX),
