@@ -6,11 +6,11 @@
 
 /* The only thread-local of the project: an abort has no context to be handed one. */
 static _Thread_local struct {
-    void (*run)(void *user);
+    void (*run)(void *user, const char *sentence);
     void *user;
 } hook;
 
-void rollcall__abort_hook(void (*run)(void *user), void *user)
+void rollcall__abort_hook(void (*run)(void *user, const char *sentence), void *user)
 {
     hook.run = run;
     hook.user = user;
@@ -18,16 +18,17 @@ void rollcall__abort_hook(void (*run)(void *user), void *user)
 
 _Noreturn void rollcall__abort(const char *file, int line, const char *format, ...)
 {
+    char sentence[512];
     va_list arguments;
-    void (*run)(void *) = hook.run;
-    fprintf(stderr, "rollcall: bug at %s:%d: ", file, line);
+    void (*run)(void *, const char *) = hook.run;
+    const int used = snprintf(sentence, sizeof sentence, "bug at %s:%d: ", file, line);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(sentence + used, sizeof sentence - (size_t)used, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
     hook.run = NULL; /* a hook that aborts must not run again */
     if (run != NULL) {
-        run(hook.user);
+        run(hook.user, sentence);
     }
+    fprintf(stderr, "rollcall: %s\n", sentence);
     abort();
 }

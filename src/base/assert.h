@@ -7,12 +7,12 @@
 
 #include <rollcall/error.h>
 
-/* Prints the place and the sentence to stderr, runs the hook of this thread (the runtime's prints
- * the message trace), and aborts. */
+/* Runs the hook of this thread with the place and the sentence (the runtime's prints the message
+ * trace; an explorer's does not return), prints them to stderr, and aborts. */
 _Noreturn void rollcall__abort(const char *file, int line, const char *format, ...)
     ROLLCALL_PRINTF(3, 4);
 /* Threads: sets the calling thread's hook; NULL: none. */
-void rollcall__abort_hook(void (*hook)(void *user), void *user);
+void rollcall__abort_hook(void (*hook)(void *user, const char *sentence), void *user);
 
 #define ROLLCALL_ASSERT(condition)                                                                 \
     ((condition) ? (void)0 : rollcall__abort(__FILE__, __LINE__, "broken: %s", #condition))

@@ -11,6 +11,7 @@
 #include <rollcall/runtime.h>
 
 struct rollcall__worker;
+struct rollcall__cell;
 
 /* A function to run on a worker's thread, between messages; it must not wait.  Embed it first in a
  * heap block that holds the arguments and results: an abandoned call is dropped by the worker. */
@@ -28,6 +29,8 @@ struct rollcall__executor {
      * Returns: ROLLCALL_OK; or why it did not run, and never will. */
     enum rollcall_status (*call)(struct rollcall_runtime *rt, uint32_t worker,
                                  struct rollcall__control *control);
+    /* Whether to refuse a send as if its receiver's mailbox were full; NULL: never. */
+    bool (*refuse)(struct rollcall_runtime *rt, const struct rollcall__cell *cell);
     bool strict; /* what cannot happen aborts, instead of being counted and logged */
 };
 

@@ -107,8 +107,9 @@ static void report_empty(struct thread *thread, const struct rollcall__worker *w
     rollcall__monitor_notify(&thread->rt->application);
 }
 
-static void print_trace(void *worker)
+static void print_trace(void *worker, const char *sentence)
 {
+    (void)sentence;
     rollcall__trace_dump(&((const struct rollcall__worker *)worker)->trace);
 }
 

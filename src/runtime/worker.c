@@ -190,7 +190,9 @@ enum rollcall_status rollcall__worker_send(struct rollcall__worker *worker,
         rollcall_object_drop(cell->object);
         return ROLLCALL_OK;
     }
-    if (to == worker->index) {
+    if (worker->rt->executor->refuse != NULL && worker->rt->executor->refuse(worker->rt, cell)) {
+        status = ROLLCALL_E_FULL;
+    } else if (to == worker->index) {
         status = enqueue(worker, cell, ROLLCALL__USER);
     } else if (rollcall__lane_push(worker->out[to][ROLLCALL__USER], cell)) {
         worker->dirty |= UINT32_C(1) << to;
@@ -379,10 +381,21 @@ static void requeue(struct rollcall__worker *worker, struct rollcall__actor *act
 }
 
 /* Signals go first, but not for ever: a flood of completions must not starve those who asked. */
+static bool ready_goes_first(const struct rollcall__worker *worker)
+{
+    return worker->urgent_runs >= URGENT_RUNS_MAX && worker->ready.head != NULL;
+}
+
+struct rollcall__actor *rollcall__worker_peek(const struct rollcall__worker *worker)
+{
+    return ready_goes_first(worker) || worker->urgent.head == NULL ? worker->ready.head
+                                                                   : worker->urgent.head;
+}
+
 static struct rollcall__actor *pop_next(struct rollcall__worker *worker, bool *system_only)
 {
-    const bool ready_waits = worker->urgent_runs >= URGENT_RUNS_MAX && worker->ready.head != NULL;
-    struct rollcall__actor *actor = ready_waits ? NULL : pop(worker, ROLLCALL__SYSTEM);
+    struct rollcall__actor *actor =
+        ready_goes_first(worker) ? NULL : pop(worker, ROLLCALL__SYSTEM);
     *system_only = actor != NULL;
     worker->urgent_runs = *system_only ? worker->urgent_runs + 1 : 0;
     return actor != NULL ? actor : pop(worker, ROLLCALL__USER);

@@ -119,6 +119,8 @@ uint32_t rollcall__worker_drain(struct rollcall__worker *worker, uint32_t source
 uint32_t rollcall__worker_drain_all(struct rollcall__worker *worker, uint32_t cells_max);
 /* Runs one actor, urgent ones first, for at most a quantum; false when none is queued. */
 bool rollcall__worker_run_one(struct rollcall__worker *worker);
+/* The actor that runs next; NULL: none is queued. */
+struct rollcall__actor *rollcall__worker_peek(const struct rollcall__worker *worker);
 /* Moves the first `urgent` and `ready` actors to the end of their queues: another order that could
  * have happened.  For simulation. */
 void rollcall__worker_rotate(struct rollcall__worker *worker, uint32_t urgent, uint32_t ready);

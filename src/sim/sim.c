@@ -2,32 +2,27 @@
  * The executor of simulation: one thread plays all workers, a seed chooses every step, the clock
  * moves only when nothing is ready.  The workers, lanes, mailboxes and timers are the real ones.
  */
+#include "sim/sim.h"
+
 #include "base/assert.h"
 #include "base/options.h"
-#include "base/random.h"
-#include "runtime/runtime_internal.h"
-
-#include <rollcall/testing.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3 };
 static const int64_t WALL_EPOCH_MS =
     1700000000000; /* some instant: never the machine's own clock */
 
-struct rollcall_sim {
-    struct rollcall_runtime rt;
-    int64_t now_ms;
-    struct rollcall__random random;
-};
-
 /* One thing that could happen next. */
 struct choice {
-    enum { RUN, FIRE, DELIVER } kind;
+    enum { RUN, FIRE, DELIVER, NETWORK } kind;
     uint32_t worker, source;
     enum rollcall__lane_kind lane;
 };
-enum { CHOICES_MAX = ROLLCALL__WORKERS_MAX * (2 + ROLLCALL__SOURCES_MAX * ROLLCALL__LANE_KINDS) };
+enum {
+    CHOICES_MAX = 1 + ROLLCALL__WORKERS_MAX * (2 + ROLLCALL__SOURCES_MAX * ROLLCALL__LANE_KINDS)
+};
 
 static struct rollcall_sim *sim_of(struct rollcall_runtime *rt)
 {
@@ -41,7 +36,7 @@ static int64_t now_ms(struct rollcall_runtime *rt)
 
 static int64_t wall_ms(struct rollcall_runtime *rt)
 {
-    return WALL_EPOCH_MS + sim_of(rt)->now_ms;
+    return WALL_EPOCH_MS + sim_of(rt)->now_ms + sim_of(rt)->wall_offset_ms;
 }
 
 static void wake(struct rollcall_runtime *rt, uint32_t worker)
@@ -56,8 +51,18 @@ static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
     return ROLLCALL_OK;
 }
 
-static const struct rollcall__executor EXECUTOR = {
-    .now_ms = now_ms, .wall_ms = wall_ms, .wake = wake, .call = call, .strict = true};
+/* An answer has its place reserved, and a signal is never refused: neither goes through here. */
+static bool refuse(struct rollcall_runtime *rt, const struct rollcall__cell *cell)
+{
+    return cell->to_epoch == 0 && rollcall__fault(&sim_of(rt)->faults, ROLLCALL_FAULT_FULL);
+}
+
+static const struct rollcall__executor EXECUTOR = {.now_ms = now_ms,
+                                                   .wall_ms = wall_ms,
+                                                   .wake = wake,
+                                                   .call = call,
+                                                   .refuse = refuse,
+                                                   .strict = true};
 
 /* ---- one step ---- */
 
@@ -65,6 +70,9 @@ static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, stru
 {
     const struct rollcall__worker *worker = &sim->rt.workers[index];
     uint32_t count = 0;
+    if (sim->frozen_until_ms[index] > sim->now_ms) {
+        return 0;
+    }
     if (worker->urgent.head != NULL || worker->ready.head != NULL) {
         choices[count++] = (struct choice){.kind = RUN, .worker = index};
     }
@@ -85,11 +93,31 @@ static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, stru
     return count;
 }
 
-static void print_traces(void *user)
+static void print_traces(void *user, const char *sentence)
 {
     const struct rollcall_sim *sim = user;
+    if (sim->on_broken != NULL) {
+        sim->on_broken(sim->watcher, sentence); /* does not return */
+    }
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         rollcall__trace_dump(&sim->rt.workers[i].trace);
+    }
+}
+
+/* Whether the actor that runs next is one that may crash, and does. */
+static void tempt(struct rollcall_sim *sim, struct rollcall__worker *worker)
+{
+    struct rollcall__actor *actor = rollcall__worker_peek(worker);
+    if (sim->mortal == NULL || actor->phase != ROLLCALL__ACTOR_RUNNING || actor->parent == NULL) {
+        return;
+    }
+    for (const char *const *name = sim->mortal; *name != NULL; name++) {
+        if (strcmp(*name, actor->type->name) == 0) {
+            if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_CRASH)) {
+                actor->crash = ROLLCALL_E_ACTOR;
+            }
+            return;
+        }
     }
 }
 
@@ -101,7 +129,13 @@ static void play(struct rollcall_sim *sim, const struct choice *choice)
     case RUN:
         rollcall__worker_rotate(worker, (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
                                 (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX));
+        tempt(sim, worker);
+        sim->playing = worker;
         rollcall__worker_run_one(worker);
+        sim->playing = NULL;
+        break;
+    case NETWORK:
+        rollcall__net_run(sim->net);
         break;
     case FIRE:
         rollcall__worker_fire(worker);
@@ -122,6 +156,12 @@ bool rollcall_sim_step(struct rollcall_sim *sim)
 {
     struct choice choices[CHOICES_MAX];
     uint32_t count = 0;
+    if (sim->halted) {
+        return false;
+    }
+    if (sim->net != NULL && rollcall__net_next_ms(sim->net) <= sim->now_ms) {
+        choices[count++] = (struct choice){.kind = NETWORK};
+    }
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         count += list_worker(sim, i, choices + count);
     }
@@ -129,6 +169,10 @@ bool rollcall_sim_step(struct rollcall_sim *sim)
         return false;
     }
     play(sim, &choices[rollcall__random_below(&sim->random, count)]);
+    sim->steps++;
+    if (sim->after_step != NULL) {
+        sim->after_step(sim->watcher);
+    }
     return true;
 }
 
@@ -142,14 +186,26 @@ bool rollcall_sim_settle(struct rollcall_sim *sim, uint64_t steps_max)
     return false;
 }
 
-static int64_t next_timer_ms(const struct rollcall_sim *sim)
+int64_t rollcall__sim_next_ms(const struct rollcall_sim *sim)
 {
-    int64_t next_ms = INT64_MAX;
+    int64_t next_ms = sim->net == NULL ? INT64_MAX : rollcall__net_next_ms(sim->net);
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
-        const int64_t at_ms = rollcall__timers_next_ms(&sim->rt.workers[i].timers);
+        const bool frozen = sim->frozen_until_ms[i] > sim->now_ms;
+        const int64_t at_ms = frozen ? sim->frozen_until_ms[i]
+                                     : rollcall__timers_next_ms(&sim->rt.workers[i].timers);
         next_ms = at_ms < next_ms ? at_ms : next_ms;
     }
     return next_ms;
+}
+
+void rollcall__sim_move_clock(struct rollcall_sim *sim, int64_t to_ms)
+{
+    if (sim->before_clock != NULL) {
+        sim->before_clock(sim->watcher);
+    }
+    if (!sim->halted) {
+        sim->now_ms = to_ms;
+    }
 }
 
 void rollcall_sim_run_until(struct rollcall_sim *sim, int64_t until_ms)
@@ -158,11 +214,11 @@ void rollcall_sim_run_until(struct rollcall_sim *sim, int64_t until_ms)
         if (rollcall_sim_step(sim)) {
             continue;
         }
-        const int64_t next_ms = next_timer_ms(sim);
-        if (next_ms > until_ms) {
+        const int64_t next_ms = rollcall__sim_next_ms(sim);
+        if (next_ms > until_ms || sim->halted) {
             break;
         }
-        sim->now_ms = next_ms;
+        rollcall__sim_move_clock(sim, next_ms);
     }
     if (until_ms > sim->now_ms) {
         sim->now_ms = until_ms;
@@ -185,6 +241,7 @@ enum rollcall_status rollcall_sim_create(const struct rollcall_sim_options *give
     if (sim == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "simulation: out of memory");
     }
+    memset((char *)sim + sizeof sim->rt, 0, sizeof *sim - sizeof sim->rt);
     const struct rollcall_runtime_options runtime = {
         .size_bytes = sizeof runtime, .workers = options.workers, .log_level = options.log_level};
     status = rollcall__runtime_init(&sim->rt, &EXECUTOR, &runtime, options.seed, error);
@@ -193,17 +250,48 @@ enum rollcall_status rollcall_sim_create(const struct rollcall_sim_options *give
         return status;
     }
     sim->rt.sim = sim;
-    sim->now_ms = 0;
+    sim->seed = options.seed;
+    sim->members = options.members == 0 ? 1 : options.members;
+    sim->quirks = options.old_etcd ? ROLLCALL__QUIRKS_ALL : 0;
     rollcall__random_init(&sim->random, ~options.seed); /* not a worker's stream */
+    rollcall__faults_init(&sim->faults, options.seed, &(struct rollcall__fault_plan){.rates = {0}});
     *created = sim;
     return ROLLCALL_OK;
 }
 
 void rollcall_sim_destroy(struct rollcall_sim *sim)
 {
-    if (sim != NULL) {
-        rollcall__runtime_fini(&sim->rt);
-        free(sim);
+    if (sim == NULL) {
+        return;
+    }
+    if (sim->net != NULL) {
+        rollcall__net_close(sim->net);
+    }
+    rollcall__runtime_fini(&sim->rt);
+    if (sim->net != NULL) {
+        rollcall__net_destroy(sim->net);
+    }
+    free(sim);
+}
+
+struct rollcall__net *rollcall__sim_net(struct rollcall_sim *sim)
+{
+    const struct rollcall__net_options options = {.sim = sim,
+                                                  .faults = &sim->faults,
+                                                  .seed = sim->seed,
+                                                  .members = sim->members,
+                                                  .quirks = sim->quirks};
+    if (sim->net == NULL) {
+        sim->net = rollcall__net_create(&options);
+    }
+    return sim->net;
+}
+
+void rollcall__sim_freeze(struct rollcall_sim *sim, uint32_t process, int64_t until_ms)
+{
+    for (uint32_t i = 2 * process; i < 2 * process + 2 && i < sim->rt.worker_count; i++) {
+        int64_t *frozen_ms = &sim->frozen_until_ms[i];
+        *frozen_ms = until_ms > *frozen_ms ? until_ms : *frozen_ms;
     }
 }
 

@@ -1,9 +1,18 @@
 /*
- * rollcall/testing.h - run actors deterministically: one thread, a seed, a clock you turn.
+ * rollcall/testing.h - run actors deterministically, break what they stand on, and find the seed.
  *
  * A simulation is a runtime whose executor is a single thread with several virtual workers.  Each
- * step is drawn from the seed: run a ready actor, deliver cells from a lane, or, when nothing is
- * ready, move the clock to the next timer.  The same seed gives the same trace, bit for bit.
+ * step is drawn from the seed: run a ready actor, deliver cells from a lane, let the network bring
+ * something, or, when nothing is ready, move the clock to what comes next.  The same seed gives the
+ * same trace, bit for bit.
+ *
+ * It has an etcd of its own, in memory, with one or three members.  rollcall_sim_connect gives a
+ * connection to it that every call of session.h, watch.h and admin.h takes; a call that waits turns
+ * the clock.  Each connection stands for one process.
+ *
+ * A scenario is what to do in a simulation, and what must always hold.  rollcall_explore runs it
+ * with many seeds, each with its own mix of faults, and, when something does not hold, says with
+ * which seed, at which step, and with how few of the faults it fails still.
  *
  * Threads: one thread owns a simulation; nothing here blocks.
  * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls.
@@ -11,18 +20,23 @@
 #ifndef ROLLCALL_TESTING_H
 #define ROLLCALL_TESTING_H
 
+#include <rollcall/etcd.h>
 #include <rollcall/runtime.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* ---- a simulation ---- */
+
 struct rollcall_sim;
 
 struct rollcall_sim_options {
     size_t size_bytes; /* set by ROLLCALL_SIM_OPTIONS */
     uint64_t seed;
-    uint32_t workers;                  /* virtual; 0: 2; 1 .. 8 */
+    uint32_t workers;                  /* virtual; 0: 2; 1 .. 8; a connected process has two */
+    uint32_t members;                  /* of its etcd; 0: 1; 1 or 3 */
+    bool old_etcd;                     /* it has the known bugs of etcd 3.4.23 */
     enum rollcall_log_level log_level; /* default: errors only, to stderr */
 };
 #define ROLLCALL_SIM_OPTIONS(...)                                                                  \
@@ -34,6 +48,17 @@ rollcall_sim_create(const struct rollcall_sim_options *options, struct rollcall_
                     struct rollcall_error *error);
 /* Ends every actor and frees everything. */
 ROLLCALL_API void rollcall_sim_destroy(struct rollcall_sim *sim);
+
+/*
+ * Connects `process` (0, 1, 2; once each) to the simulation's etcd.  Its session actors live on
+ * worker 2 * process, its watches and callbacks on the one after.  To be closed with
+ * rollcall_etcd_close, before the simulation is destroyed.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_INVALID without two workers for it; ROLLCALL_E_BUSY when it is
+ *          connected; ROLLCALL_E_NO_MEMORY.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_sim_connect(struct rollcall_sim *sim, uint32_t process, struct rollcall_etcd **etcd,
+                     struct rollcall_error *error);
 
 /* For rollcall_runtime_spawn, _send, _stop, _stats and _trace; valid until rollcall_sim_destroy. */
 ROLLCALL_API struct rollcall_runtime *rollcall_sim_runtime(struct rollcall_sim *sim);
@@ -56,6 +81,134 @@ ROLLCALL_API void rollcall_sim_crash(struct rollcall_sim *sim, struct rollcall_r
 ROLLCALL_API const char *rollcall_sim_state(struct rollcall_sim *sim, struct rollcall_ref who);
 /* A 64-bit hash over every delivery so far: equal for equal seeds. */
 ROLLCALL_API uint64_t rollcall_sim_hash(const struct rollcall_sim *sim);
+
+/* ---- faults ---- */
+
+/* X(name, word, what it does).  Each has its opportunities, counted from 1 in a run. */
+#define ROLLCALL_FAULTS(X)                                                                         \
+    X(DELAY, "delay", "a message to or from etcd takes up to 8 s longer")                          \
+    X(LOSE_REQUEST, "lose-request", "a request never reaches etcd")                                \
+    X(LOSE_ANSWER, "lose-answer", "a request is done, and its answer is lost")                     \
+    X(REPEAT_REQUEST, "repeat-request", "a request is done twice, and answered once")              \
+    X(REPEAT_ANSWER, "repeat-answer", "a renewal is answered twice")                               \
+    X(CUT, "cut", "a connection breaks, with all that is on its way")                              \
+    X(TOKEN, "token", "a token expires: a connection's streams end, its calls go on")              \
+    X(STALL, "stall", "a member of etcd is frozen for up to 12 s")                                 \
+    X(ISOLATE, "isolate", "a member of etcd is cut off from the others for up to 12 s")            \
+    X(KILL, "kill", "a member of etcd is killed, and back within 5 s")                             \
+    X(LEADER, "leader", "etcd's leader changes: every lease has its whole TTL again")              \
+    X(COMPACT, "compact", "etcd forgets old revisions")                                            \
+    X(REVOKE, "revoke", "somebody revokes a lease")                                                \
+    X(STRANGER, "stranger", "somebody deletes or overwrites a session's key")                      \
+    X(PAUSE, "pause", "a process does not run for up to 12 s")                                     \
+    X(SUSPEND, "suspend", "no process runs for up to 12 s, as on a machine that sleeps")           \
+    X(WALL, "wall", "the wall clock jumps by up to an hour, either way")                           \
+    X(CRASH, "crash", "an actor fails before it handles a message")                                \
+    X(FULL, "full", "a mailbox is full: a send is refused with E_FULL")                            \
+    X(MEMORY, "memory", "an allocation of ours fails")
+enum rollcall_fault {
+#define X(name, word, about) ROLLCALL_FAULT_##name,
+    ROLLCALL_FAULTS(X)
+#undef X
+        ROLLCALL_FAULT_COUNT
+};
+ROLLCALL_API const char *rollcall_fault_name(enum rollcall_fault fault); /* "lose-request" */
+ROLLCALL_API const char *rollcall_fault_about(enum rollcall_fault fault);
+
+/* ---- scenarios ---- */
+
+/* One run of a scenario: a simulation, its faults, and what was found wrong. */
+struct rollcall_world;
+
+struct rollcall_scenario {
+    size_t size_bytes; /* set by ROLLCALL_SCENARIO */
+    const char *name, *about;
+    uint32_t workers;           /* of its simulations; 0: 2 */
+    uint32_t members;           /* of their etcd; 0: 1 or 3, as the seed has it */
+    size_t state_size_bytes;    /* zeroed before begin */
+    const char *const *mortal;  /* names of actor types, NULL at the end, of which CRASH may strike
+                                   those that have a parent; NULL: none */
+    int64_t heal_ms;            /* from the last fault to `end`; 0: 60'000 */
+    /* Each is called between two steps and may use every call of the library; NULL: nothing. */
+    void (*begin)(struct rollcall_world *world, void *state); /* without faults; required */
+    void (*act)(struct rollcall_world *world, void *state);   /* at random moments: what users do */
+    void (*check)(struct rollcall_world *world, void *state); /* after every step */
+    void (*settled)(struct rollcall_world *world, void *state); /* nothing is ready, and the clock
+                                                                   will move */
+    void (*heal)(struct rollcall_world *world, void *state); /* faults are over: ask for what must
+                                                                hold in the end */
+    void (*end)(struct rollcall_world *world, void *state); /* check that it does; close all that is
+                                                               open; also after a violation */
+};
+#define ROLLCALL_SCENARIO(...)                                                                     \
+    {                                                                                              \
+        .size_bytes = sizeof(struct rollcall_scenario), __VA_ARGS__                                \
+    }
+
+ROLLCALL_API struct rollcall_sim *rollcall_world_sim(struct rollcall_world *world);
+/* A number in 0 .. below-1 for `act` and the like: of a stream of its own. */
+ROLLCALL_API uint64_t rollcall_world_random(struct rollcall_world *world, uint64_t below);
+/* Whether a fault has happened in this run: without one, nothing may take longer than it must. */
+ROLLCALL_API bool rollcall_world_faulty(const struct rollcall_world *world);
+/* Reports that `invariant` does not hold; the first report of a run counts, and halts it: nothing
+ * runs any more, and calls that wait end at once with E_TIMEOUT. */
+ROLLCALL_API void rollcall_world_violate(struct rollcall_world *world, const char *invariant,
+                                         const char *format, ...) ROLLCALL_PRINTF(3, 4);
+ROLLCALL_API bool rollcall_world_violated(const struct rollcall_world *world);
+
+/* ---- exploring ---- */
+
+struct rollcall_explore_progress {
+    uint64_t seeds, seeds_wanted; /* done so far */
+    uint64_t steps;
+};
+
+struct rollcall_explore_options {
+    size_t size_bytes;   /* set by ROLLCALL_EXPLORE_OPTIONS */
+    uint64_t first_seed; /* 0: 1 */
+    uint64_t seeds;      /* 0: 1'000 */
+    uint64_t steps;      /* of a run, before it heals; 0: 1'000 */
+    const char *faults;  /* NULL: each seed draws its own mix; "cut=0.01,crash=0.001": these, by
+                            rate; "cut@17,crash@203": exactly these; "none" */
+    bool trace;          /* prints every message of every run */
+    bool keep_going;     /* after a violation too */
+    /* Called now and then, and after the last seed; NULL: nobody. */
+    void (*on_progress)(void *user, const struct rollcall_explore_progress *progress);
+    /* Each line of a report; NULL: to stderr. */
+    void (*print)(void *user, const char *line);
+    void *user;
+    const char *command; /* how a report names the way to replay it; NULL: "rollcall sim" */
+};
+#define ROLLCALL_EXPLORE_OPTIONS(...)                                                              \
+    (&(const struct rollcall_explore_options){                                                     \
+        .size_bytes = sizeof(struct rollcall_explore_options), __VA_ARGS__})
+
+struct rollcall_explore_result {
+    uint64_t seeds, steps; /* run */
+    int64_t simulated_ms;
+    uint64_t hash;             /* of all traces: equal for equal seeds, in any build */
+    uint64_t violations;       /* seeds that failed */
+    uint64_t seed, step;       /* of the first violation */
+    char invariant[48];        /* its name; "": none */
+    char text[256];            /* what was found */
+    char faults[1024];         /* as few as it takes, in the form of the options; may be cut */
+    uint64_t taken[ROLLCALL_FAULT_COUNT]; /* how often each fault has happened */
+};
+
+/*
+ * Runs the scenario with each seed until one fails (or with all, if asked), and shrinks the faults
+ * of the first that does.  It prints, for that one, in this order: the invariant and what was found,
+ * the last messages, the state of each actor, and the command that replays it.
+ * Returns: ROLLCALL_OK when everything held; ROLLCALL_E_ACTOR when something did not; else why
+ *          nothing could be run, with *error.  *result: filled in the first two cases.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_explore(const struct rollcall_scenario *scenario,
+                 const struct rollcall_explore_options *options,
+                 struct rollcall_explore_result *result, struct rollcall_error *error);
+
+/* The library's own scenarios; NULL after the last. */
+ROLLCALL_API const struct rollcall_scenario *rollcall_scenario_at(size_t index);
 
 #ifdef __cplusplus
 }

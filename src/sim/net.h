@@ -1,0 +1,78 @@
+/*
+ * sim/net.h - what lies between the processes of a simulation and its etcd: connections that delay,
+ * lose and break, members that freeze and come back.
+ *
+ * Each process has links, one for each of its transport actors.  What a link carries takes its
+ * time; requests overtake each other, while renewals, and the responses of one watch, keep their
+ * order, as on one HTTP/2 stream.  A link that breaks loses all that is on its way, tells its actor
+ * so, and leads to the next member from then on.
+ *
+ * Threads: one, the simulation's.  Only rollcall__net_run moves anything.
+ */
+#ifndef SIM_NET_H
+#define SIM_NET_H
+
+#include "sim/etcd_model.h"
+#include "sim/fault.h"
+
+#include <rollcall/runtime.h>
+
+enum { ROLLCALL__NET_PROCESSES_MAX = 3, ROLLCALL__NET_LINKS_MAX = 2 * ROLLCALL__NET_PROCESSES_MAX };
+
+struct rollcall__net;
+struct rollcall_sim;
+
+struct rollcall__net_options {
+    struct rollcall_sim *sim; /* borrowed, like its faults */
+    struct rollcall__faults *faults;
+    uint64_t seed;
+    uint32_t members, quirks;
+};
+/* NULL: out of memory.  Called once the simulation's runtime stands. */
+struct rollcall__net *rollcall__net_create(const struct rollcall__net_options *options);
+/* After the last link; before the simulation's actors end. */
+void rollcall__net_close(struct rollcall__net *net);
+/* After the simulation's actors: what they hold views the model. */
+void rollcall__net_destroy(struct rollcall__net *net);
+
+/* Opens a link of `process` and spawns its transport actor on `worker`; *link: its number. */
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__net_open(struct rollcall__net *net, uint32_t process, uint32_t worker,
+                   struct rollcall_ref *transport, uint32_t *link, struct rollcall_error *error);
+
+/* When something will happen; INT64_MAX: nothing. */
+int64_t rollcall__net_next_ms(const struct rollcall__net *net);
+/* Does one thing that is due. */
+void rollcall__net_run(struct rollcall__net *net);
+
+/* Every member is up again, and every connection free. */
+void rollcall__net_heal(struct rollcall__net *net);
+struct rollcall__model *rollcall__net_model(const struct rollcall__net *net);
+
+/* ---- what a transport actor does with its link; token: its own number for what it asks ---- */
+
+/* request: kept. */
+void rollcall__net_ask(struct rollcall__net *net, uint32_t link, uint64_t token,
+                       struct transport_request *request);
+void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token,
+                         int64_t lease_id);
+/* range: kept. */
+void rollcall__net_watch(struct rollcall__net *net, uint32_t link, uint64_t token,
+                         struct transport_range *range);
+void rollcall__net_watch_ack(struct rollcall__net *net, uint32_t link, uint64_t token);
+void rollcall__net_watch_cancel(struct rollcall__net *net, uint32_t link, uint64_t token);
+/* It was silent too long: on to the next member. */
+void rollcall__net_blame(struct rollcall__net *net, uint32_t link);
+
+/* ---- faults (sim/weather.c) ---- */
+
+uint32_t rollcall__net_links(const struct rollcall__net *net);
+uint32_t rollcall__net_members(const struct rollcall__net *net);
+/* Breaks a link.  streams_only: watches and renewals, as when a token has expired. */
+void rollcall__net_cut(struct rollcall__net *net, uint32_t link, bool streams_only);
+void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
+                              enum rollcall__member_state state, int64_t until_ms);
+/* Looks at every opportunity that there is at any moment: members, connections, clocks. */
+void rollcall__weather(struct rollcall_sim *sim);
+
+#endif /* SIM_NET_H */

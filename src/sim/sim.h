@@ -1,0 +1,38 @@
+/* sim/sim.h - the simulation itself, as its other parts see it.  Threads: the one that owns it. */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include "runtime/runtime_internal.h"
+#include "sim/fault.h"
+#include "sim/net.h"
+
+struct rollcall_sim {
+    struct rollcall_runtime rt;
+    int64_t now_ms;
+    int64_t wall_offset_ms;
+    struct rollcall__random random;
+    uint64_t seed, steps;
+    int64_t frozen_until_ms[ROLLCALL__WORKERS_MAX]; /* a worker that is not played until then */
+    struct rollcall__worker *playing;               /* NULL: no handler runs */
+    struct rollcall__faults faults;
+    struct rollcall__net *net; /* NULL: nobody has connected */
+    uint32_t members, quirks;
+    const char *const *mortal; /* NULL-ended: the types of actors that may crash; NULL: none */
+    /* What is to be looked at; NULL: nothing. */
+    void *watcher;
+    void (*after_step)(void *watcher);
+    void (*before_clock)(void *watcher); /* nothing is ready, and the clock will move */
+    void (*on_broken)(void *watcher, const char *sentence); /* a broken contract; must not return */
+    bool halted;                         /* nothing happens any more: a check has failed */
+};
+
+/* The workers of one process do nothing until then, and their clocks go on. */
+void rollcall__sim_freeze(struct rollcall_sim *sim, uint32_t process, int64_t until_ms);
+/* When something comes next; INT64_MAX: nothing does. */
+int64_t rollcall__sim_next_ms(const struct rollcall_sim *sim);
+/* Nothing is ready: moves the clock, unless that is a reason to halt. */
+void rollcall__sim_move_clock(struct rollcall_sim *sim, int64_t to_ms);
+/* Its etcd; made when it is first asked for.  NULL: out of memory. */
+struct rollcall__net *rollcall__sim_net(struct rollcall_sim *sim);
+
+#endif /* SIM_SIM_H */

@@ -1,0 +1,348 @@
+#include "sim/world.h"
+
+#include "base/assert.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ACT_STEPS = 24,          /* between two calls of `act`, on average */
+    HEAL_MS = 60000,         /* unless the scenario says otherwise */
+    HEAL_STEPS_FACTOR = 100, /* a run that heals for more steps than this many of it goes in circles */
+    STILL_STEPS_MAX = 200000, /* without the clock moving: likewise */
+    TRACE_SHOWN = 60
+};
+
+struct rollcall_world {
+    const struct rollcall__run *run;
+    const struct rollcall_scenario *scenario;
+    struct rollcall_sim *sim;
+    void *state;
+    struct rollcall__random random; /* for the scenario: no other draw disturbs it */
+    struct rollcall__outcome *outcome;
+    uint64_t act_at; /* the step of the next `act` */
+    uint64_t still_steps, shown[ROLLCALL__WORKERS_MAX];
+    int64_t still_ms;
+    jmp_buf broken; /* where a broken contract leads */
+};
+
+/* ---- what a scenario asks ---- */
+
+struct rollcall_sim *rollcall_world_sim(struct rollcall_world *world)
+{
+    return world->sim;
+}
+
+uint64_t rollcall_world_random(struct rollcall_world *world, uint64_t below)
+{
+    return rollcall__random_below(&world->random, below);
+}
+
+bool rollcall_world_faulty(const struct rollcall_world *world)
+{
+    for (size_t i = 0; i < ROLLCALL_FAULT_COUNT; i++) {
+        if (world->sim->faults.taken[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rollcall_world_violated(const struct rollcall_world *world)
+{
+    return world->outcome->invariant[0] != '\0';
+}
+
+void rollcall_world_violate(struct rollcall_world *world, const char *invariant, const char *format,
+                            ...)
+{
+    struct rollcall__outcome *outcome = world->outcome;
+    va_list arguments;
+    if (outcome->invariant[0] != '\0') {
+        return;
+    }
+    snprintf(outcome->invariant, sizeof outcome->invariant, "%s", invariant);
+    va_start(arguments, format);
+    vsnprintf(outcome->text, sizeof outcome->text, format, arguments);
+    va_end(arguments);
+    outcome->step = world->sim->steps;
+    world->sim->halted = true;
+}
+
+/* ---- watching the simulation ---- */
+
+static void print_new(struct rollcall_world *world)
+{
+    char line[ROLLCALL__TRACE_LINE_BYTES];
+    for (uint32_t i = 0; i < world->sim->rt.worker_count; i++) {
+        const struct rollcall__trace *trace = &world->sim->rt.workers[i].trace;
+        for (; world->shown[i] < trace->count; world->shown[i]++) {
+            rollcall__trace_format(&trace->entries[world->shown[i] & (trace->capacity - 1)], line);
+            world->run->print(world->run->user, line);
+        }
+    }
+}
+
+static void after_step(void *watcher)
+{
+    struct rollcall_world *world = watcher;
+    if (world->run->trace && world->run->print != NULL) {
+        print_new(world);
+    }
+    if (world->sim->now_ms != world->still_ms) {
+        world->still_ms = world->sim->now_ms;
+        world->still_steps = 0;
+    } else if (++world->still_steps > STILL_STEPS_MAX) {
+        rollcall_world_violate(world, "comes-to-rest", "%d steps, and the clock did not move",
+                               STILL_STEPS_MAX);
+    }
+    if (world->scenario->check != NULL && !rollcall_world_violated(world)) {
+        world->scenario->check(world, world->state);
+    }
+}
+
+static void before_clock(void *watcher)
+{
+    struct rollcall_world *world = watcher;
+    if (world->scenario->settled != NULL && !rollcall_world_violated(world)) {
+        world->scenario->settled(world, world->state);
+    }
+}
+
+/* What lies in memory is not to be trusted any more: the run is left as it is. */
+static void on_broken(void *watcher, const char *sentence)
+{
+    struct rollcall_world *world = watcher;
+    rollcall_world_violate(world, "contract", "%s", sentence);
+    longjmp(world->broken, 1);
+}
+
+/* ---- the report ---- */
+
+/* Orders what the workers have delivered last, of all of them. */
+static size_t collect(const struct rollcall_world *world, struct rollcall__trace_entry *last)
+{
+    uint64_t at[ROLLCALL__WORKERS_MAX];
+    size_t count = 0;
+    for (uint32_t i = 0; i < world->sim->rt.worker_count; i++) {
+        at[i] = world->sim->rt.workers[i].trace.count;
+    }
+    while (count < TRACE_SHOWN) { /* newest first */
+        const struct rollcall__trace_entry *newest = NULL;
+        uint32_t from = 0;
+        for (uint32_t i = 0; i < world->sim->rt.worker_count; i++) {
+            const struct rollcall__trace *trace = &world->sim->rt.workers[i].trace;
+            if (at[i] == 0 || trace->count - at[i] >= trace->capacity) {
+                continue;
+            }
+            const struct rollcall__trace_entry *entry =
+                &trace->entries[(at[i] - 1) & (trace->capacity - 1)];
+            if (newest == NULL || entry->at_ms > newest->at_ms) {
+                newest = entry;
+                from = i;
+            }
+        }
+        if (newest == NULL) {
+            break;
+        }
+        last[count++] = *newest;
+        at[from]--;
+    }
+    return count;
+}
+
+static void say(const struct rollcall_world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(const struct rollcall_world *world, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    world->run->print(world->run->user, line);
+}
+
+static const char *state_name(const struct rollcall__actor *actor)
+{
+    switch ((enum rollcall__actor_phase)actor->phase) {
+    case ROLLCALL__ACTOR_RUNNING:
+        return actor->type->state_names[actor->state];
+    case ROLLCALL__ACTOR_NEW:
+        return "NEW";
+    case ROLLCALL__ACTOR_FAILED:
+        return "FAILED";
+    case ROLLCALL__ACTOR_ENDED:
+        break;
+    }
+    return "ENDED";
+}
+
+static void report(const struct rollcall_world *world)
+{
+    struct rollcall__trace_entry last[TRACE_SHOWN];
+    char line[ROLLCALL__TRACE_LINE_BYTES];
+    const size_t count = collect(world, last);
+    say(world, "%s: %s", world->outcome->invariant, world->outcome->text);
+    say(world, "the last %zu messages of step %" PRIu64 ":", count, world->outcome->step);
+    for (size_t i = count; i-- > 0;) {
+        rollcall__trace_format(&last[i], line);
+        say(world, "    %s", line);
+    }
+    say(world, "the actors:");
+    for (uint32_t w = 0; w < world->sim->rt.worker_count; w++) {
+        const struct rollcall__worker *worker = &world->sim->rt.workers[w];
+        for (uint32_t slot = 0; slot < worker->slot_count; slot++) {
+            const struct rollcall__actor *actor = worker->slots[slot].actor;
+            if (actor != NULL) {
+                rollcall__actor_name(actor, line, sizeof line);
+                say(world, "    worker %u  %-24s %-12s epoch %u", w, line, state_name(actor),
+                    actor->epoch);
+            }
+        }
+    }
+}
+
+/* ---- a run ---- */
+
+static void play(struct rollcall_world *world)
+{
+    struct rollcall_sim *sim = world->sim;
+    const uint64_t steps_max = sim->steps + world->run->steps;
+    sim->faults.off = false;
+    while (sim->steps < steps_max && !sim->halted) {
+        if (world->scenario->act != NULL && sim->steps >= world->act_at) {
+            world->act_at = sim->steps + 1 + rollcall_world_random(world, 2 * ACT_STEPS);
+            world->scenario->act(world, world->state);
+        }
+        if (!rollcall_sim_step(sim)) {
+            const int64_t next_ms = rollcall__sim_next_ms(sim);
+            if (next_ms == INT64_MAX) {
+                break; /* nothing will ever happen again */
+            }
+            rollcall__sim_move_clock(sim, next_ms);
+        }
+    }
+    sim->faults.off = true;
+}
+
+static void heal(struct rollcall_world *world)
+{
+    struct rollcall_sim *sim = world->sim;
+    const int64_t heal_ms =
+        world->scenario->heal_ms != 0 ? world->scenario->heal_ms : HEAL_MS;
+    const int64_t until_ms = sim->now_ms + heal_ms;
+    const uint64_t steps_max = sim->steps + HEAL_STEPS_FACTOR * (world->run->steps + 1000);
+    memset(sim->frozen_until_ms, 0, sizeof sim->frozen_until_ms);
+    if (sim->net != NULL) {
+        rollcall__net_heal(sim->net);
+    }
+    if (world->scenario->heal != NULL && !sim->halted) {
+        world->scenario->heal(world, world->state);
+    }
+    while (sim->now_ms < until_ms && !sim->halted) {
+        if (sim->steps > steps_max) {
+            rollcall_world_violate(world, "comes-to-rest", "%" PRId64 " ms took %" PRIu64 " steps",
+                                   heal_ms, sim->steps - steps_max);
+        }
+        if (!rollcall_sim_step(sim)) {
+            const int64_t next_ms = rollcall__sim_next_ms(sim);
+            rollcall__sim_move_clock(sim, next_ms < until_ms ? next_ms : until_ms);
+        }
+    }
+}
+
+static void finish(struct rollcall_world *world)
+{
+    struct rollcall__outcome *outcome = world->outcome;
+    const struct rollcall__faults *faults = &world->sim->faults;
+    if (outcome->invariant[0] == '\0') {
+        outcome->step = world->sim->steps;
+    }
+    outcome->hash = rollcall_sim_hash(world->sim);
+    outcome->simulated_ms = world->sim->now_ms;
+    memcpy(outcome->taken, faults->taken, sizeof outcome->taken);
+    memcpy(outcome->list, faults->list, faults->list_count * sizeof faults->list[0]);
+    outcome->list_count = faults->list_count;
+    if (outcome->invariant[0] != '\0' && world->run->print != NULL) {
+        report(world);
+    }
+}
+
+/* False: a contract was broken on the way, and nothing of the run may be touched again. */
+static bool perform(struct rollcall_world *world)
+{
+    if (setjmp(world->broken) != 0) {
+        finish(world);
+        return false;
+    }
+    world->scenario->begin(world, world->state);
+    play(world);
+    heal(world);
+    if (rollcall_world_violated(world)) {
+        finish(world); /* before its end changes what is to be seen */
+    }
+    if (world->scenario->end != NULL) {
+        world->scenario->end(world, world->state);
+    }
+    world->sim->halted = false;
+    if (world->outcome->hash == 0) {
+        finish(world);
+    }
+    return true;
+}
+
+static enum rollcall_status open_world(struct rollcall_world *world, struct rollcall_error *error)
+{
+    const struct rollcall__run *run = world->run;
+    const struct rollcall_scenario *scenario = run->scenario;
+    struct rollcall__fault_plan plan;
+    const struct rollcall_sim_options options = {
+        .size_bytes = sizeof options,
+        .seed = run->seed,
+        .workers = scenario->workers,
+        .members = scenario->members != 0 ? scenario->members : run->seed % 2 == 0 ? 1 : 3,
+        .old_etcd = run->seed % 4 >= 2};
+    const enum rollcall_status status = rollcall_sim_create(&options, &world->sim, error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    rollcall__fault_plan_draw(&plan, run->seed);
+    rollcall__faults_init(&world->sim->faults, run->seed, run->plan != NULL ? run->plan : &plan);
+    rollcall__random_init(&world->random, run->seed ^ UINT64_C(0x6c6f61642121));
+    world->sim->mortal = scenario->mortal;
+    world->sim->watcher = world;
+    world->sim->after_step = after_step;
+    world->sim->before_clock = before_clock;
+    world->sim->on_broken = on_broken;
+    return ROLLCALL_OK;
+}
+
+enum rollcall_status rollcall__world_run(const struct rollcall__run *run,
+                                         struct rollcall__outcome *outcome,
+                                         struct rollcall_error *error)
+{
+    struct rollcall_world *world = calloc(1, sizeof *world);
+    const size_t state_bytes = run->scenario->state_size_bytes;
+    outcome->invariant[0] = outcome->text[0] = '\0';
+    outcome->hash = 0;
+    if (world == NULL || (world->state = calloc(1, state_bytes == 0 ? 1 : state_bytes)) == NULL) {
+        free(world);
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "explore: out of memory");
+    }
+    world->run = run;
+    world->scenario = run->scenario;
+    world->outcome = outcome;
+    const enum rollcall_status status = open_world(world, error);
+    if (status == ROLLCALL_OK && perform(world)) {
+        rollcall_sim_destroy(world->sim);
+    } else if (status == ROLLCALL_OK) {
+        return ROLLCALL_OK; /* the world is left behind, too */
+    }
+    free(world->state);
+    free(world);
+    return status;
+}
