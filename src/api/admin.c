@@ -264,7 +264,7 @@ static enum rollcall_status begin(struct rollcall_etcd *etcd, struct errand_conf
     errand->listener = *listener;
     errand->handle.unattended = listener->done != NULL || listener->server_id != NULL;
     if (!errand->handle.unattended) { /* nothing of the application's runs: no callback delays it */
-        errand->handle.worker = ROLLCALL__CONTROL_WORKER;
+        errand->handle.worker = rollcall__etcd_control_worker(etcd);
     }
     *begun = errand;
     return spawn(errand, config, error);

@@ -19,7 +19,7 @@ void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd
     rollcall_object_init(&handle->object, destroy);
     handle->etcd = etcd;
     handle->application = (struct rollcall_ref){0};
-    handle->worker = ROLLCALL__DATA_WORKER;
+    handle->worker = rollcall__etcd_data_worker(etcd);
     handle->unattended = handle->closed = handle->gone = false;
     rollcall__monitor_init(&handle->monitor);
     rollcall__etcd_hold(etcd);

@@ -11,14 +11,11 @@
 #ifndef API_HANDLE_H
 #define API_HANDLE_H
 
+#include "api/connection.h"
 #include "base/thread.h"
-#include "etcd/etcd.h"
 
 #include <rollcall/actor.h>
 #include <rollcall/etcd.h>
-
-/* Callbacks run on the worker for data, so that a slow one delays no renewal. */
-enum { ROLLCALL__CONTROL_WORKER = 0, ROLLCALL__DATA_WORKER = 1 };
 
 struct rollcall__handle {
     struct rollcall_object object;

@@ -206,7 +206,7 @@ static enum rollcall_status spawn(struct rollcall_session *session, struct rollc
     options.application = session->handle.application;
     rollcall_object_keep(&session->config->object); /* moved into the spawn */
     return rollcall_runtime_spawn(
-        rollcall__etcd_runtime(etcd), ROLLCALL__CONTROL_WORKER,
+        rollcall__etcd_runtime(etcd), rollcall__etcd_control_worker(etcd),
         ROLLCALL_SPAWN_OPTIONS(.type = &session_type, .options = &options), &session->root, error);
 }
 
