@@ -290,10 +290,10 @@ static enum rollcall_status run_later(struct rollcall_etcd *etcd, struct errand_
 static enum rollcall_status finish(struct errand_handle *errand, int64_t timeout_ms,
                                    int64_t *server_id, struct rollcall_error *error)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms + LATE_MS);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&errand->handle, timeout_ms + LATE_MS);
     struct rollcall_error result;
     rollcall__monitor_lock(&errand->handle.monitor);
-    while (!errand->told && rollcall__monitor_wait(&errand->handle.monitor, deadline_ns)) {
+    while (!errand->told && rollcall__handle_wait(&errand->handle, deadline_ns)) {
     }
     const bool told = errand->told;
     if (!told) {

@@ -323,10 +323,10 @@ enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch)
 static enum rollcall_status wait_complete(struct rollcall_watch *watch,
                                           struct collection *collection, int64_t timeout_ms)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&watch->handle, timeout_ms);
     rollcall__monitor_lock(&watch->handle.monitor);
     while (!collection->complete && collection->error.status == ROLLCALL_OK &&
-           rollcall__monitor_wait(&watch->handle.monitor, deadline_ns)) {
+           rollcall__handle_wait(&watch->handle, deadline_ns)) {
     }
     if (!collection->complete && collection->error.status == ROLLCALL_OK) {
         rollcall_error_set(&collection->error, ROLLCALL_E_TIMEOUT,

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3 };
+enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3, NS_PER_MS = 1000000 };
 static const int64_t WALL_EPOCH_MS =
     1700000000000; /* some instant: never the machine's own clock */
 
@@ -19,6 +19,7 @@ struct rollcall_sim {
     struct rollcall_runtime rt;
     int64_t now_ms;
     struct rollcall__random random;
+    struct rollcall__worker *playing; /* whose turn it is; NULL between steps */
 };
 
 /* One thing that could happen next. */
@@ -52,12 +53,33 @@ static void wake(struct rollcall_runtime *rt, uint32_t worker)
 static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
                                  struct rollcall__control *control)
 {
+    sim_of(rt)->playing = &rt->workers[worker];
     control->run(&rt->workers[worker], control);
+    sim_of(rt)->playing = NULL;
     return ROLLCALL_OK;
 }
 
-static const struct rollcall__executor EXECUTOR = {
-    .now_ms = now_ms, .wall_ms = wall_ms, .wake = wake, .call = call, .strict = true};
+static int64_t now_ns(struct rollcall_runtime *rt)
+{
+    return sim_of(rt)->now_ms * NS_PER_MS;
+}
+
+static struct rollcall__worker *this_worker(struct rollcall_runtime *rt)
+{
+    return sim_of(rt)->playing;
+}
+
+static bool wait(struct rollcall_runtime *rt, struct rollcall__monitor *monitor,
+                 int64_t deadline_ns);
+
+static const struct rollcall__executor EXECUTOR = {.now_ms = now_ms,
+                                                   .wall_ms = wall_ms,
+                                                   .wake = wake,
+                                                   .call = call,
+                                                   .now_ns = now_ns,
+                                                   .wait = wait,
+                                                   .this_worker = this_worker,
+                                                   .strict = true};
 
 /* ---- one step ---- */
 
@@ -97,6 +119,7 @@ static void play(struct rollcall_sim *sim, const struct choice *choice)
 {
     struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
     rollcall__abort_hook(print_traces, sim); /* every step: a thread may own several simulations */
+    sim->playing = worker;
     switch (choice->kind) {
     case RUN:
         rollcall__worker_rotate(worker, (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
@@ -115,6 +138,7 @@ static void play(struct rollcall_sim *sim, const struct choice *choice)
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         (void)rollcall__worker_flush(&sim->rt.workers[i]);
     }
+    sim->playing = NULL;
     rollcall__abort_hook(NULL, NULL);
 }
 
@@ -152,21 +176,47 @@ static int64_t next_timer_ms(const struct rollcall_sim *sim)
     return next_ms;
 }
 
+/* A step, or the clock to the next timer; false when neither is there until then. */
+static bool advance(struct rollcall_sim *sim, int64_t until_ms)
+{
+    if (rollcall_sim_step(sim)) {
+        return true;
+    }
+    const int64_t next_ms = next_timer_ms(sim);
+    if (next_ms == INT64_MAX || next_ms > until_ms) {
+        return false;
+    }
+    sim->now_ms = next_ms;
+    return true;
+}
+
 void rollcall_sim_run_until(struct rollcall_sim *sim, int64_t until_ms)
 {
-    for (;;) {
-        if (rollcall_sim_step(sim)) {
-            continue;
-        }
-        const int64_t next_ms = next_timer_ms(sim);
-        if (next_ms > until_ms) {
-            break;
-        }
-        sim->now_ms = next_ms;
+    while (advance(sim, until_ms)) {
     }
     if (until_ms > sim->now_ms) {
         sim->now_ms = until_ms;
     }
+}
+
+/* What a thread waits for, the one thread brings about.  With nothing left to happen a wait without
+ * end is over, and the clock stays. */
+static bool wait(struct rollcall_runtime *rt, struct rollcall__monitor *monitor,
+                 int64_t deadline_ns)
+{
+    struct rollcall_sim *sim = sim_of(rt);
+    const int64_t deadline_ms = deadline_ns / NS_PER_MS + (deadline_ns % NS_PER_MS != 0);
+    ROLLCALL_ASSERT(sim->playing == NULL);
+    if (sim->now_ms >= deadline_ms) {
+        return false;
+    }
+    rollcall__monitor_unlock(monitor);
+    const bool more = advance(sim, deadline_ms);
+    rollcall__monitor_lock(monitor);
+    if (!more && deadline_ns != INT64_MAX) {
+        sim->now_ms = deadline_ms;
+    }
+    return more;
 }
 
 /* ---- begin and end ---- */
@@ -194,6 +244,7 @@ enum rollcall_status rollcall_sim_create(const struct rollcall_sim_options *give
     }
     sim->rt.sim = sim;
     sim->now_ms = 0;
+    sim->playing = NULL;
     rollcall__random_init(&sim->random, ~options.seed); /* not a worker's stream */
     *created = sim;
     return ROLLCALL_OK;
