@@ -264,7 +264,7 @@ static enum rollcall_status begin(struct rollcall_etcd *etcd, struct errand_conf
     errand->listener = *listener;
     errand->handle.unattended = listener->done != NULL || listener->server_id != NULL;
     if (!errand->handle.unattended) { /* nothing of the application's runs: no callback delays it */
-        errand->handle.worker = ROLLCALL__CONTROL_WORKER;
+        errand->handle.worker = rollcall__etcd_control_worker(etcd);
     }
     *begun = errand;
     return spawn(errand, config, error);
@@ -290,10 +290,10 @@ static enum rollcall_status run_later(struct rollcall_etcd *etcd, struct errand_
 static enum rollcall_status finish(struct errand_handle *errand, int64_t timeout_ms,
                                    int64_t *server_id, struct rollcall_error *error)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms + LATE_MS);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&errand->handle, timeout_ms + LATE_MS);
     struct rollcall_error result;
     rollcall__monitor_lock(&errand->handle.monitor);
-    while (!errand->told && rollcall__monitor_wait(&errand->handle.monitor, deadline_ns)) {
+    while (!errand->told && rollcall__handle_wait(&errand->handle, deadline_ns)) {
     }
     const bool told = errand->told;
     if (!told) {

@@ -15,12 +15,12 @@ enum rollcall_status rollcall__spawn_allocator(struct rollcall_etcd *etcd,
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
     const struct allocator_options options = {.transport = rollcall__etcd_control(etcd)};
     enum rollcall_status status = rollcall__spawn(
-        rt, ROLLCALL__CONTROL_WORKER,
+        rt, rollcall__etcd_control_worker(etcd),
         ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor), root, error);
     if (status != ROLLCALL_OK) {
         return status;
     }
-    status = rollcall__spawn(rt, ROLLCALL__CONTROL_WORKER,
+    status = rollcall__spawn(rt, rollcall__etcd_control_worker(etcd),
                              ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &options,
                                                     .supervisor = *root,
                                                     .mailbox_messages = ALLOCATOR_MAILBOX),

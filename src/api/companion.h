@@ -2,7 +2,7 @@
 #ifndef API_COMPANION_H
 #define API_COMPANION_H
 
-#include "etcd/etcd.h"
+#include "api/connection.h"
 
 /*
  * The allocator of server IDs, under a supervisor of its own: for rollcall__etcd_companion.  On the

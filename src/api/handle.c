@@ -1,16 +1,20 @@
 #include "api/handle.h"
 
 #include "actors/application.h"
-#include "base/clock.h"
 #include "runtime/port.h"
 #include "runtime/runtime_internal.h"
 
 enum { GONE_TIMEOUT_MS = 10000 };
 
-int64_t rollcall__deadline_ns(int64_t timeout_ms)
+int64_t rollcall__handle_deadline_ns(const struct rollcall__handle *handle, int64_t timeout_ms)
 {
-    const int64_t now_ns = rollcall__clock_monotonic_ns();
-    return timeout_ms > (INT64_MAX - now_ns) / 1000000 ? INT64_MAX : now_ns + timeout_ms * 1000000;
+    return rollcall__runtime_deadline_ns(rollcall__etcd_runtime(handle->etcd), timeout_ms);
+}
+
+bool rollcall__handle_wait(struct rollcall__handle *handle, int64_t deadline_ns)
+{
+    return rollcall__runtime_wait(rollcall__etcd_runtime(handle->etcd), &handle->monitor,
+                                  deadline_ns);
 }
 
 void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd *etcd,
@@ -19,7 +23,7 @@ void rollcall__handle_init(struct rollcall__handle *handle, struct rollcall_etcd
     rollcall_object_init(&handle->object, destroy);
     handle->etcd = etcd;
     handle->application = (struct rollcall_ref){0};
-    handle->worker = ROLLCALL__DATA_WORKER;
+    handle->worker = rollcall__etcd_data_worker(etcd);
     handle->unattended = handle->closed = handle->gone = false;
     rollcall__monitor_init(&handle->monitor);
     rollcall__etcd_hold(etcd);
@@ -83,7 +87,7 @@ void rollcall__handle_finish(struct rollcall__handle *handle)
 
 enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(GONE_TIMEOUT_MS);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(handle, GONE_TIMEOUT_MS);
     bool timely = true;
     rollcall__monitor_lock(&handle->monitor);
     handle->closed = true;
@@ -91,7 +95,7 @@ enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
     if (!rollcall_ref_is_nobody(handle->application)) {
         rollcall_runtime_stop(rollcall__etcd_runtime(handle->etcd), handle->application);
         rollcall__monitor_lock(&handle->monitor);
-        while (!handle->gone && rollcall__monitor_wait(&handle->monitor, deadline_ns)) {
+        while (!handle->gone && rollcall__handle_wait(handle, deadline_ns)) {
         }
         timely = handle->gone;
         rollcall__monitor_unlock(&handle->monitor);

@@ -11,14 +11,11 @@
 #ifndef API_HANDLE_H
 #define API_HANDLE_H
 
+#include "api/connection.h"
 #include "base/thread.h"
-#include "etcd/etcd.h"
 
 #include <rollcall/actor.h>
 #include <rollcall/etcd.h>
-
-/* Callbacks run on the worker for data, so that a slow one delays no renewal. */
-enum { ROLLCALL__CONTROL_WORKER = 0, ROLLCALL__DATA_WORKER = 1 };
 
 struct rollcall__handle {
     struct rollcall_object object;
@@ -75,8 +72,11 @@ ROLLCALL_MUST_USE enum rollcall_status rollcall__spawn(struct rollcall_runtime *
 ROLLCALL_MUST_USE enum rollcall_status
 rollcall__handle_may_wait(const struct rollcall__handle *handle);
 
-/* Now + timeout_ms, for rollcall__monitor_wait. */
-int64_t rollcall__deadline_ns(int64_t timeout_ms);
+/* Now + timeout_ms, for the next. */
+int64_t rollcall__handle_deadline_ns(const struct rollcall__handle *handle, int64_t timeout_ms);
+/* Waits for the monitor: called locked, returns locked, perhaps for nothing; false once deadline_ns
+ * has passed.  Only where rollcall__handle_may_wait. */
+bool rollcall__handle_wait(struct rollcall__handle *handle, int64_t deadline_ns);
 
 enum { ROLLCALL__CONNECT_TIMEOUT_MS = 5000, ROLLCALL__CONNECT_TIMEOUT_MAX_MS = 24 * 3600 * 1000 };
 /* ROLLCALL_OK, or ROLLCALL_E_INVALID with the range. */

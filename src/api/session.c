@@ -206,7 +206,7 @@ static enum rollcall_status spawn(struct rollcall_session *session, struct rollc
     options.application = session->handle.application;
     rollcall_object_keep(&session->config->object); /* moved into the spawn */
     return rollcall_runtime_spawn(
-        rollcall__etcd_runtime(etcd), ROLLCALL__CONTROL_WORKER,
+        rollcall__etcd_runtime(etcd), rollcall__etcd_control_worker(etcd),
         ROLLCALL_SPAWN_OPTIONS(.type = &session_type, .options = &options), &session->root, error);
 }
 
@@ -258,7 +258,7 @@ static enum rollcall_status may_wait(const struct rollcall_session *session,
 enum rollcall_status rollcall_session_wait(struct rollcall_session *session, int64_t timeout_ms,
                                            struct rollcall_error *error)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&session->handle, timeout_ms);
     struct rollcall_error why = {0};
     enum rollcall_status status = may_wait(session, error);
     if (status != ROLLCALL_OK) {
@@ -267,7 +267,7 @@ enum rollcall_status rollcall_session_wait(struct rollcall_session *session, int
     rollcall__monitor_lock(&session->handle.monitor);
     bool timely = true;
     while (timely && session->info.state != ROLLCALL_SESSION_ACTIVE && !is_over(session)) {
-        timely = rollcall__monitor_wait(&session->handle.monitor, deadline_ns);
+        timely = rollcall__handle_wait(&session->handle, deadline_ns);
     }
     if (is_over(session)) {
         why = session->error;
@@ -288,13 +288,13 @@ enum rollcall_status rollcall_session_wait(struct rollcall_session *session, int
 enum rollcall_status rollcall_session_wait_over(struct rollcall_session *session,
                                                 int64_t timeout_ms, struct rollcall_error *error)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&session->handle, timeout_ms);
     enum rollcall_status status = may_wait(session, error);
     if (status != ROLLCALL_OK) {
         return status;
     }
     rollcall__monitor_lock(&session->handle.monitor);
-    while (!is_over(session) && rollcall__monitor_wait(&session->handle.monitor, deadline_ns)) {
+    while (!is_over(session) && rollcall__handle_wait(&session->handle, deadline_ns)) {
     }
     const bool over = is_over(session);
     const struct rollcall_error why = session->error;
@@ -429,14 +429,14 @@ enum rollcall_status rollcall_session_mark_stopping(struct rollcall_session *ses
                                                     int64_t timeout_ms,
                                                     struct rollcall_error *error)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&session->handle, timeout_ms);
     struct mark mark = {0};
     enum rollcall_status status = may_wait(session, error);
     if (status != ROLLCALL_OK || (status = ask_mark(session, &mark, error)) != ROLLCALL_OK) {
         return status;
     }
     rollcall__monitor_lock(&session->handle.monitor);
-    while (!mark.answered && rollcall__monitor_wait(&session->handle.monitor, deadline_ns)) {
+    while (!mark.answered && rollcall__handle_wait(&session->handle, deadline_ns)) {
     }
     if (!mark.answered) {
         forget_mark(session, &mark);
@@ -524,7 +524,7 @@ enum rollcall_status rollcall_session_close(struct rollcall_session *session, in
     if (session == NULL) {
         return ROLLCALL_OK;
     }
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&session->handle, timeout_ms);
     enum rollcall_status status = rollcall__handle_may_wait(&session->handle);
     if (status != ROLLCALL_OK) {
         return status;
@@ -535,7 +535,7 @@ enum rollcall_status rollcall_session_close(struct rollcall_session *session, in
     if (timeout_ms > 0) {
         rollcall_session_stop(session);
         rollcall__monitor_lock(&session->handle.monitor);
-        while (!is_over(session) && rollcall__monitor_wait(&session->handle.monitor, deadline_ns)) {
+        while (!is_over(session) && rollcall__handle_wait(&session->handle, deadline_ns)) {
         }
         status = how_it_ended(session);
         rollcall__monitor_unlock(&session->handle.monitor);

@@ -244,13 +244,14 @@ static enum rollcall_status spawn(struct rollcall_watch *watch, struct watcher_c
                                   struct rollcall_error *error)
 {
     struct rollcall_runtime *rt = rollcall__etcd_runtime(watch->handle.etcd);
+    const uint32_t worker = watch->handle.worker;
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
     struct rollcall_ref supervisor_ref, ref;
     enum rollcall_status status =
         rollcall__handle_start(&watch->handle, APPLICATION_MAILBOX, tell, tell_failed, error);
     if (status == ROLLCALL_OK) {
         status = rollcall_runtime_spawn(
-            rt, ROLLCALL__DATA_WORKER,
+            rt, worker,
             ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor,
                                    .supervisor = watch->handle.application),
             &supervisor_ref, error);
@@ -262,7 +263,7 @@ static enum rollcall_status spawn(struct rollcall_watch *watch, struct watcher_c
     const struct watcher_options options = {.config = config,
                                             .application = watch->handle.application,
                                             .transport = rollcall__etcd_bulk(watch->handle.etcd)};
-    return rollcall_runtime_spawn(rt, ROLLCALL__DATA_WORKER,
+    return rollcall_runtime_spawn(rt, worker,
                                   ROLLCALL_SPAWN_OPTIONS(.type = &watcher_type, .options = &options,
                                                          .supervisor = supervisor_ref,
                                                          .mailbox_messages = WATCHER_MAILBOX),
@@ -322,10 +323,10 @@ enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch)
 static enum rollcall_status wait_complete(struct rollcall_watch *watch,
                                           struct collection *collection, int64_t timeout_ms)
 {
-    const int64_t deadline_ns = rollcall__deadline_ns(timeout_ms);
+    const int64_t deadline_ns = rollcall__handle_deadline_ns(&watch->handle, timeout_ms);
     rollcall__monitor_lock(&watch->handle.monitor);
     while (!collection->complete && collection->error.status == ROLLCALL_OK &&
-           rollcall__monitor_wait(&watch->handle.monitor, deadline_ns)) {
+           rollcall__handle_wait(&watch->handle, deadline_ns)) {
     }
     if (!collection->complete && collection->error.status == ROLLCALL_OK) {
         rollcall_error_set(&collection->error, ROLLCALL_E_TIMEOUT,

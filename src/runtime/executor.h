@@ -1,5 +1,6 @@
 /*
- * runtime/executor.h - the seam between actors and the machine: time, waking, running on a worker.
+ * runtime/executor.h - the seam between actors and the machine: time, waking, waiting, running on a
+ * worker.
  *
  * Two implementations: runtime/threads.c (one thread per worker, real clocks) and sim/sim.c (one
  * thread plays all workers, virtual clock, seeded order).  Everything else in src/runtime is the
@@ -10,6 +11,7 @@
 
 #include <rollcall/runtime.h>
 
+struct rollcall__monitor;
 struct rollcall__worker;
 struct rollcall__cell;
 
@@ -31,6 +33,13 @@ struct rollcall__executor {
                                  struct rollcall__control *control);
     /* Whether to refuse a send as if its receiver's mailbox were full; NULL: never. */
     bool (*refuse)(struct rollcall_runtime *rt, const struct rollcall__cell *cell);
+    int64_t (*now_ns)(struct rollcall_runtime *rt); /* for deadlines of `wait` */
+    /* As rollcall__monitor_wait, for threads of the application: called locked, returns locked,
+     * perhaps for nothing; false once deadline_ns has passed, or nothing can happen any more. */
+    bool (*wait)(struct rollcall_runtime *rt, struct rollcall__monitor *monitor,
+                 int64_t deadline_ns);
+    /* The worker the caller runs on; NULL outside of one. */
+    struct rollcall__worker *(*this_worker)(struct rollcall_runtime *rt);
     bool strict; /* what cannot happen aborts, instead of being counted and logged */
 };
 

@@ -10,6 +10,7 @@
 
 #include <rollcall/runtime.h>
 
+struct rollcall__monitor;
 struct rollcall__port;
 
 /* Threads: any but a worker. */
@@ -36,6 +37,12 @@ void rollcall__runtime_signal(struct rollcall_runtime *runtime, struct rollcall_
 /* Counts a handle (session, watch, etcd) that must be closed before the runtime is destroyed. */
 void rollcall__runtime_hold(struct rollcall_runtime *runtime);
 void rollcall__runtime_release(struct rollcall_runtime *runtime);
+/* Now + timeout_ms, for the next; INT64_MAX: for ever. */
+int64_t rollcall__runtime_deadline_ns(struct rollcall_runtime *runtime, int64_t timeout_ms);
+/* Called locked, returns locked, perhaps for nothing; false once deadline_ns has passed.  In a
+ * simulation it is what turns the clock.  Threads: the application's. */
+bool rollcall__runtime_wait(struct rollcall_runtime *runtime, struct rollcall__monitor *monitor,
+                            int64_t deadline_ns);
 /* ROLLCALL_OK, or why a call that waits is wrong here: E_BUSY on a worker of this runtime, E_FORKED
  * in a child process. */
 ROLLCALL_MUST_USE enum rollcall_status

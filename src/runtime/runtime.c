@@ -1,6 +1,5 @@
 /* The public calls of rollcall/runtime.h, for both executors. */
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/options.h"
 #include "base/random.h"
 #include "runtime/port.h"
@@ -170,7 +169,7 @@ enum rollcall_status rollcall__control_wait(struct rollcall_runtime *rt,
     enum rollcall_status status = ROLLCALL_OK;
     rollcall__monitor_lock(&rt->application);
     while (control->phase != DONE) {
-        if (!rollcall__monitor_wait(&rt->application, deadline_ns)) {
+        if (!rt->executor->wait(rt, &rt->application, deadline_ns)) {
             if (control->phase == WAITING) {
                 control->phase = ABANDONED;
                 status = ROLLCALL_E_TIMEOUT;
@@ -312,12 +311,12 @@ void rollcall__runtime_signal(struct rollcall_runtime *rt, struct rollcall_ref t
         rollcall__worker_send_system(here, &signal); /* a callback: it must not wait */
         return;
     }
-    const int64_t deadline_ns = rollcall__clock_monotonic_ns() + rt->stop_timeout_ms * 1000000;
+    const int64_t deadline_ns = rollcall__runtime_deadline_ns(rt, rt->stop_timeout_ms);
     while (!rollcall__runtime_push(rt, worker, ROLLCALL__SYSTEM, &signal) &&
-           rollcall__clock_monotonic_ns() < deadline_ns) {
+           rt->executor->now_ns(rt) < deadline_ns) {
         /* 63 system cells wait for a worker that is in a callback: give it a millisecond */
         rollcall__monitor_lock(&rt->application);
-        (void)rollcall__monitor_wait(&rt->application, rollcall__clock_monotonic_ns() + 1000000);
+        (void)rt->executor->wait(rt, &rt->application, rollcall__runtime_deadline_ns(rt, 1));
         rollcall__monitor_unlock(&rt->application);
     }
 }
@@ -419,6 +418,23 @@ void rollcall__runtime_release(struct rollcall_runtime *rt)
     /* Release: see rollcall_runtime_destroy. */
     const int before = __atomic_fetch_sub(&rt->holds, 1, __ATOMIC_RELEASE);
     ROLLCALL_ASSERT(before > 0);
+}
+
+struct rollcall__worker *rollcall__runtime_this_worker(struct rollcall_runtime *rt)
+{
+    return rt->executor->this_worker(rt);
+}
+
+int64_t rollcall__runtime_deadline_ns(struct rollcall_runtime *rt, int64_t timeout_ms)
+{
+    const int64_t now_ns = rt->executor->now_ns(rt);
+    return timeout_ms > (INT64_MAX - now_ns) / 1000000 ? INT64_MAX : now_ns + timeout_ms * 1000000;
+}
+
+bool rollcall__runtime_wait(struct rollcall_runtime *rt, struct rollcall__monitor *monitor,
+                            int64_t deadline_ns)
+{
+    return rt->executor->wait(rt, monitor, deadline_ns);
 }
 
 bool rollcall__runtime_on_worker(const struct rollcall_runtime *rt)

@@ -43,6 +43,30 @@ static int64_t wall_ms(struct rollcall_runtime *rt)
     return rollcall__clock_wall_ms();
 }
 
+static int64_t now_ns(struct rollcall_runtime *rt)
+{
+    (void)rt;
+    return rollcall__clock_monotonic_ns();
+}
+
+static bool wait(struct rollcall_runtime *rt, struct rollcall__monitor *monitor,
+                 int64_t deadline_ns)
+{
+    (void)rt;
+    return rollcall__monitor_wait(monitor, deadline_ns);
+}
+
+/* After the threads are joined there is none. */
+static struct rollcall__worker *this_worker(struct rollcall_runtime *rt)
+{
+    for (uint32_t i = 0; rt->threads != NULL && i < rt->worker_count; i++) {
+        if (pthread_equal(rt->threads->threads[i].id, pthread_self()) != 0) {
+            return &rt->workers[i];
+        }
+    }
+    return NULL;
+}
+
 static void wake(struct rollcall_runtime *rt, uint32_t worker)
 {
     rollcall__park_wake(&rt->threads->threads[worker].park);
@@ -66,8 +90,14 @@ static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
     return rollcall__control_wait(rt, control, deadline_ns);
 }
 
-const struct rollcall__executor rollcall__threads_executor = {
-    .now_ms = now_ms, .wall_ms = wall_ms, .wake = wake, .call = call, .strict = false};
+const struct rollcall__executor rollcall__threads_executor = {.now_ms = now_ms,
+                                                              .wall_ms = wall_ms,
+                                                              .wake = wake,
+                                                              .call = call,
+                                                              .now_ns = now_ns,
+                                                              .wait = wait,
+                                                              .this_worker = this_worker,
+                                                              .strict = false};
 
 /* ---- a worker's thread ---- */
 
@@ -218,16 +248,4 @@ void rollcall__threads_stop(struct rollcall_runtime *rt)
     }
     wait_until_empty(rt);
     join_all(rt, rt->worker_count);
-}
-
-/* In simulation a worker is on this thread exactly while one of its actors runs. */
-struct rollcall__worker *rollcall__runtime_this_worker(struct rollcall_runtime *rt)
-{
-    for (uint32_t i = 0; i < rt->worker_count; i++) {
-        if (rt->threads == NULL ? rt->workers[i].running != NULL
-                                : pthread_equal(rt->threads->threads[i].id, pthread_self()) != 0) {
-            return &rt->workers[i];
-        }
-    }
-    return NULL;
 }

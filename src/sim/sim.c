@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3 };
+enum { CELLS_PER_DELIVERY_MAX = 4, ROTATE_MAX = 3, NS_PER_MS = 1000000 };
 static const int64_t WALL_EPOCH_MS =
     1700000000000; /* some instant: never the machine's own clock */
 
@@ -47,7 +47,9 @@ static void wake(struct rollcall_runtime *rt, uint32_t worker)
 static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
                                  struct rollcall__control *control)
 {
+    sim_of(rt)->playing = &rt->workers[worker];
     control->run(&rt->workers[worker], control);
+    sim_of(rt)->playing = NULL;
     return ROLLCALL_OK;
 }
 
@@ -57,11 +59,27 @@ static bool refuse(struct rollcall_runtime *rt, const struct rollcall__cell *cel
     return cell->to_epoch == 0 && rollcall__fault(&sim_of(rt)->faults, ROLLCALL_FAULT_FULL);
 }
 
+static int64_t now_ns(struct rollcall_runtime *rt)
+{
+    return sim_of(rt)->now_ms * NS_PER_MS;
+}
+
+static struct rollcall__worker *this_worker(struct rollcall_runtime *rt)
+{
+    return sim_of(rt)->playing;
+}
+
+static bool wait(struct rollcall_runtime *rt, struct rollcall__monitor *monitor,
+                 int64_t deadline_ns);
+
 static const struct rollcall__executor EXECUTOR = {.now_ms = now_ms,
                                                    .wall_ms = wall_ms,
                                                    .wake = wake,
                                                    .call = call,
                                                    .refuse = refuse,
+                                                   .now_ns = now_ns,
+                                                   .wait = wait,
+                                                   .this_worker = this_worker,
                                                    .strict = true};
 
 /* ---- one step ---- */
@@ -125,6 +143,7 @@ static void play(struct rollcall_sim *sim, const struct choice *choice)
 {
     struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
     rollcall__abort_hook(print_traces, sim); /* every step: a thread may own several simulations */
+    sim->playing = worker;
     switch (choice->kind) {
     case RUN:
         rollcall__worker_rotate(worker, (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
@@ -149,6 +168,7 @@ static void play(struct rollcall_sim *sim, const struct choice *choice)
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         (void)rollcall__worker_flush(&sim->rt.workers[i]);
     }
+    sim->playing = NULL;
     rollcall__abort_hook(NULL, NULL);
 }
 
@@ -208,21 +228,47 @@ void rollcall__sim_move_clock(struct rollcall_sim *sim, int64_t to_ms)
     }
 }
 
+/* A step, or the clock to what comes next; false when neither is there until then. */
+static bool advance(struct rollcall_sim *sim, int64_t until_ms)
+{
+    if (rollcall_sim_step(sim)) {
+        return true;
+    }
+    const int64_t next_ms = rollcall__sim_next_ms(sim);
+    if (next_ms == INT64_MAX || next_ms > until_ms || sim->halted) {
+        return false;
+    }
+    rollcall__sim_move_clock(sim, next_ms);
+    return true;
+}
+
 void rollcall_sim_run_until(struct rollcall_sim *sim, int64_t until_ms)
 {
-    for (;;) {
-        if (rollcall_sim_step(sim)) {
-            continue;
-        }
-        const int64_t next_ms = rollcall__sim_next_ms(sim);
-        if (next_ms > until_ms || sim->halted) {
-            break;
-        }
-        rollcall__sim_move_clock(sim, next_ms);
+    while (advance(sim, until_ms)) {
     }
     if (until_ms > sim->now_ms) {
         sim->now_ms = until_ms;
     }
+}
+
+/* What a thread waits for, the one thread brings about.  With nothing left to happen a wait without
+ * end is over, and the clock stays. */
+static bool wait(struct rollcall_runtime *rt, struct rollcall__monitor *monitor,
+                 int64_t deadline_ns)
+{
+    struct rollcall_sim *sim = sim_of(rt);
+    const int64_t deadline_ms = deadline_ns / NS_PER_MS + (deadline_ns % NS_PER_MS != 0);
+    ROLLCALL_ASSERT(sim->playing == NULL);
+    if (sim->now_ms >= deadline_ms) {
+        return false;
+    }
+    rollcall__monitor_unlock(monitor);
+    const bool more = advance(sim, deadline_ms);
+    rollcall__monitor_lock(monitor);
+    if (!more && deadline_ns != INT64_MAX) {
+        sim->now_ms = deadline_ms;
+    }
+    return more;
 }
 
 /* ---- begin and end ---- */

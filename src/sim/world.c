@@ -26,6 +26,7 @@ struct rollcall_world {
     uint64_t act_at; /* the step of the next `act` */
     uint64_t still_steps, shown[ROLLCALL__WORKERS_MAX];
     int64_t still_ms;
+    bool restless; /* it goes in circles */
     jmp_buf broken; /* where a broken contract leads */
 };
 
@@ -96,6 +97,7 @@ static void after_step(void *watcher)
         world->still_ms = world->sim->now_ms;
         world->still_steps = 0;
     } else if (++world->still_steps > STILL_STEPS_MAX) {
+        world->restless = true;
         rollcall_world_violate(world, "comes-to-rest", "%d steps, and the clock did not move",
                                STILL_STEPS_MAX);
     }
@@ -245,6 +247,7 @@ static void heal(struct rollcall_world *world)
     }
     while (sim->now_ms < until_ms && !sim->halted) {
         if (sim->steps > steps_max) {
+            world->restless = true;
             rollcall_world_violate(world, "comes-to-rest", "%" PRId64 " ms took %" PRIu64 " steps",
                                    heal_ms, sim->steps - steps_max);
         }
@@ -282,14 +285,18 @@ static bool perform(struct rollcall_world *world)
     world->scenario->begin(world, world->state);
     play(world);
     heal(world);
-    if (rollcall_world_violated(world)) {
+    const bool violated = rollcall_world_violated(world);
+    if (violated) {
         finish(world); /* before its end changes what is to be seen */
+        if (world->restless) {
+            return false; /* nor would its end come to one */
+        }
+        world->sim->halted = false;
     }
     if (world->scenario->end != NULL) {
         world->scenario->end(world, world->state);
     }
-    world->sim->halted = false;
-    if (world->outcome->hash == 0) {
+    if (!violated) {
         finish(world);
     }
     return true;

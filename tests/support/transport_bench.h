@@ -9,7 +9,7 @@
 #define SUPPORT_TRANSPORT_BENCH_H
 
 #include "base/thread.h"
-#include "etcd/etcd.h"
+#include "api/connection.h"
 #include "transport/request.h"
 
 enum { BENCH_RECORDS_MAX = 4096, BENCH_WAIT_MS = 10000 };

@@ -1,5 +1,5 @@
-/* etcd/etcd.c - connect and close: options checked, two links opened, and all of it undone. */
-#include "etcd/etcd.h"
+/* etcd/cluster.c - open and close: options checked, two links opened, and all of it undone. */
+#include "etcd/cluster.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -10,7 +10,6 @@
 #include <grpc/support/log.h>
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,15 +22,12 @@ enum {
 };
 enum link_index { CONTROL, BULK, LINK_COUNT };
 
-struct rollcall_etcd {
+struct rollcall__cluster {
     struct rollcall_runtime *runtime;
     struct rollcall__link links[LINK_COUNT];
     char *user, *password;
     char *endpoints; /* as given, for sentences */
     int64_t call_timeout_ms;
-    _Atomic uint32_t users;
-    pthread_mutex_t companion_mutex; /* guards the two below */
-    struct rollcall_ref companion_root, companion;
 };
 
 /* ---- options ---- */
@@ -86,26 +82,6 @@ static enum rollcall_status check(struct rollcall_etcd_options *options,
     return status;
 }
 
-static enum rollcall_status check_caller(const struct rollcall_runtime *runtime,
-                                         struct rollcall_error *error)
-{
-    if (runtime == NULL) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "runtime is NULL: create one with rollcall_runtime_create");
-    }
-    if (rollcall__runtime_forked(runtime)) {
-        return rollcall_error_set(error, ROLLCALL_E_FORKED,
-                                  "the runtime was created before this process forked: create one "
-                                  "after the fork");
-    }
-    if (rollcall__runtime_on_worker(runtime)) {
-        return rollcall_error_set(error, ROLLCALL_E_BUSY,
-                                  "rollcall_etcd_connect was called from a callback: call it from "
-                                  "a thread of your own");
-    }
-    return ROLLCALL_OK;
-}
-
 /* ---- gRPC ---- */
 
 static void discard(gpr_log_func_args *record)
@@ -152,33 +128,35 @@ static void give_use(void)
     pthread_mutex_unlock(&uses.mutex);
 }
 
-static enum rollcall_status open_links(struct rollcall_etcd *etcd,
+static enum rollcall_status open_links(struct rollcall__cluster *cluster,
                                        const struct rollcall__link_options *common,
+                                       const uint32_t workers[LINK_COUNT],
                                        struct rollcall_error *error)
 {
     struct rollcall__link_options options = *common;
     options.name = "rc-etcd-control";
-    options.worker = 0;
+    options.worker = workers[CONTROL];
     enum rollcall_status status =
-        rollcall__link_open(&etcd->links[CONTROL], etcd->runtime, &options, error);
+        rollcall__link_open(&cluster->links[CONTROL], cluster->runtime, &options, error);
     if (status != ROLLCALL_OK) {
         return status;
     }
     options.name = "rc-etcd-bulk";
-    options.worker = 1;
-    status = rollcall__link_open(&etcd->links[BULK], etcd->runtime, &options, error);
+    options.worker = workers[BULK];
+    status = rollcall__link_open(&cluster->links[BULK], cluster->runtime, &options, error);
     if (status != ROLLCALL_OK) {
-        rollcall__link_stop(&etcd->links[CONTROL]);
+        rollcall__link_stop(&cluster->links[CONTROL]);
         /* Nothing but an Authenticate can be in flight: the wait ends when its cancel is done. */
-        ROLLCALL_ASSERT(rollcall__link_wait(&etcd->links[CONTROL], INT64_MAX));
-        rollcall__link_close(&etcd->links[CONTROL]);
+        ROLLCALL_ASSERT(rollcall__link_wait(&cluster->links[CONTROL], INT64_MAX));
+        rollcall__link_close(&cluster->links[CONTROL]);
     }
     return status;
 }
 
-static enum rollcall_status connect_links(struct rollcall_etcd *etcd,
+static enum rollcall_status connect_links(struct rollcall__cluster *cluster,
                                           const struct rollcall_etcd_options *options,
                                           const struct rollcall__endpoints *endpoints,
+                                          const uint32_t workers[LINK_COUNT],
                                           struct rollcall_error *error)
 {
     grpc_channel_credentials *credentials = NULL;
@@ -189,192 +167,128 @@ static enum rollcall_status connect_links(struct rollcall_etcd *etcd,
     const struct rollcall__link_options common = {
         .call_timeout_ms = options->call_timeout_ms,
         .dial_timeout_ms = options->dial_timeout_ms,
-        .user = etcd->user,
-        .password = etcd->password,
+        .user = cluster->user,
+        .password = cluster->password,
         .endpoints = endpoints,
         .credentials = credentials,
     };
-    status = open_links(etcd, &common, error);
+    status = open_links(cluster, &common, workers, error);
     grpc_channel_credentials_release(credentials);
     return status;
 }
 
-/* ---- connect and close ---- */
+/* ---- open and close ---- */
 
-static void free_etcd(struct rollcall_etcd *etcd)
+static void free_cluster(struct rollcall__cluster *cluster)
 {
-    if (etcd->password != NULL) {
-        explicit_bzero(etcd->password, strlen(etcd->password));
+    if (cluster->password != NULL) {
+        explicit_bzero(cluster->password, strlen(cluster->password));
     }
-    free(etcd->password);
-    free(etcd->user);
-    free(etcd->endpoints);
-    pthread_mutex_destroy(&etcd->companion_mutex);
-    free(etcd);
+    free(cluster->password);
+    free(cluster->user);
+    free(cluster->endpoints);
+    free(cluster);
 }
 
 /* NULL: out of memory. */
-static struct rollcall_etcd *create(struct rollcall_runtime *runtime,
-                                    const struct rollcall_etcd_options *options)
+static struct rollcall__cluster *create(struct rollcall_runtime *runtime,
+                                        const struct rollcall_etcd_options *options)
 {
-    struct rollcall_etcd *etcd = calloc(1, sizeof *etcd);
-    if (etcd == NULL) {
+    struct rollcall__cluster *cluster = calloc(1, sizeof *cluster);
+    if (cluster == NULL) {
         return NULL;
     }
-    pthread_mutex_init(&etcd->companion_mutex, NULL);
-    etcd->runtime = runtime;
-    etcd->call_timeout_ms = options->call_timeout_ms;
-    etcd->endpoints =
+    cluster->runtime = runtime;
+    cluster->call_timeout_ms = options->call_timeout_ms;
+    cluster->endpoints =
         strdup(options->endpoints == NULL ? ROLLCALL__ENDPOINTS_DEFAULT : options->endpoints);
-    bool complete = etcd->endpoints != NULL;
+    bool complete = cluster->endpoints != NULL;
     if (options->user != NULL) {
-        etcd->user = strdup(options->user);
-        etcd->password = strdup(options->password);
-        complete &= etcd->user != NULL && etcd->password != NULL;
+        cluster->user = strdup(options->user);
+        cluster->password = strdup(options->password);
+        complete &= cluster->user != NULL && cluster->password != NULL;
     }
     if (!complete) {
-        free_etcd(etcd);
+        free_cluster(cluster);
         return NULL;
     }
-    return etcd;
+    return cluster;
 }
 
-enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
-                                           const struct rollcall_etcd_options *options,
-                                           struct rollcall_etcd **etcd,
-                                           struct rollcall_error *error)
+enum rollcall_status rollcall__cluster_open(struct rollcall_runtime *runtime,
+                                            const struct rollcall_etcd_options *options,
+                                            uint32_t control_worker, uint32_t bulk_worker,
+                                            struct rollcall__cluster **cluster,
+                                            struct rollcall_error *error)
 {
+    const uint32_t workers[LINK_COUNT] = {[CONTROL] = control_worker, [BULK] = bulk_worker};
     struct rollcall_etcd_options given;
     struct rollcall__endpoints endpoints;
-    enum rollcall_status status = check_caller(runtime, error);
-    if (status == ROLLCALL_OK) {
-        status =
-            rollcall__options_copy(&given, sizeof given, options, "rollcall_etcd_options", error);
-    }
+    enum rollcall_status status =
+        rollcall__options_copy(&given, sizeof given, options, "rollcall_etcd_options", error);
     if (status == ROLLCALL_OK) {
         status = check(&given, &endpoints, error);
     }
     if (status != ROLLCALL_OK) {
         return status;
     }
-    struct rollcall_etcd *created = create(runtime, &given);
+    struct rollcall__cluster *created = create(runtime, &given);
     if (created == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a connection");
     }
     if (!take_use()) {
-        free_etcd(created);
+        free_cluster(created);
         return rollcall_error_set(
             error, ROLLCALL_E_FORKED,
             "this process was forked while its parent had etcd open, and gRPC "
             "does not survive that: close etcd before the fork, or exec");
     }
-    status = connect_links(created, &given, &endpoints, error);
+    status = connect_links(created, &given, &endpoints, workers, error);
     if (status != ROLLCALL_OK) {
         give_use();
-        free_etcd(created);
+        free_cluster(created);
         return status;
     }
-    rollcall__runtime_hold(runtime);
-    *etcd = created;
+    *cluster = created;
     return ROLLCALL_OK;
 }
 
-enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd)
+enum rollcall_status rollcall__cluster_close(struct rollcall__cluster *cluster)
 {
-    if (etcd == NULL) {
-        return ROLLCALL_OK;
-    }
-    if (rollcall__runtime_forked(etcd->runtime)) {
-        return ROLLCALL_E_FORKED; /* gRPC aborts when a child touches what its parent opened */
-    }
-    if (rollcall__runtime_on_worker(etcd->runtime) || atomic_load(&etcd->users) > 0) {
-        return ROLLCALL_E_BUSY;
-    }
     const int64_t deadline_ns =
         rollcall__clock_monotonic_ns() + (int64_t)CLOSE_TIMEOUT_MS * 1000000;
-    rollcall_runtime_stop(etcd->runtime, etcd->companion_root);
     for (size_t i = 0; i < LINK_COUNT; i++) {
-        rollcall__link_stop(&etcd->links[i]);
+        rollcall__link_stop(&cluster->links[i]);
     }
     for (size_t i = 0; i < LINK_COUNT; i++) {
-        if (!rollcall__link_wait(&etcd->links[i], deadline_ns)) {
-            return ROLLCALL_E_TIMEOUT; /* a worker is stuck in a callback: close again later */
+        if (!rollcall__link_wait(&cluster->links[i], deadline_ns)) {
+            return ROLLCALL_E_TIMEOUT;
         }
     }
     for (size_t i = 0; i < LINK_COUNT; i++) {
-        rollcall__link_close(&etcd->links[i]);
+        rollcall__link_close(&cluster->links[i]);
     }
-    struct rollcall_runtime *runtime = etcd->runtime;
     give_use();
-    free_etcd(etcd);
-    rollcall__runtime_release(runtime);
+    free_cluster(cluster);
     return ROLLCALL_OK;
 }
 
-/* ---- for the library ---- */
-
-struct rollcall_ref rollcall__etcd_control(const struct rollcall_etcd *etcd)
+struct rollcall_ref rollcall__cluster_control(const struct rollcall__cluster *cluster)
 {
-    return etcd->links[CONTROL].actor;
+    return cluster->links[CONTROL].actor;
 }
 
-struct rollcall_ref rollcall__etcd_bulk(const struct rollcall_etcd *etcd)
+struct rollcall_ref rollcall__cluster_bulk(const struct rollcall__cluster *cluster)
 {
-    return etcd->links[BULK].actor;
+    return cluster->links[BULK].actor;
 }
 
-struct rollcall_runtime *rollcall__etcd_runtime(const struct rollcall_etcd *etcd)
+int64_t rollcall__cluster_call_timeout_ms(const struct rollcall__cluster *cluster)
 {
-    return etcd->runtime;
+    return cluster->call_timeout_ms;
 }
 
-int64_t rollcall__etcd_call_timeout_ms(const struct rollcall_etcd *etcd)
+const char *rollcall__cluster_endpoints(const struct rollcall__cluster *cluster)
 {
-    return etcd->call_timeout_ms;
-}
-
-const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd)
-{
-    return etcd->endpoints;
-}
-
-/* Not locked while it spawns, for that waits for a worker, and who runs there may ask too. */
-enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
-                                              rollcall__companion_spawn_fn *spawn,
-                                              struct rollcall_ref *companion,
-                                              struct rollcall_error *error)
-{
-    struct rollcall_ref root, spawned;
-    pthread_mutex_lock(&etcd->companion_mutex);
-    *companion = etcd->companion;
-    pthread_mutex_unlock(&etcd->companion_mutex);
-    if (!rollcall_ref_is_nobody(*companion)) {
-        return ROLLCALL_OK;
-    }
-    const enum rollcall_status status = spawn(etcd, &root, &spawned, error);
-    if (status != ROLLCALL_OK) {
-        return status;
-    }
-    pthread_mutex_lock(&etcd->companion_mutex);
-    const bool first = rollcall_ref_is_nobody(etcd->companion);
-    if (first) {
-        etcd->companion_root = root;
-        etcd->companion = spawned;
-    }
-    *companion = etcd->companion;
-    pthread_mutex_unlock(&etcd->companion_mutex);
-    if (!first) { /* another thread was faster, and nobody knows ours */
-        rollcall_runtime_stop(etcd->runtime, root);
-    }
-    return ROLLCALL_OK;
-}
-
-void rollcall__etcd_hold(struct rollcall_etcd *etcd)
-{
-    atomic_fetch_add(&etcd->users, 1);
-}
-
-void rollcall__etcd_release(struct rollcall_etcd *etcd)
-{
-    atomic_fetch_sub(&etcd->users, 1);
+    return cluster->endpoints;
 }

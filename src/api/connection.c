@@ -1,0 +1,213 @@
+/* The public calls of rollcall/etcd.h, over what is below a connection. */
+#include "api/connection.h"
+
+#include "etcd/cluster.h"
+#include "runtime/port.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* Of a runtime of threads, which serves one process. */
+enum { CONTROL_WORKER = 0, DATA_WORKER = 1 };
+
+struct rollcall_etcd {
+    struct rollcall_runtime *runtime;
+    struct rollcall__transports transports;
+    _Atomic uint32_t users;
+    pthread_mutex_t companion_mutex; /* guards the two below */
+    struct rollcall_ref companion_root, companion;
+};
+
+static enum rollcall_status check_caller(const struct rollcall_runtime *runtime,
+                                         struct rollcall_error *error)
+{
+    if (runtime == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "runtime is NULL: create one with rollcall_runtime_create");
+    }
+    if (rollcall__runtime_forked(runtime)) {
+        return rollcall_error_set(error, ROLLCALL_E_FORKED,
+                                  "the runtime was created before this process forked: create one "
+                                  "after the fork");
+    }
+    if (rollcall__runtime_on_worker(runtime)) {
+        return rollcall_error_set(error, ROLLCALL_E_BUSY,
+                                  "rollcall_etcd_connect was called from a callback: call it from "
+                                  "a thread of your own");
+    }
+    return ROLLCALL_OK;
+}
+
+/* NULL: out of memory, and the error says so.  Holds the runtime. */
+static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rollcall_error *error)
+{
+    struct rollcall_etcd *etcd = calloc(1, sizeof *etcd);
+    if (etcd == NULL) {
+        rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a connection");
+        return NULL;
+    }
+    pthread_mutex_init(&etcd->companion_mutex, NULL);
+    etcd->runtime = runtime;
+    rollcall__runtime_hold(runtime);
+    return etcd;
+}
+
+static void destroy(struct rollcall_etcd *etcd)
+{
+    struct rollcall_runtime *runtime = etcd->runtime;
+    pthread_mutex_destroy(&etcd->companion_mutex);
+    free(etcd);
+    rollcall__runtime_release(runtime);
+}
+
+enum rollcall_status rollcall__etcd_adopt(struct rollcall_runtime *runtime,
+                                          const struct rollcall__transports *transports,
+                                          struct rollcall_etcd **etcd, struct rollcall_error *error)
+{
+    struct rollcall_etcd *adopted = create(runtime, error);
+    if (adopted == NULL) {
+        return ROLLCALL_E_NO_MEMORY;
+    }
+    adopted->transports = *transports;
+    *etcd = adopted;
+    return ROLLCALL_OK;
+}
+
+static enum rollcall_status close_cluster(void *below)
+{
+    return rollcall__cluster_close(below);
+}
+
+enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
+                                           const struct rollcall_etcd_options *options,
+                                           struct rollcall_etcd **etcd,
+                                           struct rollcall_error *error)
+{
+    struct rollcall__cluster *cluster;
+    enum rollcall_status status = check_caller(runtime, error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    struct rollcall_etcd *created = create(runtime, error);
+    if (created == NULL) {
+        return ROLLCALL_E_NO_MEMORY;
+    }
+    status = rollcall__cluster_open(runtime, options, CONTROL_WORKER, DATA_WORKER, &cluster, error);
+    if (status != ROLLCALL_OK) {
+        destroy(created);
+        return status;
+    }
+    created->transports = (struct rollcall__transports){
+        .control = rollcall__cluster_control(cluster),
+        .bulk = rollcall__cluster_bulk(cluster),
+        .control_worker = CONTROL_WORKER,
+        .data_worker = DATA_WORKER,
+        .call_timeout_ms = rollcall__cluster_call_timeout_ms(cluster),
+        .endpoints = rollcall__cluster_endpoints(cluster),
+        .below = cluster,
+        .close = close_cluster,
+    };
+    *etcd = created;
+    return ROLLCALL_OK;
+}
+
+enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd)
+{
+    enum rollcall_status status = ROLLCALL_OK;
+    if (etcd == NULL) {
+        return ROLLCALL_OK;
+    }
+    if (rollcall__runtime_forked(etcd->runtime)) {
+        return ROLLCALL_E_FORKED; /* gRPC aborts when a child touches what its parent opened */
+    }
+    if (rollcall__runtime_on_worker(etcd->runtime) || atomic_load(&etcd->users) > 0) {
+        return ROLLCALL_E_BUSY;
+    }
+    rollcall_runtime_stop(etcd->runtime, etcd->companion_root);
+    if (etcd->transports.close != NULL) {
+        status = etcd->transports.close(etcd->transports.below);
+    }
+    if (status == ROLLCALL_OK) {
+        destroy(etcd);
+    }
+    return status;
+}
+
+/* ---- for the library ---- */
+
+struct rollcall_ref rollcall__etcd_control(const struct rollcall_etcd *etcd)
+{
+    return etcd->transports.control;
+}
+
+struct rollcall_ref rollcall__etcd_bulk(const struct rollcall_etcd *etcd)
+{
+    return etcd->transports.bulk;
+}
+
+uint32_t rollcall__etcd_control_worker(const struct rollcall_etcd *etcd)
+{
+    return etcd->transports.control_worker;
+}
+
+uint32_t rollcall__etcd_data_worker(const struct rollcall_etcd *etcd)
+{
+    return etcd->transports.data_worker;
+}
+
+struct rollcall_runtime *rollcall__etcd_runtime(const struct rollcall_etcd *etcd)
+{
+    return etcd->runtime;
+}
+
+int64_t rollcall__etcd_call_timeout_ms(const struct rollcall_etcd *etcd)
+{
+    return etcd->transports.call_timeout_ms;
+}
+
+const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd)
+{
+    return etcd->transports.endpoints;
+}
+
+/* Not locked while it spawns, for that waits for a worker, and who runs there may ask too. */
+enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
+                                              rollcall__companion_spawn_fn *spawn,
+                                              struct rollcall_ref *companion,
+                                              struct rollcall_error *error)
+{
+    struct rollcall_ref root, spawned;
+    pthread_mutex_lock(&etcd->companion_mutex);
+    *companion = etcd->companion;
+    pthread_mutex_unlock(&etcd->companion_mutex);
+    if (!rollcall_ref_is_nobody(*companion)) {
+        return ROLLCALL_OK;
+    }
+    const enum rollcall_status status = spawn(etcd, &root, &spawned, error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&etcd->companion_mutex);
+    const bool first = rollcall_ref_is_nobody(etcd->companion);
+    if (first) {
+        etcd->companion_root = root;
+        etcd->companion = spawned;
+    }
+    *companion = etcd->companion;
+    pthread_mutex_unlock(&etcd->companion_mutex);
+    if (!first) { /* another thread was faster, and nobody knows ours */
+        rollcall_runtime_stop(etcd->runtime, root);
+    }
+    return ROLLCALL_OK;
+}
+
+void rollcall__etcd_hold(struct rollcall_etcd *etcd)
+{
+    atomic_fetch_add(&etcd->users, 1);
+}
+
+void rollcall__etcd_release(struct rollcall_etcd *etcd)
+{
+    atomic_fetch_sub(&etcd->users, 1);
+}

@@ -1,0 +1,59 @@
+/*
+ * api/connection.h - a connection to etcd, whatever is below it: gRPC, or what a simulation
+ * supplies.
+ *
+ * Owned by the application, from connect or adopt to rollcall_etcd_close.
+ * Threads: any, in between.
+ */
+#ifndef API_CONNECTION_H
+#define API_CONNECTION_H
+
+#include <rollcall/etcd.h>
+
+/*
+ * What a connection stands on.  The transports are actors of transport/messages.h: control for
+ * leases, transactions and renewals; bulk for ranges and watches.
+ */
+struct rollcall__transports {
+    struct rollcall_ref control, bulk;
+    /* Where the actors of sessions run; and where watches and callbacks do, so that a slow one
+     * delays no renewal.  With a single worker both mean that one. */
+    uint32_t control_worker, data_worker;
+    int64_t call_timeout_ms;
+    const char *endpoints; /* for people; lives as long as `below` */
+    void *below;           /* what `close` is given */
+    /* Ends the transports and frees `below`; may wait.  ROLLCALL_E_TIMEOUT: not yet, it is called
+     * again.  NULL: they belong to somebody else, who lets them live as long as the connection. */
+    enum rollcall_status (*close)(void *below);
+};
+
+/* Makes a connection of transports that run already.  On failure they are still the caller's. */
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__etcd_adopt(struct rollcall_runtime *runtime,
+                     const struct rollcall__transports *transports, struct rollcall_etcd **etcd,
+                     struct rollcall_error *error);
+
+struct rollcall_ref rollcall__etcd_control(const struct rollcall_etcd *etcd);
+struct rollcall_ref rollcall__etcd_bulk(const struct rollcall_etcd *etcd);
+uint32_t rollcall__etcd_control_worker(const struct rollcall_etcd *etcd);
+uint32_t rollcall__etcd_data_worker(const struct rollcall_etcd *etcd);
+struct rollcall_runtime *rollcall__etcd_runtime(const struct rollcall_etcd *etcd);
+int64_t rollcall__etcd_call_timeout_ms(const struct rollcall_etcd *etcd);
+const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd);
+
+/* Counts a session or watch that uses it; close answers E_BUSY while there is one. */
+void rollcall__etcd_hold(struct rollcall_etcd *etcd);
+void rollcall__etcd_release(struct rollcall_etcd *etcd);
+
+/* An actor that serves everybody on this connection: spawned for the first caller, by `spawn`,
+ * under a root that close stops. */
+typedef enum rollcall_status rollcall__companion_spawn_fn(struct rollcall_etcd *etcd,
+                                                          struct rollcall_ref *root,
+                                                          struct rollcall_ref *companion,
+                                                          struct rollcall_error *error);
+ROLLCALL_MUST_USE enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
+                                                                rollcall__companion_spawn_fn *spawn,
+                                                                struct rollcall_ref *companion,
+                                                                struct rollcall_error *error);
+
+#endif /* API_CONNECTION_H */
