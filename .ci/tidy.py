@@ -34,12 +34,13 @@ LAYERS = {
                     (*SYSTEM, *THREADS, "ck_", "linux/futex.h", "sanitizer/", "sched.h", "signal.h",
                      "sys/eventfd.h", "sys/syscall.h", "time.h")),
     "src/sim": ({PUBLIC, "src/base", "src/runtime", "src/session", "src/transport"},
-                ("math.h", "setjmp.h")),
+                ("setjmp.h",)),
     "src/etcd": ({PUBLIC, "src/base", "src/runtime", "src/transport"},
                  (*SYSTEM, *THREADS, "etcd.pb-c.h", "grpc/", "protobuf-c/", "sanitizer/")),
     "actors": ({PUBLIC, "src/base", "src/session", "src/transport"}, ()),
     "src/api": ({PUBLIC, "src/base", "src/runtime", "src/session", "src/transport", "src/etcd",
-                 "actors"}, (*SYSTEM, *THREADS, "sys/eventfd.h")),
+                 "src/sim", "actors"}, (*SYSTEM, *THREADS, "sys/eventfd.h")),
+    "src/scenarios": ({PUBLIC, "src/base", "src/sim"}, ()),
     "src/cli": ({PUBLIC}, ANY),
 }
 # Headers a layer may not include although it may include their folder.

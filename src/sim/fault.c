@@ -1,6 +1,5 @@
 #include "sim/fault.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,17 +35,15 @@ static uint64_t mix(uint64_t seed, uint64_t fault, uint64_t nth)
     return z ^ (z >> 29);
 }
 
-static double unit(uint64_t value)
-{
-    return (double)(value >> 11) * 0x1p-53;
-}
+static const double RATES[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05};
 
 void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed)
 {
     *plan = (struct rollcall__fault_plan){.scripted = false};
     for (uint64_t fault = 0; fault < ROLLCALL_FAULT_COUNT; fault++) {
         if (mix(~seed, fault, 0) & 1) {
-            plan->rates[fault] = pow(10, -3 + 1.7 * unit(mix(~seed, fault, 1)));
+            plan->rates[fault] =
+                RATES[mix(~seed, fault, 1) % (sizeof RATES / sizeof RATES[0])];
         }
     }
 }

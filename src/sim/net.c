@@ -548,6 +548,19 @@ enum rollcall_status rollcall__net_open(struct rollcall__net *net, uint32_t proc
     return status;
 }
 
+void rollcall__net_shut(struct rollcall__net *net, uint32_t link)
+{
+    struct link *shut = &net->links[link];
+    for (uint32_t i = net->watch_count; i-- > 0;) {
+        if (net->watches[i].link == link) {
+            forget_watch(net, &net->watches[i]);
+        }
+    }
+    rollcall_runtime_stop(&net->sim->rt, shut->actor);
+    shut->actor = (struct rollcall_ref){0};
+    shut->generation++;
+}
+
 struct rollcall__model *rollcall__net_model(const struct rollcall__net *net)
 {
     return net->model;

@@ -40,6 +40,9 @@ ROLLCALL_MUST_USE enum rollcall_status
 rollcall__net_open(struct rollcall__net *net, uint32_t process, uint32_t worker,
                    struct rollcall_ref *transport, uint32_t *link, struct rollcall_error *error);
 
+/* Ends the link's actor; nothing comes from it, or to it, any more. */
+void rollcall__net_shut(struct rollcall__net *net, uint32_t link);
+
 /* When something will happen; INT64_MAX: nothing. */
 int64_t rollcall__net_next_ms(const struct rollcall__net *net);
 /* Does one thing that is due. */

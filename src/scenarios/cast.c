@@ -1,0 +1,353 @@
+#include "scenarios/cast.h"
+
+#include "sim/sim.h"
+
+#include <rollcall/admin.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { TTL_S = 5, CLOSE_MS = 8000, CALL_MS = 4000 };
+#define ROOT "by-dev/meta"
+#define ROLE "querynode"
+
+static uint64_t draw(struct cast *cast, uint64_t below)
+{
+    return rollcall_world_random(cast->world, below);
+}
+
+/* A call that must not fail for want of anything but memory, or room under a fault. */
+static bool allowed(struct cast *cast, enum rollcall_status status, const char *call)
+{
+    if (status != ROLLCALL_OK && status != ROLLCALL_E_FULL && status != ROLLCALL_E_NO_MEMORY) {
+        rollcall_world_violate(cast->world, "calls-are-answered", "%s answered %s", call,
+                               rollcall_status_name(status));
+    }
+    return status == ROLLCALL_OK;
+}
+
+/* ---- sessions ---- */
+
+static void on_session(void *user, const struct rollcall_session_event *event)
+{
+    struct cast_member *member = user;
+    rollcall__check_session_event(&member->check, event);
+    member->failed = event->state == ROLLCALL_SESSION_FAILED;
+}
+
+static void open_member(struct cast *cast, struct cast_member *member)
+{
+    const uint32_t process = (uint32_t)(member - cast->members) % cast->play.processes;
+    struct rollcall_session_options options = {.size_bytes = sizeof options,
+                                               .root = ROOT,
+                                               .role = ROLE,
+                                               .address = "127.0.0.1:21123",
+                                               .host_name = "host",
+                                               .ttl_s = TTL_S,
+                                               .exclusive = cast->play.exclusive,
+                                               .retries = 10,
+                                               .connect_timeout_ms = 20000,
+                                               .on_event = on_session,
+                                               .user = member};
+    member->reregisters = draw(cast, 2) == 0;
+    options.on_lost = member->reregisters ? ROLLCALL_ON_LOST_REREGISTER : ROLLCALL_ON_LOST_STOP;
+    options.keep_predecessor = draw(cast, 4) == 0;
+    options.reuse_server_id = !cast->play.exclusive && draw(cast, 4) == 0;
+    member->check = (struct rollcall__session_check){.world = cast->world, .process = process};
+    member->cast = cast;
+    member->asked_to_leave = member->failed = member->marked = false;
+    if (!allowed(cast,
+                 rollcall_session_start(cast->etcds[process], &options, &member->session, NULL),
+                 "rollcall_session_start")) {
+        member->session = NULL;
+    }
+}
+
+static void close_member(struct cast *cast, struct cast_member *member, int64_t timeout_ms)
+{
+    const enum rollcall_status status = rollcall_session_close(member->session, timeout_ms);
+    member->session = NULL;
+    rollcall__check_session_closed(&member->check, status);
+    if (status != ROLLCALL_OK && status != ROLLCALL_E_TIMEOUT) {
+        rollcall_world_violate(cast->world, "calls-are-answered", "close answered %s",
+                               rollcall_status_name(status));
+    }
+}
+
+static void restart_member(struct cast *cast, struct cast_member *member)
+{
+    const enum rollcall_status status = rollcall_session_restart(member->session, NULL);
+    if (status == ROLLCALL_OK) {
+        member->asked_to_leave = false;
+        rollcall__check_session_restarted(&member->check);
+    } else if (status != ROLLCALL_E_BUSY) {
+        (void)allowed(cast, status, "rollcall_session_restart");
+    }
+}
+
+static void on_done(void *user, const struct rollcall_error *error)
+{
+    struct cast *cast = user;
+    (void)error;
+    cast->answers++;
+    if (cast->answers > cast->answers_wanted) {
+        rollcall_world_violate(cast->world, "one-answer", "a call was answered twice");
+    }
+}
+
+static void mark_member(struct cast *cast, struct cast_member *member)
+{
+    member->marked = true;
+    if (allowed(cast, rollcall_session_mark_stopping_async(member->session, on_done, cast, NULL),
+                "rollcall_session_mark_stopping_async")) {
+        cast->answers_wanted++;
+    }
+}
+
+/* ---- what others do to sessions ---- */
+
+static void mark_from_outside(struct cast *cast, struct cast_member *member)
+{
+    const struct rollcall_target target = {.key = member->check.key};
+    struct rollcall_etcd *etcd = cast->etcds[draw(cast, cast->play.processes)];
+    if (member->check.key[0] != '\0' &&
+        allowed(cast, rollcall_mark_stopping_async(etcd, &target, CALL_MS, on_done, cast, NULL),
+                "rollcall_mark_stopping_async")) {
+        cast->answers_wanted++;
+    }
+}
+
+static void evict_member(struct cast *cast, struct cast_member *member)
+{
+    const struct rollcall_target target = {.key = member->check.key,
+                                           .lease_id = member->check.lease_id,
+                                           .create_revision = member->check.create_revision};
+    struct rollcall_etcd *etcd = cast->etcds[draw(cast, cast->play.processes)];
+    if (member->check.key[0] != '\0' &&
+        allowed(cast, rollcall_revoke_async(etcd, &target, CALL_MS, on_done, cast, NULL),
+                "rollcall_revoke_async")) {
+        cast->answers_wanted++;
+    }
+}
+
+/* ---- watches ---- */
+
+static void on_watch(void *user, const struct rollcall_watch_event *event)
+{
+    rollcall__check_watch_event(user, event);
+}
+
+static void open_watch(struct cast *cast, struct cast_watch *watch)
+{
+    const uint32_t process =
+        (uint32_t)(watch - cast->watches + 1) % cast->play.processes; /* not the first one's alone */
+    watch->check = (struct rollcall__watch_check){.world = cast->world, .root = ROOT, .role = ROLE};
+    const enum rollcall_status status = rollcall_watch_open(
+        cast->etcds[process],
+        ROLLCALL_WATCH_OPTIONS(.root = ROOT, .role = ROLE, .connect_timeout_ms = 20000,
+                               .on_event = on_watch, .user = &watch->check),
+        &watch->watch, NULL);
+    if (!allowed(cast, status, "rollcall_watch_open")) {
+        watch->watch = NULL;
+    }
+}
+
+static void close_watch(struct cast *cast, struct cast_watch *watch)
+{
+    (void)allowed(cast, rollcall_watch_close(watch->watch), "rollcall_watch_close");
+    watch->watch = NULL;
+    watch->check.closed = true;
+}
+
+/* ---- a play ---- */
+
+void cast_begin(struct cast *cast, struct rollcall_world *world, const struct cast_play *play)
+{
+    cast->world = world;
+    cast->play = *play;
+    for (uint32_t i = 0; i < play->processes; i++) {
+        (void)allowed(cast,
+                      rollcall_sim_connect(rollcall_world_sim(world), i, &cast->etcds[i], NULL),
+                      "rollcall_sim_connect");
+    }
+    for (uint32_t i = 0; i < play->watches; i++) {
+        open_watch(cast, &cast->watches[i]);
+    }
+    for (uint32_t i = 0; i < play->members; i++) {
+        open_member(cast, &cast->members[i]);
+    }
+}
+
+static void leave(struct cast *cast, struct cast_member *member)
+{
+    switch (draw(cast, 4)) {
+    case 0:
+        rollcall_session_stop(member->session);
+        member->asked_to_leave = true;
+        break;
+    case 1:
+        rollcall_session_revoke(member->session);
+        member->asked_to_leave = true;
+        break;
+    case 2:
+        restart_member(cast, member);
+        break;
+    default:
+        close_member(cast, member, draw(cast, 2) == 0 ? 0 : CLOSE_MS);
+        break;
+    }
+}
+
+static void act_on_member(struct cast *cast, struct cast_member *member)
+{
+    const struct cast_play *play = &cast->play;
+    const uint64_t choice = draw(cast, 8);
+    if (member->session == NULL) {
+        open_member(cast, member);
+    } else if (choice < 3 && play->leave) {
+        leave(cast, member);
+    } else if (choice == 3 && play->mark) {
+        mark_member(cast, member);
+    } else if (choice == 4 && play->mark) {
+        mark_from_outside(cast, member);
+    } else if (choice == 5 && play->evict) {
+        evict_member(cast, member);
+    }
+}
+
+void cast_act(struct cast *cast)
+{
+    if (cast->play.watches > 0 && draw(cast, 8) == 0) {
+        struct cast_watch *watch = &cast->watches[draw(cast, cast->play.watches)];
+        if (watch->watch == NULL) {
+            open_watch(cast, watch);
+        } else {
+            close_watch(cast, watch);
+        }
+    } else if (cast->play.members > 0) {
+        act_on_member(cast, &cast->members[draw(cast, cast->play.members)]);
+    }
+}
+
+void cast_at_rest(struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        if (cast->members[i].session != NULL) {
+            rollcall__check_session_at_rest(&cast->members[i].check);
+        }
+    }
+}
+
+void cast_heal(struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->play.watches; i++) {
+        if (cast->watches[i].watch == NULL) {
+            open_watch(cast, &cast->watches[i]);
+        }
+    }
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        if (cast->members[i].session == NULL && !cast->play.exclusive) {
+            open_member(cast, &cast->members[i]);
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+/* One that is to be a member is, by now: it has had a minute without a fault. */
+static void check_member(struct cast *cast, const struct cast_member *member)
+{
+    struct rollcall_session_info info;
+    rollcall_session_get_info(member->session, &info);
+    const bool wants_to_be = member->reregisters && !member->asked_to_leave && !member->failed;
+    if (wants_to_be && !cast->play.exclusive && info.state != ROLLCALL_SESSION_ACTIVE) {
+        rollcall_world_violate(cast->world, "heals", "%s is still %s", member->check.key,
+                               rollcall_session_state_name(info.state));
+    }
+    if (member->asked_to_leave && info.state != ROLLCALL_SESSION_STOPPED &&
+        info.state != ROLLCALL_SESSION_LOST && info.state != ROLLCALL_SESSION_FAILED) {
+        rollcall_world_violate(cast->world, "heals", "%s was asked to leave and is still %s",
+                               member->check.key, rollcall_session_state_name(info.state));
+    }
+    if (info.state == ROLLCALL_SESSION_SUSPECT || info.state == ROLLCALL_SESSION_STOPPING) {
+        rollcall_world_violate(cast->world, "heals", "%s is still %s", member->check.key,
+                               rollcall_session_state_name(info.state));
+    }
+}
+
+/* Exactly one holds the key that all want, if anybody still does. */
+static void check_exclusive(struct cast *cast)
+{
+    uint32_t active = 0, wanting = 0;
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        struct rollcall_session_info info = {.state = ROLLCALL_SESSION_STOPPED};
+        if (cast->members[i].session != NULL) {
+            rollcall_session_get_info(cast->members[i].session, &info);
+        }
+        active += info.state == ROLLCALL_SESSION_ACTIVE;
+        wanting += info.state == ROLLCALL_SESSION_REGISTERING;
+    }
+    if (active > 1 || (active == 0 && wanting > 0)) {
+        rollcall_world_violate(cast->world, "one-holder", "%u are ACTIVE under one key, %u want it",
+                               active, wanting);
+    }
+}
+
+/* The leases that are still there belong to nobody: of a run without a fault there are none. */
+static void check_leases(struct cast *cast)
+{
+    const struct rollcall__net *net = rollcall_world_sim(cast->world)->net;
+    const struct rollcall__model_lease *leases;
+    const size_t count = rollcall__model_leases(rollcall__net_model(net), &leases);
+    for (size_t i = 0; i < count && !rollcall_world_faulty(cast->world); i++) {
+        if (leases[i].ended_ms == INT64_MAX) {
+            rollcall_world_violate(cast->world, "no-lease-left",
+                                   "lease %" PRIx64 " has nobody any more", leases[i].lease_id);
+        }
+    }
+}
+
+/* Every call was answered, each actor has ended, every message is accounted for. */
+static void check_nothing_left(struct cast *cast)
+{
+    struct rollcall_runtime_stats stats;
+    struct rollcall_sim *sim = rollcall_world_sim(cast->world);
+    rollcall_sim_run_until(sim, rollcall_sim_now_ms(sim) + 1000);
+    if (rollcall_runtime_stats(rollcall_sim_runtime(sim), &stats) == ROLLCALL_OK &&
+        stats.actors != 0) {
+        rollcall_world_violate(cast->world, "nothing-left", "%" PRIu64 " actors have not ended",
+                               stats.actors);
+    }
+}
+
+void cast_end(struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        if (cast->members[i].session != NULL) {
+            check_member(cast, &cast->members[i]);
+        }
+    }
+    if (cast->play.exclusive) {
+        check_exclusive(cast);
+    }
+    for (uint32_t i = 0; i < cast->play.watches; i++) {
+        if (cast->watches[i].watch != NULL) {
+            rollcall__check_watch_converged(&cast->watches[i].check);
+        }
+    }
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        if (cast->members[i].session != NULL) {
+            close_member(cast, &cast->members[i], CLOSE_MS);
+        }
+    }
+    check_leases(cast);
+    for (uint32_t i = 0; i < cast->play.watches; i++) {
+        if (cast->watches[i].watch != NULL) {
+            close_watch(cast, &cast->watches[i]);
+        }
+    }
+    for (uint32_t i = 0; i < cast->play.processes; i++) {
+        (void)allowed(cast, rollcall_etcd_close(cast->etcds[i]), "rollcall_etcd_close");
+    }
+    check_nothing_left(cast);
+}

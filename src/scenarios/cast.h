@@ -1,0 +1,54 @@
+/*
+ * scenarios/cast.h - who plays in the library's own scenarios: processes with sessions and watches,
+ * each with its check, which do what users do, at random.
+ *
+ * Threads: the simulation's.
+ */
+#ifndef SCENARIOS_CAST_H
+#define SCENARIOS_CAST_H
+
+#include "sim/check.h"
+
+enum { CAST_PROCESSES = 3, CAST_MEMBERS = 6, CAST_WATCHES = 4 };
+
+/* One session of one process; it is opened, asked to leave, restarted and closed in its turn. */
+struct cast_member {
+    struct rollcall_session *session; /* NULL: none is open */
+    struct rollcall__session_check check;
+    struct cast *cast;
+    bool asked_to_leave, reregisters, exclusive, failed, marked;
+};
+
+struct cast_watch {
+    struct rollcall_watch *watch; /* NULL: none is open */
+    struct rollcall__watch_check check;
+};
+
+/* What they may do. */
+struct cast_play {
+    uint32_t processes, members, watches; /* how many there are */
+    bool exclusive;                       /* all sessions are of one key */
+    bool leave;                           /* members leave, and come again */
+    bool mark;                            /* members are marked Stopping, by themselves and others */
+    bool evict;                           /* members are revoked by others */
+};
+
+struct cast {
+    struct rollcall_world *world;
+    struct cast_play play;
+    struct rollcall_etcd *etcds[CAST_PROCESSES];
+    struct cast_member members[CAST_MEMBERS];
+    struct cast_watch watches[CAST_WATCHES];
+    uint64_t answers_wanted, answers; /* of calls that are not waited for */
+};
+
+void cast_begin(struct cast *cast, struct rollcall_world *world, const struct cast_play *play);
+/* One thing that a user might do now. */
+void cast_act(struct cast *cast);
+void cast_at_rest(struct cast *cast);
+/* Faults are over: what has ended is begun again. */
+void cast_heal(struct cast *cast);
+/* What must hold after healing; then everything is closed, and what must hold after that. */
+void cast_end(struct cast *cast);
+
+#endif /* SCENARIOS_CAST_H */

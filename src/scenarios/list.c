@@ -1,0 +1,60 @@
+/* The library's own scenarios, each a cast and what it may do. */
+#include "scenarios/cast.h"
+
+/* All that a supervisor restarts. */
+static const char *const MORTAL[] = {"registration", "keepalive", "liveness", "departure",
+                                     "allocator",    "watcher",   NULL};
+
+#define PLAY(name, ...)                                                                            \
+    static void begin_##name(struct rollcall_world *world, void *state)                            \
+    {                                                                                              \
+        cast_begin(state, world, &(const struct cast_play){__VA_ARGS__});                          \
+    }
+
+PLAY(members, .processes = 2, .members = 3)
+PLAY(watch, .processes = 2, .members = 3, .watches = 2, .leave = true)
+PLAY(stop, .processes = 2, .members = 3, .leave = true, .mark = true)
+PLAY(exclusive, .processes = 3, .members = 3, .watches = 1, .exclusive = true, .leave = true)
+PLAY(admin, .processes = 2, .members = 3, .watches = 1, .mark = true, .evict = true, .leave = true)
+
+static void act(struct rollcall_world *world, void *state)
+{
+    (void)world;
+    cast_act(state);
+}
+
+static void settled(struct rollcall_world *world, void *state)
+{
+    (void)world;
+    cast_at_rest(state);
+}
+
+static void heal(struct rollcall_world *world, void *state)
+{
+    (void)world;
+    cast_heal(state);
+}
+
+static void end(struct rollcall_world *world, void *state)
+{
+    (void)world;
+    cast_end(state);
+}
+
+#define SCENARIO(word, processes, text)                                                            \
+    ROLLCALL_SCENARIO(.name = #word, .about = text, .workers = 2 * (processes),                    \
+                      .state_size_bytes = sizeof(struct cast), .mortal = MORTAL,                   \
+                      .begin = begin_##word, .act = act, .settled = settled, .heal = heal,         \
+                      .end = end)
+static const struct rollcall_scenario SCENARIOS[] = {
+    SCENARIO(members, 2, "sessions of two processes stay members, or say that they are not"),
+    SCENARIO(watch, 2, "watches tell every change of sessions that come and go"),
+    SCENARIO(stop, 2, "sessions are marked, stopped, revoked, restarted and closed at any moment"),
+    SCENARIO(exclusive, 3, "three processes want one key"),
+    SCENARIO(admin, 2, "sessions are marked and revoked by others"),
+};
+
+const struct rollcall_scenario *rollcall_scenario_at(size_t index)
+{
+    return index < sizeof SCENARIOS / sizeof SCENARIOS[0] ? &SCENARIOS[index] : NULL;
+}

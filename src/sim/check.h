@@ -1,0 +1,71 @@
+/*
+ * sim/check.h - what must hold of what the application is told, held against the model's truth.
+ *
+ * A check is fed with every event of one session or one watch, and asked at rest, when nothing is
+ * ready and the clock is about to move.  What does not hold goes to rollcall_world_violate, under
+ * the name of the invariant in quotes.
+ *
+ * Threads: the simulation's.
+ */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include <rollcall/session.h>
+#include <rollcall/testing.h>
+#include <rollcall/watch.h>
+
+/*
+ * A session:
+ * "alive-implies-lease"  at rest, one that is told ACTIVE has a lease that etcd has not let run out;
+ * "one-loss-one-word"    LOST is told once for each registration, and not after STOPPING;
+ * "order-of-states"      only the arrows of session.h are told;
+ * "tokens-rise"          each registration's create revision is higher than the one before;
+ * "nothing-after-close"  no event comes after close has returned;
+ * "no-lease-left"        one that ended well has left no lease and no key.
+ */
+struct rollcall__session_check {
+    struct rollcall_world *world;
+    uint32_t process;
+    bool told, closed;
+    enum rollcall_session_state state;
+    int64_t lease_id, create_revision; /* of the last registration told */
+    int64_t lost_create_revision;      /* of the last LOST */
+    int64_t lost_ms;                   /* when it was told */
+    char key[256];
+};
+void rollcall__check_session_event(struct rollcall__session_check *check,
+                                   const struct rollcall_session_event *event);
+/* Asked for again: the arrows begin anew. */
+void rollcall__check_session_restarted(struct rollcall__session_check *check);
+void rollcall__check_session_at_rest(struct rollcall__session_check *check);
+/* After close, whose answer it was. */
+void rollcall__check_session_closed(struct rollcall__session_check *check,
+                                    enum rollcall_status status);
+
+/*
+ * A watch of one role from a snapshot on:
+ * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held at its revision;
+ * "every-change-once"    between them each change is told, once, in the order of its revision;
+ * "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
+ * "watch-goes-on"        a watch that etcd has answered once does not fail for what may pass;
+ * "view-converges"       after healing it has told all there is.
+ */
+enum { ROLLCALL__VIEW_MAX = 64 };
+struct rollcall__watch_check {
+    struct rollcall_world *world;
+    const char *root, *role;
+    enum { ROLLCALL__VIEW_NONE, ROLLCALL__VIEW_TELLING, ROLLCALL__VIEW_LIVE } phase;
+    bool failed, closed;
+    size_t cursor; /* into the model's history: what is before has been told */
+    struct {
+        struct rollcall_bytes key; /* the model's own copy */
+        int64_t mod_revision;
+    } view[ROLLCALL__VIEW_MAX];
+    size_t count;
+    uint64_t events, resyncs;
+};
+void rollcall__check_watch_event(struct rollcall__watch_check *check,
+                                 const struct rollcall_watch_event *event);
+void rollcall__check_watch_converged(struct rollcall__watch_check *check);
+
+#endif /* SIM_CHECK_H */

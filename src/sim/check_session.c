@@ -1,0 +1,132 @@
+#include "sim/check.h"
+
+#include "base/buffer.h"
+#include "sim/sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* ---- the order of states ---- */
+
+enum { REGISTERING = 1 << ROLLCALL_SESSION_REGISTERING,
+       ACTIVE = 1 << ROLLCALL_SESSION_ACTIVE,
+       SUSPECT = 1 << ROLLCALL_SESSION_SUSPECT,
+       LOST = 1 << ROLLCALL_SESSION_LOST,
+       STOPPING = 1 << ROLLCALL_SESSION_STOPPING,
+       STOPPED = 1 << ROLLCALL_SESSION_STOPPED,
+       FAILED = 1 << ROLLCALL_SESSION_FAILED };
+
+/* The arrows of session.h.  An event that found no room may be told by the next one alone, but for
+ * LOST: so what can be skipped is skipped here, too. */
+static const int NEXT[] = {
+    [ROLLCALL_SESSION_REGISTERING] = ACTIVE | SUSPECT | LOST | STOPPING | STOPPED | FAILED,
+    [ROLLCALL_SESSION_ACTIVE] = ACTIVE | SUSPECT | LOST | STOPPING | STOPPED,
+    [ROLLCALL_SESSION_SUSPECT] = ACTIVE | SUSPECT | LOST | STOPPING | STOPPED,
+    [ROLLCALL_SESSION_LOST] = REGISTERING | ACTIVE | SUSPECT | LOST | STOPPING | STOPPED | FAILED,
+    [ROLLCALL_SESSION_STOPPING] = STOPPED,
+    [ROLLCALL_SESSION_STOPPED] = 0,
+    [ROLLCALL_SESSION_FAILED] = 0,
+};
+
+static void check_order(struct rollcall__session_check *check, enum rollcall_session_state next)
+{
+    const enum rollcall_session_state before =
+        check->told ? check->state : ROLLCALL_SESSION_REGISTERING;
+    if ((NEXT[before] & (1 << next)) == 0) {
+        rollcall_world_violate(check->world, "order-of-states", "%s: %s was told after %s",
+                               check->key, rollcall_session_state_name(next),
+                               rollcall_session_state_name(before));
+    }
+}
+
+static void check_loss(struct rollcall__session_check *check,
+                       const struct rollcall_session_info *info)
+{
+    if (info->create_revision != 0 && info->create_revision == check->lost_create_revision) {
+        rollcall_world_violate(check->world, "one-loss-one-word",
+                               "%s: LOST was told twice of create revision %" PRId64, check->key,
+                               info->create_revision);
+    }
+    check->lost_create_revision = info->create_revision;
+    check->lost_ms = rollcall_sim_now_ms(rollcall_world_sim(check->world));
+}
+
+static void note_registration(struct rollcall__session_check *check,
+                              const struct rollcall_session_info *info)
+{
+    if (info->create_revision < check->create_revision) {
+        rollcall_world_violate(check->world, "tokens-rise",
+                               "%s: create revision %" PRId64 " came after %" PRId64, info->key,
+                               info->create_revision, check->create_revision);
+    }
+    if (info->create_revision != 0) {
+        check->create_revision = info->create_revision;
+        check->lease_id = info->lease_id;
+        snprintf(check->key, sizeof check->key, "%s", info->key);
+    }
+}
+
+void rollcall__check_session_event(struct rollcall__session_check *check,
+                                   const struct rollcall_session_event *event)
+{
+    if (check->closed) {
+        rollcall_world_violate(check->world, "nothing-after-close", "%s: %s was told after close",
+                               check->key, rollcall_session_state_name(event->state));
+    }
+    note_registration(check, &event->info);
+    check_order(check, event->state);
+    if (event->state == ROLLCALL_SESSION_LOST) {
+        check_loss(check, &event->info);
+    }
+    check->told = true;
+    check->state = event->state;
+}
+
+void rollcall__check_session_restarted(struct rollcall__session_check *check)
+{
+    check->told = false;
+}
+
+/* ---- the lease ---- */
+
+static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    return sim->net == NULL ? NULL
+                            : rollcall__model_lease(rollcall__net_model(sim->net), check->lease_id);
+}
+
+void rollcall__check_session_at_rest(struct rollcall__session_check *check)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    const struct rollcall__model_lease *lease;
+    if (check->closed || !check->told || check->state != ROLLCALL_SESSION_ACTIVE ||
+        sim->frozen_until_ms[2 * check->process] > sim->now_ms ||
+        (lease = lease_of(check)) == NULL) {
+        return;
+    }
+    /* One that is revoked ends without warning; all others are counted. */
+    if (!lease->revoked && (lease->ended_ms != INT64_MAX || lease->expires_ms <= sim->now_ms)) {
+        rollcall_world_violate(check->world, "alive-implies-lease",
+                               "%s is told ACTIVE at %" PRId64 " ms, and its lease ran out at %" PRId64,
+                               check->key, sim->now_ms, lease->expires_ms);
+    }
+}
+
+void rollcall__check_session_closed(struct rollcall__session_check *check,
+                                    enum rollcall_status status)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    const struct rollcall__model_lease *lease = lease_of(check);
+    check->closed = true;
+    if (status != ROLLCALL_OK || lease == NULL || check->state != ROLLCALL_SESSION_STOPPED) {
+        return;
+    }
+    const struct transport_kv *kv = rollcall__model_find(
+        rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
+    if (lease->ended_ms == INT64_MAX || (kv != NULL && kv->lease_id == check->lease_id)) {
+        rollcall_world_violate(check->world, "no-lease-left",
+                               "%s was closed, and its %s is still there", check->key,
+                               lease->ended_ms == INT64_MAX ? "lease" : "key");
+    }
+}
