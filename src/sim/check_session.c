@@ -32,7 +32,8 @@ static void check_order(struct rollcall__session_check *check, enum rollcall_ses
 {
     const enum rollcall_session_state before =
         check->told ? check->state : ROLLCALL_SESSION_REGISTERING;
-    if ((NEXT[before] & (1 << next)) == 0) {
+    const bool begins = !check->told && next == ROLLCALL_SESSION_REGISTERING;
+    if (!begins && (NEXT[before] & (1 << next)) == 0) {
         rollcall_world_violate(check->world, "order-of-states", "%s: %s was told after %s",
                                check->key, rollcall_session_state_name(next),
                                rollcall_session_state_name(before));
