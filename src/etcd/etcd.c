@@ -30,8 +30,7 @@ struct rollcall_etcd {
     char *endpoints; /* as given, for sentences */
     int64_t call_timeout_ms;
     _Atomic uint32_t users;
-    pthread_mutex_t companion_mutex; /* guards the two below */
-    struct rollcall_ref companion_root, companion;
+    struct rollcall_ref companion_root, companion; /* set before anybody else sees it */
 };
 
 /* ---- options ---- */
@@ -209,7 +208,6 @@ static void free_etcd(struct rollcall_etcd *etcd)
     free(etcd->password);
     free(etcd->user);
     free(etcd->endpoints);
-    pthread_mutex_destroy(&etcd->companion_mutex);
     free(etcd);
 }
 
@@ -221,7 +219,6 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime,
     if (etcd == NULL) {
         return NULL;
     }
-    pthread_mutex_init(&etcd->companion_mutex, NULL);
     etcd->runtime = runtime;
     etcd->call_timeout_ms = options->call_timeout_ms;
     etcd->endpoints =
@@ -239,10 +236,9 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime,
     return etcd;
 }
 
-enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
-                                           const struct rollcall_etcd_options *options,
-                                           struct rollcall_etcd **etcd,
-                                           struct rollcall_error *error)
+enum rollcall_status rollcall__etcd_open(struct rollcall_runtime *runtime,
+                                         const struct rollcall_etcd_options *options,
+                                         struct rollcall_etcd **etcd, struct rollcall_error *error)
 {
     struct rollcall_etcd_options given;
     struct rollcall__endpoints endpoints;
@@ -338,35 +334,16 @@ const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd)
     return etcd->endpoints;
 }
 
-/* Not locked while it spawns, for that waits for a worker, and who runs there may ask too. */
-enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
-                                              rollcall__companion_spawn_fn *spawn,
-                                              struct rollcall_ref *companion,
-                                              struct rollcall_error *error)
+void rollcall__etcd_adopt(struct rollcall_etcd *etcd, struct rollcall_ref root,
+                          struct rollcall_ref companion)
 {
-    struct rollcall_ref root, spawned;
-    pthread_mutex_lock(&etcd->companion_mutex);
-    *companion = etcd->companion;
-    pthread_mutex_unlock(&etcd->companion_mutex);
-    if (!rollcall_ref_is_nobody(*companion)) {
-        return ROLLCALL_OK;
-    }
-    const enum rollcall_status status = spawn(etcd, &root, &spawned, error);
-    if (status != ROLLCALL_OK) {
-        return status;
-    }
-    pthread_mutex_lock(&etcd->companion_mutex);
-    const bool first = rollcall_ref_is_nobody(etcd->companion);
-    if (first) {
-        etcd->companion_root = root;
-        etcd->companion = spawned;
-    }
-    *companion = etcd->companion;
-    pthread_mutex_unlock(&etcd->companion_mutex);
-    if (!first) { /* another thread was faster, and nobody knows ours */
-        rollcall_runtime_stop(etcd->runtime, root);
-    }
-    return ROLLCALL_OK;
+    etcd->companion_root = root;
+    etcd->companion = companion;
+}
+
+struct rollcall_ref rollcall__etcd_companion(const struct rollcall_etcd *etcd)
+{
+    return etcd->companion;
 }
 
 void rollcall__etcd_hold(struct rollcall_etcd *etcd)

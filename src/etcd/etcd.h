@@ -21,15 +21,13 @@ const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd); /* as gi
 void rollcall__etcd_hold(struct rollcall_etcd *etcd);
 void rollcall__etcd_release(struct rollcall_etcd *etcd);
 
-/* An actor that serves everybody on this connection: spawned for the first caller, by `spawn`,
- * under a root that close stops. */
-typedef enum rollcall_status rollcall__companion_spawn_fn(struct rollcall_etcd *etcd,
-                                                          struct rollcall_ref *root,
-                                                          struct rollcall_ref *companion,
-                                                          struct rollcall_error *error);
-ROLLCALL_MUST_USE enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
-                                                                rollcall__companion_spawn_fn *spawn,
-                                                                struct rollcall_ref *companion,
-                                                                struct rollcall_error *error);
+/* rollcall_etcd_connect, but for the companion: an actor that serves everybody on this connection,
+ * under a root that close stops.  It is adopted once, before anybody else sees the connection. */
+ROLLCALL_MUST_USE enum rollcall_status
+rollcall__etcd_open(struct rollcall_runtime *runtime, const struct rollcall_etcd_options *options,
+                    struct rollcall_etcd **etcd, struct rollcall_error *error);
+void rollcall__etcd_adopt(struct rollcall_etcd *etcd, struct rollcall_ref root,
+                          struct rollcall_ref companion);
+struct rollcall_ref rollcall__etcd_companion(const struct rollcall_etcd *etcd);
 
 #endif /* ETCD_ETCD_H */
