@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "integration/admin_scene.h"
 
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
