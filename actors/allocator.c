@@ -6,6 +6,7 @@
  *                     | +--ANSWER(surveyed before the race was lost)----+ |
  *                     +--RETRY-- PAUSING <-----ANSWER(lost the race)------+
  *    TAKING --ANSWER(taken), any --ANSWER(error)--> IDLE, or READING for the next root
+ *    any --RETELL--> the same: answers that found no room are sent again
  *
  * The id key holds the next ID.  To take n of them is to compare-and-put n higher; of many
  * processes that try at once one succeeds, so a process takes as many as it has askers, and after a
@@ -15,51 +16,29 @@
  * by hand, must not hand out what is in use.  It is done once per batch, after the key was read:
  * whoever takes IDs later changes the key, and our compare fails.
  * Those who reuse get the one ID of their root, which counts once in the batch that takes it.
- * Invariants: asks are answered in order, each once; while there are any it is not IDLE; one
- * request is outstanding in READING, SURVEYING and TAKING, the one with id `asked`; no ask that
- * reuses waits for a root whose shared ID is known.  An error answers all who ask now.
+ * Invariants: asks get their IDs in order, and one answer each; while any waits for an ID it is not
+ * IDLE; one request is outstanding in READING, SURVEYING and TAKING, the one with id `asked`; no
+ * ask that reuses waits for a root whose shared ID is known.  An error answers all who ask now.
  */
 #include "actors/allocator.h"
 
+#include "actors/allocator_asks.h"
 #include "base/buffer.h"
 #include "session/keys.h"
 #include "transport/request.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
-    ASKS_MAX = 65536,
     PAGE_KEYS = 500,
     PAUSE_MIN_MS = 2,       /* doubled for each race lost in a row, */
     PAUSE_DOUBLINGS_MAX = 7 /* at most so often */
 };
 enum state { IDLE, READING, SURVEYING, TAKING, PAUSING, STATE_COUNT };
 
-struct ask {
-    struct rollcall_caller caller;
-    uint16_t answer;
-    bool reuse;
-    struct session_config *config; /* shared: the root is its */
-};
-
-struct shared {
-    struct session_config *config; /* shared: the root is its */
-    int64_t server_id;             /* 0: asked for, not taken yet */
-};
-
-/* Survives a restart: nobody has to ask again, and what is reused stays the same. */
-struct allocator_handover {
-    struct ask *asks; /* in the order they came */
-    size_t count, capacity;
-    struct shared shared[ALLOCATOR_SHARED_MAX];
-    size_t shared_count;
-};
-
 struct allocator {
     struct rollcall_ref transport;
-    struct allocator_handover *held;
+    struct allocator_asks *asks; /* the handover */
     uint64_t asked;
     uint32_t lost;                  /* races in a row */
     size_t batch;                   /* TAKING: IDs, for as many of the root's asks as they serve */
@@ -71,7 +50,8 @@ struct allocator {
     struct rollcall__buffer prefix; /* ROOT/session/ of the root that is served */
 };
 
-static rollcall_handler_fn on_ask_idle, on_ask, on_read, on_surveyed, on_taken, on_retry;
+static rollcall_handler_fn on_ask_idle, on_ask, on_read, on_surveyed, on_taken, on_retry, on_retell,
+    on_bounced;
 
 #define AGAIN (ROLLCALL_TO(IDLE) | ROLLCALL_TO(READING))
 #define READ (ROLLCALL_TO(SURVEYING) | ROLLCALL_TO(TAKING) | ROLLCALL_TO(PAUSING))
@@ -80,116 +60,29 @@ static rollcall_handler_fn on_ask_idle, on_ask, on_read, on_surveyed, on_taken, 
 static const struct rollcall_cell TABLE[STATE_COUNT][ALLOCATOR_COUNT] = {
     [IDLE]     [ALLOCATOR_ASK]    = {on_ask_idle,     AGAIN},
     [IDLE]     [ALLOCATOR_ANSWER] = {rollcall_ignore, 0}, /* of a request that was given up */
+    [IDLE]     [ALLOCATOR_RETELL] = {on_retell,       0},
 
     [READING]  [ALLOCATOR_ASK]    = {on_ask,          0},
     [READING]  [ALLOCATOR_ANSWER] = {on_read,         AGAIN | READ},
+    [READING]  [ALLOCATOR_RETELL] = {on_retell,       0},
+    [READING]  [ROLLCALL_BOUNCED] = {on_bounced,      0},
 
     [SURVEYING][ALLOCATOR_ASK]    = {on_ask,          0},
     [SURVEYING][ALLOCATOR_ANSWER] = {on_surveyed,     AGAIN | SURVEYED},
+    [SURVEYING][ALLOCATOR_RETELL] = {on_retell,       0},
+    [SURVEYING][ROLLCALL_BOUNCED] = {on_bounced,      0},
 
     [TAKING]   [ALLOCATOR_ASK]    = {on_ask,          0},
     [TAKING]   [ALLOCATOR_ANSWER] = {on_taken,        AGAIN | ROLLCALL_TO(PAUSING)},
+    [TAKING]   [ALLOCATOR_RETELL] = {on_retell,       0},
+    [TAKING]   [ROLLCALL_BOUNCED] = {on_bounced,      0},
 
     [PAUSING]  [ALLOCATOR_ASK]    = {on_ask,          0},
     [PAUSING]  [ALLOCATOR_ANSWER] = {rollcall_ignore, 0},
     [PAUSING]  [ALLOCATOR_RETRY]  = {on_retry,        AGAIN},
+    [PAUSING]  [ALLOCATOR_RETELL] = {on_retell,       0},
 };
 /* clang-format on */
-
-/* ---- IDs that are reused ---- */
-
-static bool is_same_root(const struct session_config *config, const char *root)
-{
-    return strcmp(config->root, root) == 0;
-}
-
-/* NULL: nobody has asked to share one of this root. */
-static struct shared *find_shared(struct allocator_handover *held, const char *root)
-{
-    for (size_t i = 0; i < held->shared_count; i++) {
-        if (is_same_root(held->shared[i].config, root)) {
-            return &held->shared[i];
-        }
-    }
-    return NULL;
-}
-
-/* The place for the shared ID of the config's root; NULL: there are too many. */
-static struct shared *share(struct allocator_handover *held, struct session_config *config)
-{
-    struct shared *found = find_shared(held, config->root);
-    if (found == NULL && held->shared_count < ALLOCATOR_SHARED_MAX) {
-        found = &held->shared[held->shared_count++];
-        found->config = (struct session_config *)rollcall_object_keep(&config->object);
-        found->server_id = 0;
-    }
-    return found;
-}
-
-/* Gives up the place when there is no ID for it. */
-static void unshare(struct allocator_handover *held, const char *root)
-{
-    struct shared *found = find_shared(held, root);
-    if (found != NULL && found->server_id == 0) {
-        struct session_config *config = found->config;
-        *found = held->shared[--held->shared_count];
-        rollcall_object_drop(&config->object);
-    }
-}
-
-/* ---- asks ---- */
-
-/* reason: borrowed; NULL: here is the ID. */
-static void reply(struct rollcall_context *cx, const struct ask *ask, int64_t id,
-                  struct rollcall_reason *reason)
-{
-    const struct allocator_answer payload = {.server_id = reason == NULL ? id : 0,
-                                             .status = reason == NULL ? ROLLCALL_OK
-                                                                      : reason->error.status};
-    ROLLCALL_DROP(rollcall_reply(cx, ask->caller, ask->answer, &payload, sizeof payload,
-                                 reason == NULL ? NULL : rollcall_object_keep(&reason->object)),
-                  "an asker keeps a place for its one answer");
-}
-
-/* The next of the `left` IDs from *next on for this ask; 0: none is left for it. */
-static int64_t draw(struct shared *shared, const struct ask *ask, int64_t *next, size_t *left)
-{
-    if (ask->reuse && shared != NULL && shared->server_id != 0) {
-        return shared->server_id;
-    }
-    if (*left == 0) {
-        return 0;
-    }
-    (*left)--;
-    if (ask->reuse && shared != NULL) {
-        shared->server_id = *next;
-    }
-    return (*next)++;
-}
-
-/* Answers the asks of the first one's root and takes them off, in one pass.
- * reason: all of them are refused; NULL: they get the `count` IDs from `first` on, in order. */
-static void answer(struct rollcall_context *cx, struct allocator_handover *held, size_t count,
-                   int64_t first, struct rollcall_reason *reason)
-{
-    struct session_config *config = held->asks[0].config;
-    struct shared *shared = find_shared(held, config->root);
-    const size_t asked = held->count;
-    rollcall_object_keep(&config->object); /* its root is compared with to the end */
-    held->count = 0;
-    for (size_t i = 0; i < asked; i++) {
-        const struct ask ask = held->asks[i];
-        const bool ours = is_same_root(ask.config, config->root);
-        const int64_t id = ours && reason == NULL ? draw(shared, &ask, &first, &count) : 0;
-        if (!ours || (reason == NULL && id == 0)) {
-            held->asks[held->count++] = ask;
-            continue;
-        }
-        reply(cx, &ask, id, reason);
-        rollcall_object_drop(&ask.config->object);
-    }
-    rollcall_object_drop(&config->object);
-}
 
 static int begin(struct rollcall_context *cx, struct allocator *al);
 
@@ -209,66 +102,9 @@ static int refuse(struct rollcall_context *cx, struct allocator *al,
     if (reason == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a refusal");
     }
-    unshare(al->held, al->held->asks[0].config->root);
-    answer(cx, al->held, 0, 0, reason);
+    allocator_asks_refuse(cx, al->asks, reason);
     rollcall_object_drop(&reason->object);
     return begin_next(cx, al);
-}
-
-/* Without an object when there is no memory for one. */
-static void refuse_one(struct rollcall_context *cx, const struct ask *ask,
-                       const struct rollcall_error *error)
-{
-    const struct allocator_answer payload = {.status = error->status};
-    struct rollcall_reason *reason = rollcall_reason_create(error);
-    ROLLCALL_DROP(rollcall_reply(cx, ask->caller, ask->answer, &payload, sizeof payload,
-                                 reason == NULL ? NULL : &reason->object),
-                  "an asker keeps a place for its one answer");
-}
-
-/* Puts the ask behind the others; false: there is no room. */
-static bool append(struct allocator_handover *held, const struct ask *ask)
-{
-    if (held->count == held->capacity) {
-        const size_t capacity = held->capacity == 0 ? 16 : 2 * held->capacity;
-        struct ask *asks =
-            capacity > ASKS_MAX ? NULL : realloc(held->asks, capacity * sizeof *asks);
-        if (asks == NULL) {
-            return false;
-        }
-        held->asks = asks;
-        held->capacity = capacity;
-    }
-    held->asks[held->count] = *ask;
-    rollcall_object_keep(&held->asks[held->count++].config->object);
-    return true;
-}
-
-static int on_ask(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
-{
-    struct allocator_handover *held = ((struct allocator *)self)->held;
-    const struct allocator_ask *asked = message->payload;
-    const struct ask ask = {.caller = message->from,
-                            .answer = asked->answer,
-                            .reuse = asked->reuse,
-                            .config = (struct session_config *)message->object};
-    struct shared *shared = ask.reuse ? share(held, ask.config) : NULL;
-    struct rollcall_error error;
-    if (shared != NULL && shared->server_id != 0) {
-        reply(cx, &ask, shared->server_id, NULL);
-    } else if (ask.reuse && shared == NULL) {
-        rollcall_error_set(&error, ROLLCALL_E_INVALID,
-                           "this connection has a shared server ID for %d roots already, and can "
-                           "have none for %.80s: give a server ID, or do not reuse one",
-                           ALLOCATOR_SHARED_MAX, ask.config->root);
-        refuse_one(cx, &ask, &error);
-    } else if (!append(held, &ask)) {
-        rollcall_error_set(&error, ROLLCALL_E_FULL,
-                           "%zu sessions ask for a server ID already: ask again later",
-                           held->count);
-        refuse_one(cx, &ask, &error);
-    }
-    return ROLLCALL_STAY;
 }
 
 /* ---- one round ---- */
@@ -293,10 +129,14 @@ static int ask_etcd(struct rollcall_context *cx, struct allocator *al,
 /* Reads the key for whoever asked first; IDLE when nobody asks. */
 static int begin(struct rollcall_context *cx, struct allocator *al)
 {
-    if (al->held->count == 0) {
-        return IDLE;
-    }
-    return ask_etcd(cx, al, allocator_create_id(al->held->asks[0].config->root), READING);
+    const char *root = allocator_asks_root(al->asks);
+    return root == NULL ? IDLE : ask_etcd(cx, al, allocator_create_id(root), READING);
+}
+
+static int on_ask(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    allocator_asks_add(cx, ((struct allocator *)self)->asks, message);
+    return ROLLCALL_STAY;
 }
 
 static int on_ask_idle(struct rollcall_context *cx, void *self,
@@ -306,25 +146,10 @@ static int on_ask_idle(struct rollcall_context *cx, void *self,
     return begin(cx, self);
 }
 
-/* One ID for each ask of the root, and one for all that reuse. */
-static size_t count_ids(const struct allocator_handover *held, const char *root)
-{
-    size_t count = 0;
-    bool reused = false;
-    for (size_t i = 0; i < held->count; i++) {
-        const struct ask *ask = &held->asks[i];
-        if (is_same_root(ask->config, root)) {
-            count += !ask->reuse || !reused;
-            reused |= ask->reuse;
-        }
-    }
-    return count;
-}
-
 /* The first ID is above what the key says and what any session has. */
 static int take(struct rollcall_context *cx, struct allocator *al)
 {
-    const char *root = al->held->asks[0].config->root;
+    const char *root = allocator_asks_root(al->asks);
     struct rollcall_error error;
     if (al->highest >= al->first) {
         if (al->highest >= ALLOCATOR_ID_MAX) {
@@ -340,7 +165,7 @@ static int take(struct rollcall_context *cx, struct allocator *al)
                      al->first, root, al->highest);
         al->first = al->highest + 1;
     }
-    al->batch = count_ids(al->held, root);
+    al->batch = allocator_asks_ids(al->asks);
     return ask_etcd(
         cx, al, allocator_take_ids(root, rollcall__buffer_bytes(&al->value), al->first, al->batch),
         TAKING);
@@ -367,7 +192,7 @@ static int survey(struct rollcall_context *cx, struct allocator *al)
 {
     al->survey_revision = 0;
     rollcall__buffer_clear(&al->prefix);
-    rollcall__key_prefix(&al->prefix, al->held->asks[0].config->root, NULL);
+    rollcall__key_prefix(&al->prefix, allocator_asks_root(al->asks), NULL);
     return ask_page(cx, al, rollcall__buffer_bytes(&al->prefix));
 }
 
@@ -415,7 +240,7 @@ static int on_read(struct rollcall_context *cx, void *self, const struct rollcal
     }
     al->first = allocator_parse_id(value);
     if (al->first == 0) {
-        allocator_refuse_value(al->held->asks[0].config->root, value, &error);
+        allocator_refuse_value(allocator_asks_root(al->asks), value, &error);
         return refuse(cx, al, &error);
     }
     rollcall__buffer_clear(&al->value);
@@ -467,7 +292,7 @@ static int on_taken(struct rollcall_context *cx, void *self, const struct rollca
         return pause(cx, al);
     }
     al->lost = 0;
-    answer(cx, al->held, al->batch, al->first, NULL);
+    allocator_asks_serve(cx, al->asks, al->first, al->batch);
     return begin_next(cx, al);
 }
 
@@ -477,13 +302,33 @@ static int on_retry(struct rollcall_context *cx, void *self, const struct rollca
     return begin(cx, self);
 }
 
+static int on_retell(struct rollcall_context *cx, void *self,
+                     const struct rollcall_message *message)
+{
+    (void)message;
+    allocator_asks_retell(cx, ((struct allocator *)self)->asks);
+    return ROLLCALL_STAY;
+}
+
+/* The request, when the transport is on another worker and had no room: it will not be answered.
+ * What went to an asker is not asked about, for each keeps a place for its one answer. */
+static int on_bounced(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    const struct rollcall_bounced *bounced = message->payload;
+    return rollcall_ref_equal(bounced->to, ((struct allocator *)self)->transport)
+               ? rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full")
+               : ROLLCALL_STAY;
+}
+
 /* ---- life ---- */
 
 static int init(struct rollcall_context *cx, void *self, const void *options)
 {
     struct allocator *al = self;
     al->transport = ((const struct allocator_options *)options)->transport;
-    al->held = rollcall_handover(cx);
+    al->asks = rollcall_handover(cx);
+    allocator_asks_retell(cx, al->asks);
     return begin(cx, al);
 }
 
@@ -495,14 +340,7 @@ static void fini(void *self)
 
 static void handover_fini(void *handover)
 {
-    struct allocator_handover *held = handover;
-    for (size_t i = 0; i < held->count; i++) {
-        rollcall_object_drop(&held->asks[i].config->object);
-    }
-    for (size_t i = 0; i < held->shared_count; i++) {
-        rollcall_object_drop(&held->shared[i].config->object);
-    }
-    free(held->asks);
+    allocator_asks_fini(handover);
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"IDLE", "READING", "SURVEYING", "TAKING",
@@ -514,7 +352,7 @@ const struct rollcall_actor_type allocator_type = {
     .name = "allocator",
     .self_size_bytes = sizeof(struct allocator),
     .options_size_bytes = sizeof(struct allocator_options),
-    .handover_size_bytes = sizeof(struct allocator_handover),
+    .handover_size_bytes = sizeof(struct allocator_asks),
     .init = init,
     .fini = fini,
     .handover_fini = handover_fini,

@@ -8,7 +8,8 @@
 #define ALLOCATOR_LIST(X)                                                                          \
     X(ALLOCATOR_ASK, sizeof(struct allocator_ask)) /* object: session_config, for its root */      \
     X(ALLOCATOR_ANSWER, sizeof(struct transport_answer)) /* from transport; transport_result */    \
-    X(ALLOCATOR_RETRY, 0)                                /* timer: a lost race is over */
+    X(ALLOCATOR_RETRY, 0)                                /* timer: a lost race is over */          \
+    X(ALLOCATOR_RETELL, 0)                               /* timer: answers found no room */
 ROLLCALL_MESSAGES(allocator_message, ALLOCATOR_LIST, ALLOCATOR_COUNT);
 
 struct allocator_ask {

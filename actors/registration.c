@@ -13,8 +13,9 @@
  * Each step is one request to etcd, and every write recognises its own earlier effect, so an answer
  * that was lost costs a repetition and nothing else: the lease has an ID of our choice, the key is
  * ours if it is under that lease, a server ID that was allocated in vain is merely skipped.  A
- * failure that may pass (class RETRY) therefore fails the actor: the supervisor restarts it after a
- * backoff, and the handover says where to go on.  A rival's key is waited for, `retries` times.
+ * failure that may pass (class RETRY), or a request that comes back, therefore fails the actor: the
+ * supervisor restarts it after a backoff, and the handover says where to go on.  A rival's key is
+ * waited for, `retries` times; what is our own of before, or our predecessor's, is evicted.
  * Once HELD, the key is departure's to mark and to take away.
  * Invariant: at most one request is outstanding, the one with id `asked`; other answers are stale.
  */
@@ -80,11 +81,12 @@ struct registration {
 };
 
 static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_evicted, on_yielded, on_revoked,
-    on_retry, on_leave_now, on_leave_later, on_revoke_again;
+    on_retry, on_leave_now, on_leave_later, on_revoke_again, on_bounced;
 
 #define OUT (ROLLCALL_TO(REVOKING) | ROLLCALL_TO(DONE))
 #define YIELDED (ROLLCALL_TO(WAITING) | ROLLCALL_TO(ALLOCATING))
 #define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(EVICTING) | ROLLCALL_TO(YIELDING))
+#define COMES_BACK(state) [state][ROLLCALL_BOUNCED] = {on_bounced, 0}
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [ALLOCATING][REGISTRATION_ALLOCATED]   = {on_allocated,    ROLLCALL_TO(GRANTING) | OUT},
@@ -117,6 +119,9 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [DONE]      [REGISTRATION_ANSWER]      = {rollcall_ignore, 0},
     [DONE]      [REGISTRATION_ALLOCATED]   = {rollcall_ignore, 0}, /* was on its way */
     [DONE]      [REGISTRATION_LEAVE]       = {on_leave_now,    ROLLCALL_TO(DONE)}, /* had given up */
+
+    COMES_BACK(ALLOCATING), COMES_BACK(GRANTING), COMES_BACK(CLAIMING),
+    COMES_BACK(EVICTING),   COMES_BACK(YIELDING), COMES_BACK(REVOKING),
 };
 /* clang-format on */
 
@@ -138,6 +143,52 @@ static int ask(struct rollcall_context *cx, struct registration *re,
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
     }
     return next_state;
+}
+
+static int ask_allocate(struct rollcall_context *cx, const struct registration *re)
+{
+    const struct registration_options *o = re->options;
+    const struct allocator_ask request = {.answer = REGISTRATION_ALLOCATED,
+                                          .reuse = o->config->reuse_server_id};
+    if (rollcall_send_object(cx, o->allocator, ALLOCATOR_ASK, &request, sizeof request,
+                             rollcall_object_keep(&o->config->object)) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_FULL, "the allocator's mailbox is full");
+    }
+    return ALLOCATING;
+}
+
+static int ask_grant(struct rollcall_context *cx, struct registration *re)
+{
+    struct registration_handover *held = re->held;
+    if (held->lease_id == 0) {
+        held->lease_id = (int64_t)(rollcall_random(cx) >> 1 | 1); /* 63 bits, never 0 */
+        held->granted_sent_ms = rollcall_now_ms(cx);
+        held->ttl_s = re->config->ttl_s;
+    }
+    re->grant_sent_ms = rollcall_now_ms(cx);
+    return ask(cx, re,
+               transport_request_lease(TRANSPORT_LEASE_GRANT, held->lease_id, re->config->ttl_s),
+               GRANTING);
+}
+
+static int ask_claim(struct rollcall_context *cx, struct registration *re)
+{
+    rollcall__buffer_clear(&re->key);
+    rollcall__key_session(&re->key, re->config->root, re->config->role, re->held->server_id,
+                          re->config->exclusive);
+    return ask(cx, re,
+               re->key.failed ? NULL
+                              : session_request_claim(re->config, rollcall__buffer_bytes(&re->key),
+                                                      re->held->server_id, re->held->lease_id),
+               CLAIMING);
+}
+
+/* On another worker, whoever is asked may have no room: then nothing is answered. */
+static int on_bounced(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    (void)self, (void)message;
+    return rollcall_fail(cx, ROLLCALL_E_FULL, "too much is asked of etcd at once");
 }
 
 /* ---- giving up, and the way out ---- */
@@ -183,12 +234,11 @@ static int give_up(struct rollcall_context *cx, struct registration *re,
     return go_out(cx, re);
 }
 
-/* The first sign of life of etcd. */
+/* The first sign of life of etcd: its silence is none, and neither is a failure of our own. */
 static void tell_contact(struct rollcall_context *cx, struct registration *re,
                          enum rollcall_status status)
 {
-    if (status != ROLLCALL_E_UNAVAILABLE && status != ROLLCALL_E_TIMEOUT &&
-        !re->held->contact_told) {
+    if (session_is_from_etcd(status) && !re->held->contact_told) {
         re->held->contact_told =
             rollcall_send(cx, re->session, SESSION_CONTACT, NULL, 0) == ROLLCALL_OK;
     }
@@ -241,20 +291,6 @@ static bool accept(struct rollcall_context *cx, struct registration *re,
 
 /* ---- the server ID ---- */
 
-static int ask_allocate(struct rollcall_context *cx, const struct registration *re)
-{
-    const struct registration_options *o = re->options;
-    const struct allocator_ask request = {.answer = REGISTRATION_ALLOCATED,
-                                          .reuse = o->config->reuse_server_id};
-    if (rollcall_send_object(cx, o->allocator, ALLOCATOR_ASK, &request, sizeof request,
-                             rollcall_object_keep(&o->config->object)) != ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "the allocator's mailbox is full");
-    }
-    return ALLOCATING;
-}
-
-static int ask_grant(struct rollcall_context *cx, struct registration *re);
-
 static int on_allocated(struct rollcall_context *cx, void *self,
                         const struct rollcall_message *message)
 {
@@ -264,7 +300,9 @@ static int on_allocated(struct rollcall_context *cx, void *self,
     struct rollcall_error error;
     rollcall_error_set(&error, answer->status, "%s",
                        why != NULL ? why->error.text : rollcall_status_text(answer->status));
-    tell_contact(cx, re, answer->status);
+    if (answer->status != ROLLCALL_OK || !re->config->reuse_server_id) { /* known: nobody asked */
+        tell_contact(cx, re, answer->status);
+    }
     if (answer->status == ROLLCALL_OK) {
         re->held->server_id = answer->server_id;
         return ask_grant(cx, re);
@@ -273,22 +311,6 @@ static int on_allocated(struct rollcall_context *cx, void *self,
 }
 
 /* ---- the lease ---- */
-
-static int ask_grant(struct rollcall_context *cx, struct registration *re)
-{
-    struct registration_handover *held = re->held;
-    if (held->lease_id == 0) {
-        held->lease_id = (int64_t)(rollcall_random(cx) >> 1 | 1); /* 63 bits, never 0 */
-        held->granted_sent_ms = rollcall_now_ms(cx);
-        held->ttl_s = re->config->ttl_s;
-    }
-    re->grant_sent_ms = rollcall_now_ms(cx);
-    return ask(cx, re,
-               transport_request_lease(TRANSPORT_LEASE_GRANT, held->lease_id, re->config->ttl_s),
-               GRANTING);
-}
-
-static int ask_claim(struct rollcall_context *cx, struct registration *re);
 
 static int on_granted(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
@@ -308,18 +330,6 @@ static int on_granted(struct rollcall_context *cx, void *self,
 }
 
 /* ---- the key ---- */
-
-static int ask_claim(struct rollcall_context *cx, struct registration *re)
-{
-    rollcall__buffer_clear(&re->key);
-    rollcall__key_session(&re->key, re->config->root, re->config->role, re->held->server_id,
-                          re->config->exclusive);
-    return ask(cx, re,
-               re->key.failed ? NULL
-                              : session_request_claim(re->config, rollcall__buffer_bytes(&re->key),
-                                                      re->held->server_id, re->held->lease_id),
-               CLAIMING);
-}
 
 static void destroy_membership(struct rollcall_object *object)
 {
@@ -367,17 +377,14 @@ static int yield_to(struct rollcall_context *cx, struct registration *re,
                YIELDING);
 }
 
-/* What we held before, under a lease that has not ended yet, or what a process before us left.  A
- * record of somebody else's is his, even under that lease. */
+/* What we held before, or what a process before us left. */
 static bool may_evict(const struct registration *re, const struct transport_kv *there)
 {
-    if (re->held->evictions >= EVICTIONS_MAX) {
-        return false;
-    }
-    return (re->options->lease_id != 0 && there->lease_id == re->options->lease_id &&
-            session_is_record_of(re->held->server_id, there->value)) ||
-           (re->config->exclusive && !re->config->keep_predecessor &&
-            session_is_predecessor(re->config, re->held->server_id, there));
+    const int64_t server_id = re->held->server_id;
+    return re->held->evictions < EVICTIONS_MAX &&
+           (session_is_our_own(re->config, server_id, re->options->lease_id, there) ||
+            (re->config->exclusive && !re->config->keep_predecessor &&
+             session_is_predecessor(re->config, server_id, there)));
 }
 
 static int evict(struct rollcall_context *cx, struct registration *re,

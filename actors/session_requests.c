@@ -77,20 +77,49 @@ bool session_is_record_of(int64_t server_id, struct rollcall_bytes value)
     return is_record;
 }
 
+/* The same role, host and address. */
+static bool is_in_our_place(const struct session_config *config,
+                            const struct rollcall_record *there)
+{
+    const struct rollcall_record *ours = &config->record;
+    return rollcall__bytes_equal(there->server_name, ours->server_name) &&
+           rollcall__bytes_equal(there->host_name, ours->host_name) &&
+           rollcall__bytes_equal(there->address, ours->address);
+}
+
 bool session_is_predecessor(const struct session_config *config, int64_t server_id,
                             const struct transport_kv *kv)
 {
-    const struct rollcall_record *ours = &config->record;
     struct rollcall__arena arena = {0};
     struct rollcall_record there;
     const bool is_predecessor =
         rollcall__record_decode(kv->value, &arena, &there, NULL) == ROLLCALL_OK &&
-        there.server_id < server_id &&
-        rollcall__bytes_equal(there.server_name, ours->server_name) &&
-        rollcall__bytes_equal(there.host_name, ours->host_name) &&
-        rollcall__bytes_equal(there.address, ours->address);
+        there.server_id < server_id && is_in_our_place(config, &there);
     rollcall__arena_free(&arena);
     return is_predecessor;
+}
+
+bool session_is_our_own(const struct session_config *config, int64_t server_id, int64_t lease_id,
+                        const struct transport_kv *kv)
+{
+    struct rollcall__arena arena = {0};
+    struct rollcall_record there;
+    const bool is_our_own =
+        lease_id != 0 && rollcall__record_decode(kv->value, &arena, &there, NULL) == ROLLCALL_OK &&
+        there.server_id == server_id &&
+        (kv->lease_id == lease_id ||
+         (is_in_our_place(config, &there) &&
+          (there.lease_id == lease_id || (kv->lease_id == 0 && there.lease_id == 0))));
+    rollcall__arena_free(&arena);
+    return is_our_own;
+}
+
+bool session_is_from_etcd(enum rollcall_status status)
+{
+    return status == ROLLCALL_OK || status == ROLLCALL_E_NO_SPACE ||
+           status == ROLLCALL_E_COMPACTED || status == ROLLCALL_E_LEASE_LOST ||
+           status == ROLLCALL_E_CORRUPT || status == ROLLCALL_E_DENIED ||
+           status == ROLLCALL_E_REJECTED;
 }
 
 void session_rival_error(const struct session_config *config, const char *key,

@@ -28,6 +28,15 @@ bool session_is_record_of(int64_t server_id, struct rollcall_bytes value);
 bool session_is_predecessor(const struct session_config *config, int64_t server_id,
                             const struct transport_kv *kv);
 
+/* Whether kv is what we held under lease_id, 0: never any: our server ID, under that lease still;
+ * or put again by somebody, as ours in role, host and address too, who left our lease's ID in it,
+ * or put it without a lease and names none.  Every other record is somebody else's. */
+bool session_is_our_own(const struct session_config *config, int64_t server_id, int64_t lease_id,
+                        const struct transport_kv *kv);
+
+/* Whether an answer with this status is etcd's own word: it is there. */
+bool session_is_from_etcd(enum rollcall_status status);
+
 /* That `rival` holds `key`, and what to do about it. */
 void session_rival_error(const struct session_config *config, const char *key,
                          const struct transport_kv *rival, struct rollcall_error *error);

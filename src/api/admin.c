@@ -2,7 +2,6 @@
 #include "actors/errand.h"
 
 #include "actors/application.h"
-#include "api/companion.h"
 #include "api/handle.h"
 #include "runtime/port.h"
 #include "session/keys.h"
@@ -226,18 +225,12 @@ static enum rollcall_status spawn(struct errand_handle *errand, struct errand_co
                                   struct rollcall_error *error)
 {
     struct rollcall_etcd *etcd = errand->handle.etcd;
-    struct errand_options options = {.config = config, .transport = rollcall__etcd_control(etcd)};
+    struct errand_options options = {.config = config,
+                                     .transport = rollcall__etcd_control(etcd),
+                                     .allocator = rollcall__etcd_allocator(etcd)};
     struct rollcall_ref ref;
-    enum rollcall_status status =
+    const enum rollcall_status status =
         rollcall__handle_start(&errand->handle, APPLICATION_MAILBOX, tell, tell_failed, error);
-    if (status != ROLLCALL_OK) {
-        rollcall_object_drop(&config->object);
-        return status;
-    }
-    if (config->kind == ERRAND_SERVER_ID) {
-        status =
-            rollcall__etcd_companion(etcd, rollcall__spawn_allocator, &options.allocator, error);
-    }
     if (status != ROLLCALL_OK) {
         rollcall_object_drop(&config->object);
         return status;

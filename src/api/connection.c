@@ -1,22 +1,25 @@
 /* The public calls of rollcall/etcd.h, over what is below a connection. */
 #include "api/connection.h"
 
+#include "actors/allocator.h"
+#include "actors/supervisor.h"
 #include "etcd/cluster.h"
 #include "runtime/port.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Of a runtime of threads, which serves one process. */
-enum { CONTROL_WORKER = 0, DATA_WORKER = 1 };
+enum {
+    CONTROL_WORKER = 0, /* of a runtime of threads, which serves one process */
+    DATA_WORKER = 1,
+    ALLOCATOR_MAILBOX = 8192 /* asks that come at once; more are tried again */
+};
 
 struct rollcall_etcd {
     struct rollcall_runtime *runtime;
     struct rollcall__transports transports;
     _Atomic uint32_t users;
-    pthread_mutex_t companion_mutex; /* guards the two below */
-    struct rollcall_ref companion_root, companion;
+    struct rollcall_ref root, allocator; /* set before anybody else sees it */
 };
 
 static enum rollcall_status check_caller(const struct rollcall_runtime *runtime,
@@ -47,7 +50,6 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rol
         rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a connection");
         return NULL;
     }
-    pthread_mutex_init(&etcd->companion_mutex, NULL);
     etcd->runtime = runtime;
     rollcall__runtime_hold(runtime);
     return etcd;
@@ -56,9 +58,35 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rol
 static void destroy(struct rollcall_etcd *etcd)
 {
     struct rollcall_runtime *runtime = etcd->runtime;
-    pthread_mutex_destroy(&etcd->companion_mutex);
     free(etcd);
     rollcall__runtime_release(runtime);
+}
+
+/* The actor that gives server IDs to everybody on this connection.  On the worker for control, so
+ * that no callback delays one; and now, for a callback that is the first to need one cannot wait
+ * for another worker. */
+static enum rollcall_status spawn_allocator(struct rollcall_etcd *etcd,
+                                            struct rollcall_error *error)
+{
+    const uint32_t worker = etcd->transports.control_worker;
+    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
+    const struct allocator_options allocator = {.transport = etcd->transports.control};
+    enum rollcall_status status = rollcall_runtime_spawn(
+        etcd->runtime, worker,
+        ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor), &etcd->root,
+        error);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    status = rollcall_runtime_spawn(
+        etcd->runtime, worker,
+        ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator,
+                               .supervisor = etcd->root, .mailbox_messages = ALLOCATOR_MAILBOX),
+        &etcd->allocator, error);
+    if (status != ROLLCALL_OK) {
+        rollcall_runtime_stop(etcd->runtime, etcd->root);
+    }
+    return status;
 }
 
 enum rollcall_status rollcall__etcd_adopt(struct rollcall_runtime *runtime,
@@ -70,6 +98,11 @@ enum rollcall_status rollcall__etcd_adopt(struct rollcall_runtime *runtime,
         return ROLLCALL_E_NO_MEMORY;
     }
     adopted->transports = *transports;
+    const enum rollcall_status status = spawn_allocator(adopted, error);
+    if (status != ROLLCALL_OK) {
+        destroy(adopted);
+        return status;
+    }
     *etcd = adopted;
     return ROLLCALL_OK;
 }
@@ -108,6 +141,11 @@ enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
         .below = cluster,
         .close = close_cluster,
     };
+    status = spawn_allocator(created, error);
+    if (status != ROLLCALL_OK) {
+        ROLLCALL_DROP(rollcall_etcd_close(created), "a worker that is stuck keeps it, and is told");
+        return status;
+    }
     *etcd = created;
     return ROLLCALL_OK;
 }
@@ -124,7 +162,7 @@ enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd)
     if (rollcall__runtime_on_worker(etcd->runtime) || atomic_load(&etcd->users) > 0) {
         return ROLLCALL_E_BUSY;
     }
-    rollcall_runtime_stop(etcd->runtime, etcd->companion_root);
+    rollcall_runtime_stop(etcd->runtime, etcd->root);
     if (etcd->transports.close != NULL) {
         status = etcd->transports.close(etcd->transports.below);
     }
@@ -171,35 +209,9 @@ const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd)
     return etcd->transports.endpoints;
 }
 
-/* Not locked while it spawns, for that waits for a worker, and who runs there may ask too. */
-enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
-                                              rollcall__companion_spawn_fn *spawn,
-                                              struct rollcall_ref *companion,
-                                              struct rollcall_error *error)
+struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd)
 {
-    struct rollcall_ref root, spawned;
-    pthread_mutex_lock(&etcd->companion_mutex);
-    *companion = etcd->companion;
-    pthread_mutex_unlock(&etcd->companion_mutex);
-    if (!rollcall_ref_is_nobody(*companion)) {
-        return ROLLCALL_OK;
-    }
-    const enum rollcall_status status = spawn(etcd, &root, &spawned, error);
-    if (status != ROLLCALL_OK) {
-        return status;
-    }
-    pthread_mutex_lock(&etcd->companion_mutex);
-    const bool first = rollcall_ref_is_nobody(etcd->companion);
-    if (first) {
-        etcd->companion_root = root;
-        etcd->companion = spawned;
-    }
-    *companion = etcd->companion;
-    pthread_mutex_unlock(&etcd->companion_mutex);
-    if (!first) { /* another thread was faster, and nobody knows ours */
-        rollcall_runtime_stop(etcd->runtime, root);
-    }
-    return ROLLCALL_OK;
+    return etcd->allocator;
 }
 
 void rollcall__etcd_hold(struct rollcall_etcd *etcd)

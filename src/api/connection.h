@@ -45,15 +45,7 @@ const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd);
 void rollcall__etcd_hold(struct rollcall_etcd *etcd);
 void rollcall__etcd_release(struct rollcall_etcd *etcd);
 
-/* An actor that serves everybody on this connection: spawned for the first caller, by `spawn`,
- * under a root that close stops. */
-typedef enum rollcall_status rollcall__companion_spawn_fn(struct rollcall_etcd *etcd,
-                                                          struct rollcall_ref *root,
-                                                          struct rollcall_ref *companion,
-                                                          struct rollcall_error *error);
-ROLLCALL_MUST_USE enum rollcall_status rollcall__etcd_companion(struct rollcall_etcd *etcd,
-                                                                rollcall__companion_spawn_fn *spawn,
-                                                                struct rollcall_ref *companion,
-                                                                struct rollcall_error *error);
+/* The actor that gives out server IDs; it runs on the worker for control while it is open. */
+struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd);
 
 #endif /* API_CONNECTION_H */

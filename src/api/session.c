@@ -1,6 +1,5 @@
 /* The public calls of rollcall/session.h: messages to the session's root actor, and waiting for
  * what it tells. */
-#include "api/companion.h"
 #include "api/handle.h"
 #include "api/session_options.h"
 #include "base/buffer.h"
@@ -193,13 +192,10 @@ static enum rollcall_status spawn(struct rollcall_session *session, struct rollc
     struct rollcall_etcd *etcd = session->handle.etcd;
     struct session_options options = {.config = session->config,
                                       .control = rollcall__etcd_control(etcd),
-                                      .bulk = rollcall__etcd_bulk(etcd)};
-    enum rollcall_status status =
+                                      .bulk = rollcall__etcd_bulk(etcd),
+                                      .allocator = rollcall__etcd_allocator(etcd)};
+    const enum rollcall_status status =
         rollcall__handle_start(&session->handle, APPLICATION_MAILBOX, tell, NULL, error);
-    if (status == ROLLCALL_OK && session->config->server_id == 0) {
-        status =
-            rollcall__etcd_companion(etcd, rollcall__spawn_allocator, &options.allocator, error);
-    }
     if (status != ROLLCALL_OK) {
         return status;
     }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "integration/admin_scene.h"
 
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,6 +206,123 @@ TEST(admin, a_call_that_waits_does_not_wait_for_a_callback_that_does_not_return)
     api_watch_check(&log);
     api_watch_log_fini(&log);
     api_scene_close(&scene);
+}
+
+/* ---- many, and the first, in one callback ---- */
+
+enum { MANY = 3000, LONG_MS = 60000 };
+
+struct crowd {
+    struct outcomes outcomes; /* its monitor guards the rest, too */
+    struct api_scene *scene;
+    int64_t ids[MANY];
+    size_t asked, id_count;
+    bool held, let_go;
+};
+
+static void note_one_of_many(void *user, int64_t server_id, const struct rollcall_error *error)
+{
+    struct crowd *crowd = user;
+    rollcall__monitor_lock(&crowd->outcomes.monitor);
+    if (error->status == ROLLCALL_OK && crowd->id_count < MANY) {
+        crowd->ids[crowd->id_count++] = server_id;
+    }
+    rollcall__monitor_unlock(&crowd->outcomes.monitor);
+    note_id(&crowd->outcomes, server_id, error);
+}
+
+static void ask_for_many(void *user, const struct rollcall_session_event *event)
+{
+    struct crowd *crowd = user;
+    struct rollcall_error error;
+    for (int i = 0; i < MANY && event->state == ROLLCALL_SESSION_ACTIVE; i++) {
+        crowd->asked +=
+            rollcall_server_id_async(crowd->scene->etcd, crowd->scene->root, false, LONG_MS,
+                                     note_one_of_many, crowd, &error) == ROLLCALL_OK;
+    }
+}
+
+/* Asks for one, and does not return before it is let go. */
+static void ask_and_stay(void *user, const struct rollcall_session_event *event)
+{
+    struct crowd *crowd = user;
+    struct rollcall_error error;
+    if (event->state != ROLLCALL_SESSION_ACTIVE) {
+        return;
+    }
+    const bool asked =
+        rollcall_server_id_async(crowd->scene->etcd, crowd->scene->root, false, LONG_MS,
+                                 note_one_of_many, crowd, &error) == ROLLCALL_OK;
+    rollcall__monitor_lock(&crowd->outcomes.monitor);
+    crowd->asked += asked;
+    crowd->held = true;
+    rollcall__monitor_notify(&crowd->outcomes.monitor);
+    while (!crowd->let_go && rollcall__monitor_wait(&crowd->outcomes.monitor, INT64_MAX)) {
+    }
+    rollcall__monitor_unlock(&crowd->outcomes.monitor);
+}
+
+/* A session whose callback is `on_event`; its server ID is given, so it needs no allocator. */
+static struct rollcall_session *start_crowd(struct crowd *crowd, struct api_scene *scene,
+                                            void (*on_event)(void *user,
+                                                             const struct rollcall_session_event *))
+{
+    struct rollcall_session *session;
+    struct rollcall_error error;
+    *crowd = (struct crowd){.scene = scene};
+    outcomes_init(&crowd->outcomes);
+    api_scene_open(scene, etcd_fixture_shared());
+    check_ok(rollcall_session_start(scene->etcd,
+                                    ROLLCALL_SESSION_OPTIONS(.root = scene->root, .role = "proxy",
+                                                             .address = "a:1", .server_id = 3,
+                                                             .on_event = on_event, .user = crowd),
+                                    &session, &error),
+             &error);
+    return session;
+}
+
+static int by_number(const void *left, const void *right)
+{
+    const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+    return (a > b) - (a < b);
+}
+
+TEST(admin, three_thousand_server_ids_asked_for_in_one_callback_are_all_told_and_all_different)
+{
+    static struct crowd crowd;
+    struct api_scene scene;
+    struct rollcall_session *session = start_crowd(&crowd, &scene, ask_for_many);
+    CHECK(outcomes_await(&crowd.outcomes, MANY, LONG_MS));
+    CHECK_INT(crowd.asked, MANY);
+    CHECK_INT(crowd.id_count, MANY);
+    qsort(crowd.ids, MANY, sizeof crowd.ids[0], by_number);
+    for (size_t i = 1; i < MANY; i++) {
+        CHECK(crowd.ids[i] > crowd.ids[i - 1]);
+    }
+    CHECK_INT(rollcall_session_close(session, API_SOON_MS), ROLLCALL_OK);
+    close_after_callbacks(&scene, &crowd.outcomes, MANY);
+}
+
+TEST(admin, a_callback_that_needs_the_first_server_id_and_does_not_return_delays_no_other)
+{
+    static struct crowd crowd;
+    struct api_scene scene;
+    struct rollcall_error error;
+    int64_t server_id = 0;
+    struct rollcall_session *session = start_crowd(&crowd, &scene, ask_and_stay);
+    rollcall__monitor_lock(&crowd.outcomes.monitor);
+    while (!crowd.held && rollcall__monitor_wait(&crowd.outcomes.monitor, INT64_MAX)) {
+    }
+    rollcall__monitor_unlock(&crowd.outcomes.monitor);
+    check_ok(rollcall_server_id(scene.etcd, scene.root, false, 0, &server_id, &error), &error);
+    rollcall__monitor_lock(&crowd.outcomes.monitor);
+    crowd.let_go = true;
+    rollcall__monitor_notify(&crowd.outcomes.monitor);
+    rollcall__monitor_unlock(&crowd.outcomes.monitor);
+    CHECK(outcomes_await(&crowd.outcomes, 1, API_SOON_MS));
+    CHECK(crowd.ids[0] != server_id);
+    CHECK_INT(rollcall_session_close(session, API_SOON_MS), ROLLCALL_OK);
+    close_after_callbacks(&scene, &crowd.outcomes, 1);
 }
 
 struct revoker {

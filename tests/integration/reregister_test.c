@@ -105,6 +105,33 @@ TEST(reregister, a_deleted_key_is_put_again_under_a_new_lease)
     api_scene_close(&scene);
 }
 
+/* D-40: our own record, put again by hand or by a tool that knows of no leases, is no rival's. */
+TEST(reregister, our_own_record_put_again_without_its_lease_is_taken_over)
+{
+    struct api_scene scene;
+    struct api_session_log log;
+    char key[256];
+    api_scene_open(&scene, etcd_fixture_shared());
+    api_session_log_init(&log);
+    struct rollcall_session *session = open_lasting(&scene, 0, TTL_S, &log);
+    const struct rollcall_session_info before = api_info(session);
+    snprintf(key, sizeof key, "%s", before.key);
+    const struct api_stored ours = api_stored(&scene, key);
+    api_store(&scene, key, ours.value, 0);
+    CHECK(api_session_await(&log, ROLLCALL_SESSION_ACTIVE, 2, API_SOON_MS));
+    const struct rollcall_session_info after = api_info(session);
+    CHECK_INT(after.loss, ROLLCALL_LOSS_MOVED);
+    CHECK_INT(after.server_id, before.server_id);
+    CHECK(after.lease_id != before.lease_id);
+    CHECK_INT(api_lease_left_s(&scene, before.lease_id), -1);
+    check_member(&scene, &after);
+    close_session(session);
+    CHECK(!api_stored(&scene, key).there);
+    api_session_check_story(&log, "ACTIVE LOST REGISTERING ACTIVE STOPPING STOPPED");
+    api_session_log_fini(&log);
+    api_scene_close(&scene);
+}
+
 /* Who took the key keeps it for as long as he lives. */
 TEST(reregister, a_rival_s_key_is_waited_for_and_not_taken)
 {

@@ -216,3 +216,106 @@ TEST(evicting, a_record_with_our_id_under_another_lease_is_waited_for)
         close_bench(&b);
     }
 }
+
+/* ---- what we held before, and somebody has put again ---- */
+
+#define RECORD_UNDER(lease, id, address, host)                                                     \
+    "{\"ServerID\":" #id ",\"ServerName\":\"coord\",\"Address\":\"" address                        \
+    "\",\"Version\":\"2.4.2\",\"LeaseID\":" #lease ",\"HostName\":\"" host "\"}"
+#define OURS RECORD_UNDER(99, 12, OUR_ADDRESS, OUR_HOST)
+
+struct put_again {
+    const char *value;
+    int64_t lease_id; /* 0: none */
+};
+
+static void put_again(struct bench *b, const struct put_again *how)
+{
+    if (how->lease_id != 0) {
+        fake_etcd_grant(b->etcd, how->lease_id, 60);
+    }
+    fake_etcd_put(b->etcd, KEY_12, how->value, how->lease_id);
+}
+
+TEST(evicting, our_own_record_without_its_lease_is_taken_over)
+{
+    static const struct put_again HOW[] = {
+        {OURS, 0},
+        {OURS, OLD_LEASE},
+        {OURS, OLD_LEASE + 1},
+        {RECORD_OF(12, OUR_ADDRESS, OUR_HOST), 0},
+        {RECORD_UNDER(0, 12, OUR_ADDRESS, OUR_HOST), 0},
+    };
+    for (size_t i = 0; i < sizeof HOW / sizeof HOW[0]; i++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_again(&b, &(struct session_choice){.retries = 2}, &BEFORE);
+            put_again(&b, &HOW[i]);
+            world_run(&b.world, 5000);
+            check_taken_over(&b, KEY_12, b.etcd->history[0].kv.create_revision);
+            CHECK_INT(b.steps.plan[EVICT].seen, 1);
+            close_bench(&b);
+        }
+    }
+}
+
+static const struct put_again ANOTHERS[] = {
+    {RECORD_UNDER(99, 12, "10.0.0.1:1", OUR_HOST), 0},
+    {RECORD_UNDER(99, 12, OUR_ADDRESS, "there"), 0},
+    {RECORD_UNDER(99, 13, OUR_ADDRESS, OUR_HOST), 0},
+    {RECORD_UNDER(98, 12, OUR_ADDRESS, OUR_HOST), 0}, /* a later one in our place */
+    {RECORD_UNDER(98, 12, OUR_ADDRESS, OUR_HOST), 98},
+    {RECORD_UNDER(99, 12, "10.0.0.1:1", OUR_HOST), 98},
+    {"{}", 0},
+    {"not a record", 0},
+};
+
+TEST(evicting, anothers_record_without_a_lease_or_under_his_is_left_alone)
+{
+    for (size_t i = 0; i < sizeof ANOTHERS / sizeof ANOTHERS[0]; i++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_again(&b, &(struct session_choice){.retries = 2}, &BEFORE);
+            put_again(&b, &ANOTHERS[i]);
+            world_run(&b.world, 5000);
+            CHECK_INT(told(&b, SESSION_REFUSED), 1);
+            CHECK_INT(b.steps.plan[EVICT].seen, 0);
+            CHECK_BYTES(fake_etcd_find(b.etcd, KEY_12)->value, ANOTHERS[i].value);
+            close_bench(&b);
+        }
+    }
+}
+
+/* It never held anything: a record like its own is that of another process, which may be in its
+ * place by mistake. */
+TEST(evicting, who_registers_for_the_first_time_takes_no_record_like_its_own)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){.retries = 2, .server_id = 12});
+        put_again(&b, &(struct put_again){RECORD_UNDER(0, 12, OUR_ADDRESS, OUR_HOST), 0});
+        world_run(&b.world, 5000);
+        CHECK_INT(refusal(&b)->status, ROLLCALL_E_RIVAL);
+        CHECK_INT(b.steps.plan[EVICT].seen, 0);
+        close_bench(&b);
+    }
+}
+
+static void a_stranger_takes_key_12(struct fake_etcd *etcd)
+{
+    fake_etcd_put(etcd, KEY_12, RIVAL, 0);
+}
+
+TEST(evicting, our_own_record_that_became_anothers_since_it_was_read_is_left_alone)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_again(&b, &(struct session_choice){.retries = 2}, &BEFORE);
+        put_again(&b, &(struct put_again){OURS, 0});
+        b.steps.plan[EVICT].before = a_stranger_takes_key_12;
+        world_run(&b.world, 5000);
+        CHECK_INT(refusal(&b)->status, ROLLCALL_E_RIVAL);
+        CHECK_BYTES(fake_etcd_find(b.etcd, KEY_12)->value, RIVAL);
+        close_bench(&b);
+    }
+}

@@ -403,3 +403,58 @@ TEST(registration, patience_with_an_outage_is_none_with_a_rival)
         close_bench(&b);
     }
 }
+
+/* ---- contact ---- */
+
+TEST(registration, only_an_answer_of_etcd_is_contact)
+{
+    static const struct {
+        enum rollcall_status status;
+        size_t contacts;
+    } CASES[] = {{ROLLCALL_E_FULL, 0},        {ROLLCALL_E_NO_MEMORY, 0}, {ROLLCALL_E_INVALID, 0},
+                 {ROLLCALL_E_UNAVAILABLE, 0}, {ROLLCALL_E_TIMEOUT, 0},   {ROLLCALL_E_DENIED, 1},
+                 {ROLLCALL_E_NO_SPACE, 1},    {ROLLCALL_E_REJECTED, 1}};
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        for (int allocates = 0; allocates < 2; allocates++) {
+            while (world_next(SEEDS)) {
+                const enum step step = allocates ? CREATE_ID : GRANT;
+                struct bench b;
+                open(&b, &(struct session_choice){.server_id = allocates ? 0 : 12});
+                b.steps.plan[step].fate = FAKE_ETCD_REFUSE;
+                b.steps.plan[step].status = CASES[i].status;
+                b.steps.plan[REVOKE].fate = FAKE_ETCD_SILENT;
+                world_settle(&b.world);
+                CHECK_INT(b.steps.plan[step].seen, 1);
+                CHECK_INT(told(&b, SESSION_CONTACT), CASES[i].contacts);
+                close_bench(&b);
+            }
+        }
+    }
+}
+
+TEST(registration, a_shared_server_id_that_was_known_is_no_contact)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){.reuse_server_id = true});
+        world_settle(&b.world);
+        CHECK_INT(told(&b, SESSION_CONTACT), 1);
+        b.etcd->away = true;
+        const struct registration_options options = {
+            .config = session_config_create(&(struct session_choice){.reuse_server_id = true}),
+            .session = probe_ref(b.session),
+            .transport = b.etcd->ref,
+            .allocator = b.allocator};
+        const struct rollcall_ref second =
+            world_spawn(&b.world, 0,
+                        ROLLCALL_SPAWN_OPTIONS(.type = &registration_type, .options = &options,
+                                               .supervisor = world_supervisor(&b.world)));
+        world_settle(&b.world);
+        CHECK_STATE(&b.world, second, "FAILED"); /* it has the ID, and no lease */
+        CHECK_INT(told(&b, SESSION_CONTACT), 1);
+        b.etcd->away = false;
+        world_run(&b.world, 2000);
+        CHECK_INT(told(&b, SESSION_CONTACT), 2);
+        close_bench(&b);
+    }
+}
