@@ -23,12 +23,12 @@
 #include "actors/session.h"
 
 #include "actors/session_children.h"
+#include "actors/session_marks.h"
 #include "actors/session_telling.h"
 #include "session/names.h"
 
 #include <stdio.h>
 
-static const char *const FULL = "an actor of its own did not keep up";
 static const char *const SILENT =
     "etcd has not renewed the lease in time and may give the key away";
 enum state { REGISTERING, ACTIVE, SUSPECT, CLEARING, LEAVING, OVER, STATE_COUNT };
@@ -37,9 +37,9 @@ struct session {
     const struct session_options *options; /* they outlive self */
     struct session_children children;
     struct session_telling telling;
-    uint64_t marks_asked, marks_sent; /* the last SESSION_MARK, and the last departure works on */
-    bool holds;                       /* registration has won: what is held is departure's */
-    bool again;                       /* CLEARING: RESTART has come */
+    struct session_marks marks;
+    bool holds;                              /* registration has won: what is held is departure's */
+    bool again;                              /* CLEARING: RESTART has come */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
 };
 
@@ -180,8 +180,7 @@ static int end(struct rollcall_context *cx, struct session *se, enum rollcall_se
 {
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     rollcall_stop(cx, se->children.supervisor);
-    session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_E_STOPPED,
-                         "the session is over");
+    session_marks_answer(cx, &se->marks, &se->telling, ROLLCALL_E_STOPPED, "the session is over");
     se->telling.registered = false;
     se->telling.marked = false;
     se->holds = false;
@@ -262,7 +261,7 @@ static int on_registered(struct rollcall_context *cx, void *self,
     }
     keep_membership(se, message->object);
     if (session_children_start(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, FULL);
+        return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
     }
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     return ROLLCALL_STAY; /* until keepalive has looked at the lease's time */
@@ -318,7 +317,7 @@ static void tell_lost(struct rollcall_context *cx, struct session *se, enum roll
                       enum rollcall_status status, const char *reason)
 {
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
-    session_answer_marks(cx, &se->telling, se->marks_asked, status, reason);
+    session_marks_answer(cx, &se->marks, &se->telling, status, reason);
     se->holds = false;
     session_tell_lost(cx, &se->telling, loss, status, reason);
 }
@@ -360,29 +359,15 @@ static int on_cleared(struct rollcall_context *cx, void *self,
 
 /* ---- going-stop ---- */
 
-static void ask_mark(struct rollcall_context *cx, struct session *se)
+static uint64_t request_of(const struct rollcall_message *message)
 {
-    se->marks_sent = se->marks_asked;
-    if (session_children_mark(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
-        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_E_FULL, FULL);
-    }
-}
-
-static void note_mark(struct session *se, const struct rollcall_message *message)
-{
-    se->marks_asked = ((const struct session_mark *)message->payload)->request;
+    return ((const struct session_mark *)message->payload)->request;
 }
 
 static int on_mark(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    const bool outstanding = se->marks_sent > session_answered(&se->telling);
-    note_mark(se, message);
-    if (se->telling.marked) {
-        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_OK, "");
-    } else if (!outstanding) {
-        ask_mark(cx, se);
-    }
+    session_marks_ask(cx, &se->marks, &se->telling, &se->children, request_of(message));
     return ROLLCALL_STAY;
 }
 
@@ -390,19 +375,9 @@ static int on_marked(struct rollcall_context *cx, void *self,
                      const struct rollcall_message *message)
 {
     struct session *se = self;
-    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
-    if (is_stale(se, message) || !se->holds) {
-        return ROLLCALL_STAY; /* lost since, and whoever asked was told so */
-    }
-    if (why != NULL) {
-        session_answer_marks_with(cx, &se->telling, se->marks_sent, &why->error);
-    } else {
-        se->telling.marked = true;
-        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_OK, "");
-    }
-    if (se->marks_asked > session_answered(&se->telling) &&
-        session_told(&se->telling) != ROLLCALL_SESSION_STOPPING) {
-        ask_mark(cx, se); /* whoever asked since is answered by a try of his own, or by the end */
+    if (!is_stale(se, message) && se->holds) { /* else lost since, and whoever asked was told so */
+        session_marks_tried(cx, &se->marks, &se->telling, &se->children,
+                            (const struct rollcall_reason *)message->object);
     }
     return ROLLCALL_STAY;
 }
@@ -411,18 +386,7 @@ static int on_mark_refused(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
     struct session *se = self;
-    const struct session_telling *telling = &se->telling;
-    enum rollcall_status status = ROLLCALL_E_STOPPED;
-    const char *text = "the session has left, or is leaving";
-    if (session_told(telling) == ROLLCALL_SESSION_LOST) {
-        status = telling->last->status;
-        text = telling->last->reason;
-    } else if (session_told(telling) == ROLLCALL_SESSION_REGISTERING) {
-        status = ROLLCALL_E_BUSY;
-        text = "the session is not registered yet: wait until it is ACTIVE";
-    }
-    note_mark(se, message);
-    session_answer_marks(cx, &se->telling, se->marks_asked, status, text);
+    session_marks_refuse(cx, &se->marks, &se->telling, request_of(message));
     return ROLLCALL_STAY;
 }
 
@@ -436,7 +400,7 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
     const enum rollcall_status status =
         session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
     if (status != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, FULL);
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, SESSION_FULL_TEXT);
     }
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
@@ -449,7 +413,7 @@ static int on_hurry(struct rollcall_context *cx, void *self, const struct rollca
     (void)message;
     if (se->holds &&
         session_children_leave(cx, &se->children, se->telling.membership, false) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_E_FULL, FULL);
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
     }
     return ROLLCALL_STAY;
 }
