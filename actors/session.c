@@ -159,9 +159,9 @@ static int on_bounced(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     const struct rollcall_bounced *bounced = message->payload;
-    const struct session *se = self;
+    struct session *se = self;
     if (rollcall_ref_equal(bounced->to, se->telling.application)) {
-        session_retell_later(cx);
+        session_refused(cx, &se->telling);
     }
     return ROLLCALL_STAY;
 }

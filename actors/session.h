@@ -81,6 +81,9 @@ struct session_event {
     enum rollcall_status status;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
     enum rollcall_loss loss;
+    uint64_t losses;
+    struct session_event *lost; /* shared; what told the last loss, for those who missed it; NULL:
+                                   there was none, or this is it */
     bool registered, disconnected, stopping;
     uint64_t answered;            /* every SESSION_MARK up to this request is answered: */
     struct rollcall_error answer; /* so */
@@ -89,8 +92,8 @@ struct session_event {
 struct session_options {
     struct session_config *config; /* moved */
     struct rollcall_ref application;
-    struct rollcall_ref control, bulk; /* transports */
-    struct rollcall_ref allocator;     /* not used when the config has a server ID */
+    struct rollcall_ref transport; /* on its own worker: no callback delays what etcd says */
+    struct rollcall_ref allocator; /* not used when the config has a server ID */
 };
 
 extern const struct rollcall_actor_type session_type;

@@ -119,10 +119,8 @@ static void call_answered(struct mark *mark, bool closed)
     }
 }
 
-static void tell(struct rollcall_object *handle, struct rollcall_object *object)
+static void tell_one(struct rollcall_session *session, const struct session_event *event)
 {
-    struct rollcall_session *session = (struct rollcall_session *)handle;
-    const struct session_event *event = (const struct session_event *)object;
     struct rollcall_session_event told = {.state = event->state,
                                           .at_ms = event->at_ms,
                                           .status = event->status,
@@ -143,6 +141,7 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
     session->info.disconnected = event->disconnected;
     session->info.stopping = event->stopping;
     session->info.loss = event->loss;
+    session->info.losses = event->losses;
     keep_membership(session, event->membership);
     fill_info(session, &told.info);
     struct mark *answered = take_answered(session, event);
@@ -153,6 +152,17 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
     call_answered(answered, closed);
     rollcall__monitor_notify(&session->handle.monitor); /* after the callback: a waiter that closes
                                                            has seen every event before */
+}
+
+/* While a callback takes its time newer events may overtake older ones, but no LOST is left out. */
+static void tell(struct rollcall_object *handle, struct rollcall_object *object)
+{
+    struct rollcall_session *session = (struct rollcall_session *)handle;
+    const struct session_event *event = (const struct session_event *)object;
+    if (event->lost != NULL) {
+        tell_one(session, event->lost);
+    }
+    tell_one(session, event);
 }
 
 /* ---- starting ---- */
@@ -192,8 +202,7 @@ static enum rollcall_status spawn(struct rollcall_session *session, struct rollc
 {
     struct rollcall_etcd *etcd = session->handle.etcd;
     struct session_options options = {.config = session->config,
-                                      .control = rollcall__etcd_control(etcd),
-                                      .bulk = rollcall__etcd_bulk(etcd)};
+                                      .transport = rollcall__etcd_control(etcd)};
     enum rollcall_status status =
         rollcall__handle_start(&session->handle, APPLICATION_MAILBOX, tell, NULL, error);
     if (status == ROLLCALL_OK && session->config->server_id == 0) {

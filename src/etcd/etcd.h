@@ -7,9 +7,10 @@
 
 #include <rollcall/etcd.h>
 
-/* The transports, actors of transport/messages.h: control, on worker 0, for leases, transactions
- * and renewals; bulk, on worker 1 when there is one, for ranges and watches.  Each has its own
- * connections, so no flood of events delays a renewal. */
+/* The transports, actors of transport/messages.h: control, on worker 0, for leases, transactions,
+ * renewals, and a session's watch of its one key; bulk, on worker 1 when there is one, for ranges
+ * and the watches of a role.  Each has its own connections, so no flood of events delays a renewal,
+ * and no callback that takes its time what a session is to know of itself. */
 struct rollcall_ref rollcall__etcd_control(const struct rollcall_etcd *etcd);
 struct rollcall_ref rollcall__etcd_bulk(const struct rollcall_etcd *etcd);
 

@@ -55,8 +55,7 @@ static inline void open(struct bench *b, const struct session_choice *choice)
     const struct session_options options = {
         .config = session_config_create(&chosen),
         .application = b->application_ref,
-        .control = allocator.transport,
-        .bulk = fake_etcd_spawn(b->etcd, b->world.rt, 1),
+        .transport = allocator.transport,
         .allocator = world_spawn(
             &b->world, 0, ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator))};
     b->session = world_spawn(&b->world, 0,
