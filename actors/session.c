@@ -12,6 +12,7 @@
  *             OVER, or by option <---LEFT---+
  *             REGISTERING again                     REGISTERING --REFUSED, NO_CONTACT--> OVER
  *    OVER --RESTART--> REGISTERING                                       (told FAILED)
+ *    CLEARING --RESTART, which a LEAVE overtook--> LEAVING
  *
  * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
  * It spawns a supervisor, and under it registration, keepalive, liveness and departure, on its own
@@ -39,14 +40,15 @@ struct session {
     struct session_telling telling;
     struct session_marks marks;
     bool holds;                              /* registration has won: what is held is departure's */
+    uint64_t orders;                         /* the highest number of LEAVE, REVOKE and RESTART */
     bool again;                              /* CLEARING: RESTART has come */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
 };
 
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
     on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_leave, on_leave_clearing,
-    on_hurry, on_registered_late, on_left, on_cleared, on_crossed, on_restart, on_restart_soon,
-    on_no_contact, on_down, on_bounced, on_retell;
+    on_leave_over, on_hurry, on_registered_late, on_left, on_cleared, on_crossed, on_restart,
+    on_restart_soon, on_no_contact, on_down, on_bounced, on_retell;
 
 /* clang-format off */
 #define ALWAYS(state)                                                                              \
@@ -111,7 +113,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [CLEARING]   [SESSION_MARKED]        = {on_marked,          0},
     [CLEARING]   [SESSION_LEAVE]         = {on_leave_clearing,  GOING},
     [CLEARING]   [SESSION_REVOKE]        = {on_leave_clearing,  GOING},
-    [CLEARING]   [SESSION_RESTART]       = {on_restart_soon,    0},
+    [CLEARING]   [SESSION_RESTART]       = {on_restart_soon,    ROLLCALL_TO(LEAVING)},
     [CLEARING]   [SESSION_LEFT]          = {on_cleared,         ENDED},
     [CLEARING]   [ROLLCALL_DOWN]         = {on_down,            ENDED},
     ALWAYS(CLEARING),
@@ -144,8 +146,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [OVER]       [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
     [OVER]       [SESSION_MARK]          = {on_mark_refused,    0},
     [OVER]       [SESSION_MARKED]        = {rollcall_ignore,    0},
-    [OVER]       [SESSION_LEAVE]         = {rollcall_ignore,    0},
-    [OVER]       [SESSION_REVOKE]        = {rollcall_ignore,    0},
+    [OVER]       [SESSION_LEAVE]         = {on_leave_over,      0},
+    [OVER]       [SESSION_REVOKE]        = {on_leave_over,      0},
     [OVER]       [SESSION_RESTART]       = {on_restart,         ENDED},
     [OVER]       [SESSION_LEFT]          = {rollcall_ignore,    0},
     [OVER]       [ROLLCALL_DOWN]         = {rollcall_ignore,    0},
@@ -243,12 +245,9 @@ static int on_no_contact(struct rollcall_context *cx, void *self,
     return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_UNAVAILABLE, reason);
 }
 
-static void keep_membership(struct session *se, struct rollcall_object *won)
+static void hold(struct session *se, struct rollcall_object *won)
 {
-    if (se->telling.membership != NULL) {
-        rollcall_object_drop(&se->telling.membership->object);
-    }
-    se->telling.membership = (struct session_membership *)rollcall_object_keep(won);
+    session_won(&se->telling, (struct session_membership *)won);
     se->holds = true;
 }
 
@@ -259,7 +258,7 @@ static int on_registered(struct rollcall_context *cx, void *self,
     if (is_stale(se, message)) {
         return ROLLCALL_STAY;
     }
-    keep_membership(se, message->object);
+    hold(se, message->object);
     if (session_children_start(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
         return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
     }
@@ -392,10 +391,22 @@ static int on_mark_refused(struct rollcall_context *cx, void *self,
 
 /* ---- the end ---- */
 
+/* Something that was asked for later has come before it. */
+static bool is_overtaken(struct session *se, const struct rollcall_message *message)
+{
+    const uint64_t number = ((const struct session_order *)message->payload)->number;
+    const bool overtaken = number < se->orders;
+    se->orders = overtaken ? se->orders : number;
+    return overtaken;
+}
+
 /* Both LEAVE and REVOKE: sends whoever holds something away with it, and tells. */
 static int on_leave(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
+    if (is_overtaken(se, message)) {
+        return ROLLCALL_STAY;
+    }
     const bool mark = message->type == SESSION_LEAVE;
     const enum rollcall_status status =
         session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
@@ -425,8 +436,14 @@ static int on_registered_late(struct rollcall_context *cx, void *self,
     if (is_stale(se, message)) {
         return ROLLCALL_STAY;
     }
-    keep_membership(se, message->object);
+    hold(se, message->object);
     return on_hurry(cx, se, message); /* nobody has sent work here */
+}
+
+static int leave_clearing(struct rollcall_context *cx, struct session *se)
+{
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
+    return LEAVING;
 }
 
 /* It would have registered again; the lease is being revoked already. */
@@ -434,12 +451,20 @@ static int on_leave_clearing(struct rollcall_context *cx, void *self,
                              const struct rollcall_message *message)
 {
     struct session *se = self;
-    (void)message;
-    if (se->options->config->on_lost != ROLLCALL_ON_LOST_REREGISTER && !se->again) {
-        return ROLLCALL_STAY; /* it is over, as far as anybody was told */
+    const bool goes_on = se->options->config->on_lost == ROLLCALL_ON_LOST_REREGISTER || se->again;
+    if (is_overtaken(se, message) || !goes_on) { /* else it is over, as far as anybody was told */
+        return ROLLCALL_STAY;
     }
-    session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
-    return LEAVING;
+    return leave_clearing(cx, se);
+}
+
+/* Noted, for a RESTART of before may still be on its way. */
+static int on_leave_over(struct rollcall_context *cx, void *self,
+                         const struct rollcall_message *message)
+{
+    (void)cx;
+    (void)is_overtaken(self, message);
+    return ROLLCALL_STAY;
 }
 
 static int on_left(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -465,42 +490,37 @@ static int on_crossed(struct rollcall_context *cx, void *self,
     return end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "nothing was held");
 }
 
+/* Overtaken by a LEAVE: whoever asked for it waits for an end of its own. */
 static int on_restart(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
-    (void)message;
-    session_tell(cx, &((struct session *)self)->telling, ROLLCALL_SESSION_REGISTERING, ROLLCALL_OK,
+    struct session *se = self;
+    if (is_overtaken(se, message)) {
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "asked to leave");
+    }
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_REGISTERING, ROLLCALL_OK,
                  "asked to register again");
-    return begin(cx, self, false);
+    return begin(cx, se, false);
 }
 
 static int on_restart_soon(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
-    (void)cx, (void)message;
-    ((struct session *)self)->again = true;
+    struct session *se = self;
+    if (is_overtaken(se, message)) {
+        return leave_clearing(cx, se);
+    }
+    se->again = true;
     return ROLLCALL_STAY;
 }
 
 /* ---- faults of our own: the supervisor could not help ---- */
 
-/* NULL: it is not that. */
-static const char *fault(const struct session *se, const struct rollcall_message *message)
-{
-    const struct rollcall_down *down = message->payload;
-    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
-    if (!rollcall_ref_equal(down->who, se->children.supervisor) ||
-        down->reason != ROLLCALL_DOWN_FAILED) {
-        return NULL;
-    }
-    return why != NULL ? why->error.text : rollcall_status_text(down->status);
-}
-
 static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
     const enum rollcall_status status = ((const struct rollcall_down *)message->payload)->status;
-    const char *why = fault(se, message);
+    const char *why = session_children_fault(&se->children, message);
     if (why == NULL) {
         return ROLLCALL_STAY;
     }

@@ -83,6 +83,18 @@ bool session_children_has(const struct session_children *children, struct rollca
            rollcall_ref_equal(who, children->departure);
 }
 
+const char *session_children_fault(const struct session_children *children,
+                                   const struct rollcall_message *message)
+{
+    const struct rollcall_down *down = message->payload;
+    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
+    if (!rollcall_ref_equal(down->who, children->supervisor) ||
+        down->reason != ROLLCALL_DOWN_FAILED) {
+        return NULL;
+    }
+    return why != NULL ? why->error.text : rollcall_status_text(down->status);
+}
+
 enum rollcall_status session_children_start(struct rollcall_context *cx,
                                             const struct session_children *children,
                                             struct session_membership *won)

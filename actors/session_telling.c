@@ -103,6 +103,12 @@ static void send_event(struct rollcall_context *cx, struct session_telling *tell
     send_last(cx, telling);
 }
 
+void session_won(struct session_telling *telling, struct session_membership *won)
+{
+    drop((struct rollcall_object *)telling->membership);
+    telling->membership = (struct session_membership *)rollcall_object_keep(&won->object);
+}
+
 void session_tell(struct rollcall_context *cx, struct session_telling *telling,
                   enum rollcall_session_state state, enum rollcall_status status,
                   const char *reason)

@@ -23,6 +23,8 @@ struct session_telling {
     bool refused;               /* since the last try */
 };
 
+/* What the next event says of who it is. */
+void session_won(struct session_telling *telling, struct session_membership *won);
 /* Tells a change of state. */
 void session_tell(struct rollcall_context *cx, struct session_telling *telling,
                   enum rollcall_session_state state, enum rollcall_status status,

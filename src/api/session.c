@@ -40,7 +40,8 @@ struct rollcall_session {
     /* Guarded by handle.monitor; anybody's. */
     struct mark *marks; /* not answered, newest first */
     uint64_t marks_asked;
-    bool closing; /* restart is refused, or close would wait for what begins again */
+    uint64_t orders; /* stop, revoke and restart, in the order in which they took the monitor */
+    bool closing;    /* restart is refused, or close would wait for what begins again */
 };
 
 /* ---- what the application actor calls, on its worker ---- */
@@ -485,28 +486,41 @@ enum rollcall_status rollcall_session_mark_stopping_async(struct rollcall_sessio
 
 /* ---- the end ---- */
 
-static void signal_root(struct rollcall_session *session, uint16_t message)
+/* They may overtake each other on their way: the root obeys the one with the highest number. */
+static void send_order(const struct rollcall_session *session, uint16_t message, uint64_t number)
 {
-    rollcall__runtime_signal(rollcall__etcd_runtime(session->handle.etcd), session->root, message);
+    const struct session_order order = {.number = number};
+    rollcall__runtime_signal(rollcall__etcd_runtime(session->handle.etcd), session->root, message,
+                             &order, sizeof order);
+}
+
+static void send_out(struct rollcall_session *session, uint16_t message)
+{
+    rollcall__monitor_lock(&session->handle.monitor);
+    const uint64_t number = ++session->orders;
+    rollcall__monitor_unlock(&session->handle.monitor);
+    send_order(session, message, number);
 }
 
 void rollcall_session_stop(struct rollcall_session *session)
 {
-    signal_root(session, SESSION_LEAVE);
+    send_out(session, SESSION_LEAVE);
 }
 
 void rollcall_session_revoke(struct rollcall_session *session)
 {
-    signal_root(session, SESSION_REVOKE);
+    send_out(session, SESSION_REVOKE);
 }
 
 enum rollcall_status rollcall_session_restart(struct rollcall_session *session,
                                               struct rollcall_error *error)
 {
+    uint64_t number = 0;
     rollcall__monitor_lock(&session->handle.monitor);
     const bool over = is_over(session) && !session->closing;
     if (over) {
         session->info.state = ROLLCALL_SESSION_REGISTERING; /* so that nobody else restarts it */
+        number = ++session->orders;
     }
     rollcall__monitor_unlock(&session->handle.monitor);
     if (!over) {
@@ -515,7 +529,7 @@ enum rollcall_status rollcall_session_restart(struct rollcall_session *session,
             "the session is not over, or is being closed: stop it first, or leave "
             "it as it is");
     }
-    signal_root(session, SESSION_RESTART);
+    send_order(session, SESSION_RESTART, number);
     return ROLLCALL_OK;
 }
 

@@ -207,7 +207,8 @@ rollcall_session_wait_over(struct rollcall_session *session, int64_t timeout_ms,
 
 /*
  * Registers again, with the same options and, if it had one, the same server ID; then as after
- * start.
+ * start.  A stop, revoke or close that is called after it, by whatever thread, ends it again, and
+ * one that was called before does not.
  * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while it is not over, or is being closed: nothing happened.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
