@@ -192,7 +192,7 @@ static int on_response(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
-/* The transport is on another worker: that it has no room is heard of later. */
+/* Of a transport on another worker: that it has no room is heard of later. */
 static int on_bounced(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {

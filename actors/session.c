@@ -12,6 +12,7 @@
  *             OVER, or by option <---LEFT---+
  *             REGISTERING again                     REGISTERING --REFUSED, NO_CONTACT--> OVER
  *    OVER --RESTART--> REGISTERING                                       (told FAILED)
+ *    CLEARING --RESTART, which a LEAVE overtook--> LEAVING
  *
  * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
  * It spawns a supervisor, and under it registration, keepalive, liveness and departure, on its own
@@ -23,12 +24,12 @@
 #include "actors/session.h"
 
 #include "actors/session_children.h"
+#include "actors/session_marks.h"
 #include "actors/session_telling.h"
 #include "session/names.h"
 
 #include <stdio.h>
 
-static const char *const FULL = "an actor of its own did not keep up";
 static const char *const SILENT =
     "etcd has not renewed the lease in time and may give the key away";
 enum state { REGISTERING, ACTIVE, SUSPECT, CLEARING, LEAVING, OVER, STATE_COUNT };
@@ -37,16 +38,17 @@ struct session {
     const struct session_options *options; /* they outlive self */
     struct session_children children;
     struct session_telling telling;
-    uint64_t marks_asked, marks_sent; /* the last SESSION_MARK, and the last departure works on */
-    bool holds;                       /* registration has won: what is held is departure's */
-    bool again;                       /* CLEARING: RESTART has come */
+    struct session_marks marks;
+    bool holds;                              /* registration has won: what is held is departure's */
+    uint64_t orders;                         /* the highest number of LEAVE, REVOKE and RESTART */
+    bool again;                              /* CLEARING: RESTART has come */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
 };
 
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
     on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_leave, on_leave_clearing,
-    on_hurry, on_registered_late, on_left, on_cleared, on_crossed, on_restart, on_restart_soon,
-    on_no_contact, on_down, on_bounced, on_retell;
+    on_leave_over, on_hurry, on_registered_late, on_left, on_cleared, on_crossed, on_restart,
+    on_restart_soon, on_no_contact, on_down, on_bounced, on_retell;
 
 /* clang-format off */
 #define ALWAYS(state)                                                                              \
@@ -111,7 +113,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [CLEARING]   [SESSION_MARKED]        = {on_marked,          0},
     [CLEARING]   [SESSION_LEAVE]         = {on_leave_clearing,  GOING},
     [CLEARING]   [SESSION_REVOKE]        = {on_leave_clearing,  GOING},
-    [CLEARING]   [SESSION_RESTART]       = {on_restart_soon,    0},
+    [CLEARING]   [SESSION_RESTART]       = {on_restart_soon,    ROLLCALL_TO(LEAVING)},
     [CLEARING]   [SESSION_LEFT]          = {on_cleared,         ENDED},
     [CLEARING]   [ROLLCALL_DOWN]         = {on_down,            ENDED},
     ALWAYS(CLEARING),
@@ -144,8 +146,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [OVER]       [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
     [OVER]       [SESSION_MARK]          = {on_mark_refused,    0},
     [OVER]       [SESSION_MARKED]        = {rollcall_ignore,    0},
-    [OVER]       [SESSION_LEAVE]         = {rollcall_ignore,    0},
-    [OVER]       [SESSION_REVOKE]        = {rollcall_ignore,    0},
+    [OVER]       [SESSION_LEAVE]         = {on_leave_over,      0},
+    [OVER]       [SESSION_REVOKE]        = {on_leave_over,      0},
     [OVER]       [SESSION_RESTART]       = {on_restart,         ENDED},
     [OVER]       [SESSION_LEFT]          = {rollcall_ignore,    0},
     [OVER]       [ROLLCALL_DOWN]         = {rollcall_ignore,    0},
@@ -159,9 +161,9 @@ static int on_bounced(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     const struct rollcall_bounced *bounced = message->payload;
-    const struct session *se = self;
+    struct session *se = self;
     if (rollcall_ref_equal(bounced->to, se->telling.application)) {
-        session_retell_later(cx);
+        session_refused(cx, &se->telling);
     }
     return ROLLCALL_STAY;
 }
@@ -180,8 +182,7 @@ static int end(struct rollcall_context *cx, struct session *se, enum rollcall_se
 {
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     rollcall_stop(cx, se->children.supervisor);
-    session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_E_STOPPED,
-                         "the session is over");
+    session_marks_answer(cx, &se->marks, &se->telling, ROLLCALL_E_STOPPED, "the session is over");
     se->telling.registered = false;
     se->telling.marked = false;
     se->holds = false;
@@ -244,12 +245,9 @@ static int on_no_contact(struct rollcall_context *cx, void *self,
     return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_UNAVAILABLE, reason);
 }
 
-static void keep_membership(struct session *se, struct rollcall_object *won)
+static void hold(struct session *se, struct rollcall_object *won)
 {
-    if (se->telling.membership != NULL) {
-        rollcall_object_drop(&se->telling.membership->object);
-    }
-    se->telling.membership = (struct session_membership *)rollcall_object_keep(won);
+    session_won(&se->telling, (struct session_membership *)won);
     se->holds = true;
 }
 
@@ -260,9 +258,9 @@ static int on_registered(struct rollcall_context *cx, void *self,
     if (is_stale(se, message)) {
         return ROLLCALL_STAY;
     }
-    keep_membership(se, message->object);
+    hold(se, message->object);
     if (session_children_start(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, FULL);
+        return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
     }
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     return ROLLCALL_STAY; /* until keepalive has looked at the lease's time */
@@ -318,7 +316,7 @@ static void tell_lost(struct rollcall_context *cx, struct session *se, enum roll
                       enum rollcall_status status, const char *reason)
 {
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
-    session_answer_marks(cx, &se->telling, se->marks_asked, status, reason);
+    session_marks_answer(cx, &se->marks, &se->telling, status, reason);
     se->holds = false;
     session_tell_lost(cx, &se->telling, loss, status, reason);
 }
@@ -360,29 +358,15 @@ static int on_cleared(struct rollcall_context *cx, void *self,
 
 /* ---- going-stop ---- */
 
-static void ask_mark(struct rollcall_context *cx, struct session *se)
+static uint64_t request_of(const struct rollcall_message *message)
 {
-    se->marks_sent = se->marks_asked;
-    if (session_children_mark(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
-        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_E_FULL, FULL);
-    }
-}
-
-static void note_mark(struct session *se, const struct rollcall_message *message)
-{
-    se->marks_asked = ((const struct session_mark *)message->payload)->request;
+    return ((const struct session_mark *)message->payload)->request;
 }
 
 static int on_mark(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    const bool outstanding = se->marks_sent > session_answered(&se->telling);
-    note_mark(se, message);
-    if (se->telling.marked) {
-        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_OK, "");
-    } else if (!outstanding) {
-        ask_mark(cx, se);
-    }
+    session_marks_ask(cx, &se->marks, &se->telling, &se->children, request_of(message));
     return ROLLCALL_STAY;
 }
 
@@ -390,19 +374,9 @@ static int on_marked(struct rollcall_context *cx, void *self,
                      const struct rollcall_message *message)
 {
     struct session *se = self;
-    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
-    if (is_stale(se, message) || !se->holds) {
-        return ROLLCALL_STAY; /* lost since, and whoever asked was told so */
-    }
-    if (why != NULL) {
-        session_answer_marks_with(cx, &se->telling, se->marks_sent, &why->error);
-    } else {
-        se->telling.marked = true;
-        session_answer_marks(cx, &se->telling, se->marks_asked, ROLLCALL_OK, "");
-    }
-    if (se->marks_asked > session_answered(&se->telling) &&
-        session_told(&se->telling) != ROLLCALL_SESSION_STOPPING) {
-        ask_mark(cx, se); /* whoever asked since is answered by a try of his own, or by the end */
+    if (!is_stale(se, message) && se->holds) { /* else lost since, and whoever asked was told so */
+        session_marks_tried(cx, &se->marks, &se->telling, &se->children,
+                            (const struct rollcall_reason *)message->object);
     }
     return ROLLCALL_STAY;
 }
@@ -411,32 +385,33 @@ static int on_mark_refused(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
     struct session *se = self;
-    const struct session_telling *telling = &se->telling;
-    enum rollcall_status status = ROLLCALL_E_STOPPED;
-    const char *text = "the session has left, or is leaving";
-    if (session_told(telling) == ROLLCALL_SESSION_LOST) {
-        status = telling->last->status;
-        text = telling->last->reason;
-    } else if (session_told(telling) == ROLLCALL_SESSION_REGISTERING) {
-        status = ROLLCALL_E_BUSY;
-        text = "the session is not registered yet: wait until it is ACTIVE";
-    }
-    note_mark(se, message);
-    session_answer_marks(cx, &se->telling, se->marks_asked, status, text);
+    session_marks_refuse(cx, &se->marks, &se->telling, request_of(message));
     return ROLLCALL_STAY;
 }
 
 /* ---- the end ---- */
 
+/* Something that was asked for later has come before it. */
+static bool is_overtaken(struct session *se, const struct rollcall_message *message)
+{
+    const uint64_t number = ((const struct session_order *)message->payload)->number;
+    const bool overtaken = number < se->orders;
+    se->orders = overtaken ? se->orders : number;
+    return overtaken;
+}
+
 /* Both LEAVE and REVOKE: sends whoever holds something away with it, and tells. */
 static int on_leave(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
+    if (is_overtaken(se, message)) {
+        return ROLLCALL_STAY;
+    }
     const bool mark = message->type == SESSION_LEAVE;
     const enum rollcall_status status =
         session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
     if (status != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, FULL);
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, SESSION_FULL_TEXT);
     }
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
@@ -449,7 +424,7 @@ static int on_hurry(struct rollcall_context *cx, void *self, const struct rollca
     (void)message;
     if (se->holds &&
         session_children_leave(cx, &se->children, se->telling.membership, false) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_E_FULL, FULL);
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
     }
     return ROLLCALL_STAY;
 }
@@ -461,8 +436,14 @@ static int on_registered_late(struct rollcall_context *cx, void *self,
     if (is_stale(se, message)) {
         return ROLLCALL_STAY;
     }
-    keep_membership(se, message->object);
+    hold(se, message->object);
     return on_hurry(cx, se, message); /* nobody has sent work here */
+}
+
+static int leave_clearing(struct rollcall_context *cx, struct session *se)
+{
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
+    return LEAVING;
 }
 
 /* It would have registered again; the lease is being revoked already. */
@@ -470,12 +451,20 @@ static int on_leave_clearing(struct rollcall_context *cx, void *self,
                              const struct rollcall_message *message)
 {
     struct session *se = self;
-    (void)message;
-    if (se->options->config->on_lost != ROLLCALL_ON_LOST_REREGISTER && !se->again) {
-        return ROLLCALL_STAY; /* it is over, as far as anybody was told */
+    const bool goes_on = se->options->config->on_lost == ROLLCALL_ON_LOST_REREGISTER || se->again;
+    if (is_overtaken(se, message) || !goes_on) { /* else it is over, as far as anybody was told */
+        return ROLLCALL_STAY;
     }
-    session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
-    return LEAVING;
+    return leave_clearing(cx, se);
+}
+
+/* Noted, for a RESTART of before may still be on its way. */
+static int on_leave_over(struct rollcall_context *cx, void *self,
+                         const struct rollcall_message *message)
+{
+    (void)cx;
+    (void)is_overtaken(self, message);
+    return ROLLCALL_STAY;
 }
 
 static int on_left(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -501,42 +490,37 @@ static int on_crossed(struct rollcall_context *cx, void *self,
     return end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "nothing was held");
 }
 
+/* Overtaken by a LEAVE: whoever asked for it waits for an end of its own. */
 static int on_restart(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
-    (void)message;
-    session_tell(cx, &((struct session *)self)->telling, ROLLCALL_SESSION_REGISTERING, ROLLCALL_OK,
+    struct session *se = self;
+    if (is_overtaken(se, message)) {
+        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "asked to leave");
+    }
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_REGISTERING, ROLLCALL_OK,
                  "asked to register again");
-    return begin(cx, self, false);
+    return begin(cx, se, false);
 }
 
 static int on_restart_soon(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
-    (void)cx, (void)message;
-    ((struct session *)self)->again = true;
+    struct session *se = self;
+    if (is_overtaken(se, message)) {
+        return leave_clearing(cx, se);
+    }
+    se->again = true;
     return ROLLCALL_STAY;
 }
 
 /* ---- faults of our own: the supervisor could not help ---- */
 
-/* NULL: it is not that. */
-static const char *fault(const struct session *se, const struct rollcall_message *message)
-{
-    const struct rollcall_down *down = message->payload;
-    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
-    if (!rollcall_ref_equal(down->who, se->children.supervisor) ||
-        down->reason != ROLLCALL_DOWN_FAILED) {
-        return NULL;
-    }
-    return why != NULL ? why->error.text : rollcall_status_text(down->status);
-}
-
 static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
     const enum rollcall_status status = ((const struct rollcall_down *)message->payload)->status;
-    const char *why = fault(se, message);
+    const char *why = session_children_fault(&se->children, message);
     if (why == NULL) {
         return ROLLCALL_STAY;
     }

@@ -20,11 +20,12 @@
     X(SESSION_LEASE_LOST, 0)    /* from keepalive */                                               \
     X(SESSION_KEY_LOST, sizeof(struct session_key_lost)) /* from liveness */                       \
     X(SESSION_MARK, sizeof(struct session_mark))         /* from the application: going-stop */    \
-    X(SESSION_MARKED, 0)  /* from departure; object: rollcall_reason, NULL: it is marked */        \
-    X(SESSION_LEAVE, 0)   /* from the application: going-stop, revoke */                           \
-    X(SESSION_REVOKE, 0)  /* from the application: without going-stop, or without waiting for it   \
-                           */                                                                      \
-    X(SESSION_RESTART, 0) /* from the application, after it was told of an end */                  \
+    X(SESSION_MARKED, 0) /* from departure; object: rollcall_reason, NULL: it is marked */         \
+    /* The next three: from the application.  LEAVE: going-stop, revoke; REVOKE: without           \
+     * going-stop, or without waiting for it; RESTART: after it was told of an end. */             \
+    X(SESSION_LEAVE, sizeof(struct session_order))                                                 \
+    X(SESSION_REVOKE, sizeof(struct session_order))                                                \
+    X(SESSION_RESTART, sizeof(struct session_order))                                               \
     X(SESSION_LEFT, sizeof(struct session_left)) /* from registration, departure: nothing is held  \
                                                   */                                               \
     X(SESSION_NO_CONTACT, 0)                     /* timer: etcd has not answered once */           \
@@ -38,6 +39,10 @@ struct session_key_lost {
 
 struct session_mark {
     uint64_t request; /* 1, 2, ... in the order they are sent */
+};
+
+struct session_order {
+    uint64_t number; /* 1, 2, ... in the order they were given; they may arrive in another */
 };
 
 struct session_left {
@@ -81,6 +86,9 @@ struct session_event {
     enum rollcall_status status;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
     enum rollcall_loss loss;
+    uint64_t losses;
+    struct session_event *lost; /* shared; what told the last loss, for those who missed it; NULL:
+                                   there was none, or this is it */
     bool registered, disconnected, stopping;
     uint64_t answered;            /* every SESSION_MARK up to this request is answered: */
     struct rollcall_error answer; /* so */
@@ -89,8 +97,8 @@ struct session_event {
 struct session_options {
     struct session_config *config; /* moved */
     struct rollcall_ref application;
-    struct rollcall_ref control, bulk; /* transports */
-    struct rollcall_ref allocator;     /* not used when the config has a server ID */
+    struct rollcall_ref transport; /* on its own worker: no callback delays what etcd says */
+    struct rollcall_ref allocator; /* not used when the config has a server ID */
 };
 
 extern const struct rollcall_actor_type session_type;

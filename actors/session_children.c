@@ -32,7 +32,7 @@ static enum rollcall_status spawn_registration(struct rollcall_context *cx,
 {
     const struct registration_options options = {.config = keep_config(o),
                                                  .session = rollcall_self(cx),
-                                                 .transport = o->control,
+                                                 .transport = o->transport,
                                                  .allocator = o->allocator,
                                                  .server_id =
                                                      before == NULL ? 0 : before->server_id,
@@ -46,7 +46,7 @@ static enum rollcall_status spawn_departure(struct rollcall_context *cx,
                                             struct session_children *children)
 {
     const struct departure_options options = {
-        .config = keep_config(o), .session = rollcall_self(cx), .transport = o->control};
+        .config = keep_config(o), .session = rollcall_self(cx), .transport = o->transport};
     return spawn(cx, children, &departure_type, &options, &children->departure);
 }
 
@@ -57,8 +57,9 @@ enum rollcall_status session_children_spawn(struct rollcall_context *cx,
 {
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
     const struct keepalive_options keepalive = {.session = rollcall_self(cx),
-                                                .transport = o->control};
-    const struct liveness_options liveness = {.session = rollcall_self(cx), .transport = o->bulk};
+                                                .transport = o->transport};
+    const struct liveness_options liveness = {.session = rollcall_self(cx),
+                                              .transport = o->transport};
     enum rollcall_status status =
         rollcall_spawn(cx, ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
                        &children->supervisor);
@@ -80,6 +81,18 @@ bool session_children_has(const struct session_children *children, struct rollca
            rollcall_ref_equal(who, children->keepalive) ||
            rollcall_ref_equal(who, children->liveness) ||
            rollcall_ref_equal(who, children->departure);
+}
+
+const char *session_children_fault(const struct session_children *children,
+                                   const struct rollcall_message *message)
+{
+    const struct rollcall_down *down = message->payload;
+    const struct rollcall_reason *why = (const struct rollcall_reason *)message->object;
+    if (!rollcall_ref_equal(down->who, children->supervisor) ||
+        down->reason != ROLLCALL_DOWN_FAILED) {
+        return NULL;
+    }
+    return why != NULL ? why->error.text : rollcall_status_text(down->status);
 }
 
 enum rollcall_status session_children_start(struct rollcall_context *cx,

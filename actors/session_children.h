@@ -18,7 +18,12 @@ session_children_spawn(struct rollcall_context *cx, const struct session_options
 /* False of an actor of an earlier membership, whose last words may still be on their way. */
 bool session_children_has(const struct session_children *children, struct rollcall_ref who);
 
-/* The rest answers E_FULL when a mailbox is full. */
+/* Of a DOWN: why their supervisor has failed for good; NULL: it has not. */
+const char *session_children_fault(const struct session_children *children,
+                                   const struct rollcall_message *message);
+
+/* The rest answers E_FULL when a mailbox is full: */
+#define SESSION_FULL_TEXT "an actor of its own did not keep up"
 
 /* Registration has won: keepalive and liveness begin. */
 ROLLCALL_MUST_USE enum rollcall_status

@@ -6,14 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETELL_MS = 20 };
+enum { PAUSE_MIN_MS = 20, PAUSE_MAX_MS = 320 };
 
+static void drop(struct rollcall_object *object)
+{
+    if (object != NULL) {
+        rollcall_object_drop(object);
+    }
+}
+
+/* The object is the first member of both. */
 static void destroy_event(struct rollcall_object *object)
 {
     struct session_event *event = (struct session_event *)object;
-    if (event->membership != NULL) {
-        rollcall_object_drop(&event->membership->object);
-    }
+    drop((struct rollcall_object *)event->membership);
+    drop((struct rollcall_object *)event->lost);
     free(event);
 }
 
@@ -41,21 +48,48 @@ static struct session_event *next_event(struct rollcall_context *cx,
     if (event->membership != NULL) {
         rollcall_object_keep(&event->membership->object);
     }
+    event->losses = telling->losses;
+    event->lost = telling->lost;
+    if (event->lost != NULL) {
+        rollcall_object_keep(&event->lost->object);
+    }
     return event;
 }
 
-void session_retell_later(struct rollcall_context *cx)
+static void pause(struct rollcall_context *cx, struct session_telling *telling, int64_t pause_ms)
 {
-    rollcall_timer_set(cx, SESSION_RETELL, rollcall_now_ms(cx) + RETELL_MS);
+    telling->pause_ms = pause_ms;
+    rollcall_timer_set(cx, SESSION_RETELL, rollcall_now_ms(cx) + pause_ms);
 }
 
-void session_retell(struct rollcall_context *cx, const struct session_telling *telling)
+void session_refused(struct rollcall_context *cx, struct session_telling *telling)
+{
+    telling->refused = true;
+    if (telling->pause_ms == 0) {
+        pause(cx, telling, PAUSE_MIN_MS);
+    }
+}
+
+static void send_last(struct rollcall_context *cx, struct session_telling *telling)
 {
     const struct application_event payload = {.credit = 0};
     if (rollcall_send_object(cx, telling->application, APPLICATION_EVENT, &payload, sizeof payload,
                              rollcall_object_keep(&telling->last->object)) != ROLLCALL_OK) {
-        session_retell_later(cx);
+        session_refused(cx, telling);
     }
+}
+
+/* What was not refused for a whole pause has got through. */
+void session_retell(struct rollcall_context *cx, struct session_telling *telling)
+{
+    const int64_t doubled_ms = telling->pause_ms * 2;
+    if (!telling->refused) {
+        telling->pause_ms = 0;
+        return;
+    }
+    telling->refused = false;
+    pause(cx, telling, doubled_ms < PAUSE_MAX_MS ? doubled_ms : PAUSE_MAX_MS);
+    send_last(cx, telling);
 }
 
 /* event: moved. */
@@ -66,7 +100,13 @@ static void send_event(struct rollcall_context *cx, struct session_telling *tell
         rollcall_object_drop(&telling->last->object);
     }
     telling->last = event;
-    session_retell(cx, telling);
+    send_last(cx, telling);
+}
+
+void session_won(struct session_telling *telling, struct session_membership *won)
+{
+    drop((struct rollcall_object *)telling->membership);
+    telling->membership = (struct session_membership *)rollcall_object_keep(&won->object);
 }
 
 void session_tell(struct rollcall_context *cx, struct session_telling *telling,
@@ -97,10 +137,16 @@ void session_tell_lost(struct rollcall_context *cx, struct session_telling *tell
                        enum rollcall_loss loss, enum rollcall_status status, const char *reason)
 {
     telling->loss = loss;
+    telling->losses++;
     telling->registered = false;
     telling->marked = false;
     telling->disconnected = true;
+    drop((struct rollcall_object *)telling->lost);
+    telling->lost = NULL;
     session_tell(cx, telling, ROLLCALL_SESSION_LOST, status, reason);
+    if (telling->last != NULL && telling->last->losses == telling->losses) {
+        telling->lost = (struct session_event *)rollcall_object_keep(&telling->last->object);
+    }
 }
 
 const char *session_loss_text(enum rollcall_loss loss)
@@ -156,10 +202,7 @@ void session_answer_marks(struct rollcall_context *cx, struct session_telling *t
 
 void session_telling_fini(struct session_telling *telling)
 {
-    if (telling->membership != NULL) {
-        rollcall_object_drop(&telling->membership->object);
-    }
-    if (telling->last != NULL) {
-        rollcall_object_drop(&telling->last->object);
-    }
+    drop((struct rollcall_object *)telling->membership);
+    drop((struct rollcall_object *)telling->last);
+    drop((struct rollcall_object *)telling->lost);
 }

@@ -2,7 +2,9 @@
  * actors/session_telling.h - what a session's application is told, and how; a part of session.c.
  *
  * Every event says all there is to know, so while a callback is stuck and the application's mailbox
- * is full, it is enough to send the last one again later.
+ * is full, it is enough to send the last one again later: after pauses that double up to a bound,
+ * for thousands of sessions may wait for the same callback.  A loss that was overtaken so is in the
+ * events after it.
  */
 #ifndef ACTORS_SESSION_TELLING_H
 #define ACTORS_SESSION_TELLING_H
@@ -15,8 +17,14 @@ struct session_telling {
     struct session_event *last;            /* shared; what was told last; NULL: nothing yet */
     bool registered, disconnected, marked; /* as the next event says */
     enum rollcall_loss loss;
+    uint64_t losses;
+    struct session_event *lost; /* shared; what told the last loss; NULL: there was none */
+    int64_t pause_ms;           /* before it is tried again; 0: there is no need to */
+    bool refused;               /* since the last try */
 };
 
+/* What the next event says of who it is. */
+void session_won(struct session_telling *telling, struct session_membership *won);
 /* Tells a change of state. */
 void session_tell(struct rollcall_context *cx, struct session_telling *telling,
                   enum rollcall_session_state state, enum rollcall_status status,
@@ -36,9 +44,10 @@ void session_answer_marks_with(struct rollcall_context *cx, struct session_telli
 enum rollcall_session_state session_told(const struct session_telling *telling);
 /* The last SESSION_MARK that was answered. */
 uint64_t session_answered(const struct session_telling *telling);
-/* Sends the last event again: the handlers of SESSION_RETELL and BOUNCED. */
-void session_retell(struct rollcall_context *cx, const struct session_telling *telling);
-void session_retell_later(struct rollcall_context *cx);
+/* The handler of SESSION_RETELL: sends the last event again if it was refused. */
+void session_retell(struct rollcall_context *cx, struct session_telling *telling);
+/* The handler of BOUNCED. */
+void session_refused(struct rollcall_context *cx, struct session_telling *telling);
 void session_telling_fini(struct session_telling *telling);
 
 #endif /* ACTORS_SESSION_TELLING_H */

@@ -12,7 +12,9 @@
 
 /*
  * What a connection stands on.  The transports are actors of transport/messages.h: control for
- * leases, transactions and renewals; bulk for ranges and watches.
+ * leases, transactions, renewals, and a session's watch of its one key; bulk for ranges and the
+ * watches of a role.  So no flood of events delays a renewal, and no callback that takes its time
+ * delays what a session is to know of itself.
  */
 struct rollcall__transports {
     struct rollcall_ref control, bulk;

@@ -39,7 +39,8 @@ struct rollcall_session {
     /* Guarded by handle.monitor; anybody's. */
     struct mark *marks; /* not answered, newest first */
     uint64_t marks_asked;
-    bool closing; /* restart is refused, or close would wait for what begins again */
+    uint64_t orders; /* stop, revoke and restart, in the order in which they took the monitor */
+    bool closing;    /* restart is refused, or close would wait for what begins again */
 };
 
 /* ---- what the application actor calls, on its worker ---- */
@@ -118,10 +119,8 @@ static void call_answered(struct mark *mark, bool closed)
     }
 }
 
-static void tell(struct rollcall_object *handle, struct rollcall_object *object)
+static void tell_one(struct rollcall_session *session, const struct session_event *event)
 {
-    struct rollcall_session *session = (struct rollcall_session *)handle;
-    const struct session_event *event = (const struct session_event *)object;
     struct rollcall_session_event told = {.state = event->state,
                                           .at_ms = event->at_ms,
                                           .status = event->status,
@@ -142,6 +141,7 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
     session->info.disconnected = event->disconnected;
     session->info.stopping = event->stopping;
     session->info.loss = event->loss;
+    session->info.losses = event->losses;
     keep_membership(session, event->membership);
     fill_info(session, &told.info);
     struct mark *answered = take_answered(session, event);
@@ -152,6 +152,17 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
     call_answered(answered, closed);
     rollcall__monitor_notify(&session->handle.monitor); /* after the callback: a waiter that closes
                                                            has seen every event before */
+}
+
+/* While a callback takes its time newer events may overtake older ones, but no LOST is left out. */
+static void tell(struct rollcall_object *handle, struct rollcall_object *object)
+{
+    struct rollcall_session *session = (struct rollcall_session *)handle;
+    const struct session_event *event = (const struct session_event *)object;
+    if (event->lost != NULL) {
+        tell_one(session, event->lost);
+    }
+    tell_one(session, event);
 }
 
 /* ---- starting ---- */
@@ -191,8 +202,7 @@ static enum rollcall_status spawn(struct rollcall_session *session, struct rollc
 {
     struct rollcall_etcd *etcd = session->handle.etcd;
     struct session_options options = {.config = session->config,
-                                      .control = rollcall__etcd_control(etcd),
-                                      .bulk = rollcall__etcd_bulk(etcd),
+                                      .transport = rollcall__etcd_control(etcd),
                                       .allocator = rollcall__etcd_allocator(etcd)};
     const enum rollcall_status status =
         rollcall__handle_start(&session->handle, APPLICATION_MAILBOX, tell, NULL, error);
@@ -472,28 +482,41 @@ enum rollcall_status rollcall_session_mark_stopping_async(struct rollcall_sessio
 
 /* ---- the end ---- */
 
-static void signal_root(struct rollcall_session *session, uint16_t message)
+/* They may overtake each other on their way: the root obeys the one with the highest number. */
+static void send_order(const struct rollcall_session *session, uint16_t message, uint64_t number)
 {
-    rollcall__runtime_signal(rollcall__etcd_runtime(session->handle.etcd), session->root, message);
+    const struct session_order order = {.number = number};
+    rollcall__runtime_signal(rollcall__etcd_runtime(session->handle.etcd), session->root, message,
+                             &order, sizeof order);
+}
+
+static void send_out(struct rollcall_session *session, uint16_t message)
+{
+    rollcall__monitor_lock(&session->handle.monitor);
+    const uint64_t number = ++session->orders;
+    rollcall__monitor_unlock(&session->handle.monitor);
+    send_order(session, message, number);
 }
 
 void rollcall_session_stop(struct rollcall_session *session)
 {
-    signal_root(session, SESSION_LEAVE);
+    send_out(session, SESSION_LEAVE);
 }
 
 void rollcall_session_revoke(struct rollcall_session *session)
 {
-    signal_root(session, SESSION_REVOKE);
+    send_out(session, SESSION_REVOKE);
 }
 
 enum rollcall_status rollcall_session_restart(struct rollcall_session *session,
                                               struct rollcall_error *error)
 {
+    uint64_t number = 0;
     rollcall__monitor_lock(&session->handle.monitor);
     const bool over = is_over(session) && !session->closing;
     if (over) {
         session->info.state = ROLLCALL_SESSION_REGISTERING; /* so that nobody else restarts it */
+        number = ++session->orders;
     }
     rollcall__monitor_unlock(&session->handle.monitor);
     if (!over) {
@@ -502,7 +525,7 @@ enum rollcall_status rollcall_session_restart(struct rollcall_session *session,
             "the session is not over, or is being closed: stop it first, or leave "
             "it as it is");
     }
-    signal_root(session, SESSION_RESTART);
+    send_order(session, SESSION_RESTART, number);
     return ROLLCALL_OK;
 }
 

@@ -29,10 +29,11 @@ void rollcall__port_post(struct rollcall__port *port, struct rollcall_caller to,
  * Threads: the port's. */
 bool rollcall__port_flush(struct rollcall__port *port);
 
-/* Sends a message without payload in the system lane: waits for room, at most for the stop timeout;
- * never in a callback.  Threads: any. */
+/* Sends a message in the system lane: waits for room, at most for the stop timeout; never in a
+ * callback.  Callbacks and other threads have lanes of their own: between these there is no order.
+ * payload: copied; may be NULL when size_bytes is 0.  Threads: any. */
 void rollcall__runtime_signal(struct rollcall_runtime *runtime, struct rollcall_ref to,
-                              uint16_t type);
+                              uint16_t type, const void *payload, size_t size_bytes);
 
 /* Counts a handle (session, watch, etcd) that must be closed before the runtime is destroyed. */
 void rollcall__runtime_hold(struct rollcall_runtime *runtime);

@@ -296,13 +296,18 @@ enum rollcall_status rollcall_runtime_send(struct rollcall_runtime *rt, struct r
 
 void rollcall_runtime_stop(struct rollcall_runtime *rt, struct rollcall_ref who)
 {
-    rollcall__runtime_signal(rt, who, ROLLCALL_STOP);
+    rollcall__runtime_signal(rt, who, ROLLCALL_STOP, NULL, 0);
 }
 
-void rollcall__runtime_signal(struct rollcall_runtime *rt, struct rollcall_ref to, uint16_t type)
+void rollcall__runtime_signal(struct rollcall_runtime *rt, struct rollcall_ref to, uint16_t type,
+                              const void *payload, size_t size_bytes)
 {
-    const struct rollcall__cell signal = {.to = to, .type = type};
+    struct rollcall__cell signal = {.to = to, .type = type, .size_bytes = (uint8_t)size_bytes};
     const uint32_t worker = rollcall__ref_worker(to);
+    ROLLCALL_ASSERT(size_bytes <= ROLLCALL_PAYLOAD_MAX_BYTES);
+    if (size_bytes != 0) {
+        memcpy(signal.payload, payload, size_bytes);
+    }
     if (rollcall_ref_is_nobody(to) || worker >= rt->worker_count || rollcall__runtime_forked(rt)) {
         return;
     }

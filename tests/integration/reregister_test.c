@@ -356,6 +356,50 @@ TEST(reregister, restart_keeps_an_allocated_server_id)
     api_scene_close(&scene);
 }
 
+struct stubborn {
+    struct api_session_log log;
+    struct rollcall__monitor monitor; /* guards the rest */
+    struct rollcall_session *session;
+    enum rollcall_status restarted;
+};
+
+static void restart_when_stopped(void *user, const struct rollcall_session_event *event)
+{
+    struct stubborn *stubborn = user;
+    if (event->state == ROLLCALL_SESSION_STOPPED) {
+        rollcall__monitor_lock(&stubborn->monitor);
+        stubborn->restarted = rollcall_session_restart(stubborn->session, NULL);
+        rollcall__monitor_unlock(&stubborn->monitor);
+    }
+    api_session_note(&stubborn->log, event);
+}
+
+TEST(reregister, restart_of_a_session_that_is_being_closed_is_busy_and_close_ends_in_time)
+{
+    struct stubborn stubborn = {.restarted = ROLLCALL_OK};
+    struct api_scene scene;
+    api_scene_open(&scene, etcd_fixture_shared());
+    api_session_log_init(&stubborn.log);
+    rollcall__monitor_init(&stubborn.monitor);
+    rollcall__monitor_lock(&stubborn.monitor);
+    const enum rollcall_status status = rollcall_session_open(
+        scene.etcd,
+        ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
+                                 .address = "10.0.0.7:21123", .server_id = 7, .ttl_s = TTL_S,
+                                 .on_event = restart_when_stopped, .user = &stubborn),
+        &stubborn.session, NULL);
+    rollcall__monitor_unlock(&stubborn.monitor);
+    CHECK_INT(status, ROLLCALL_OK);
+    const int64_t lease_id = api_info(stubborn.session).lease_id;
+    close_session(stubborn.session);
+    CHECK_INT(stubborn.restarted, ROLLCALL_E_BUSY);
+    CHECK_INT(api_lease_left_s(&scene, lease_id), -1);
+    api_session_check_story(&stubborn.log, "ACTIVE STOPPING STOPPED");
+    rollcall__monitor_fini(&stubborn.monitor);
+    api_session_log_fini(&stubborn.log);
+    api_scene_close(&scene);
+}
+
 TEST(reregister, restart_of_a_session_that_is_not_over_is_busy_and_changes_nothing)
 {
     struct api_scene scene;

@@ -13,9 +13,12 @@
  * FAILED: it never became a member.
  *
  * Threads: any thread may call any function.  Callbacks run on a runtime thread, one at a time per
- *          session, in order; a call that waits answers E_BUSY there, and each has a form that
- *          returns at once and tells a callback: start for open, stop and revoke for close,
- *          NAME_async for NAME.
+ *          session, in order; the first ones may run before start or open has stored the handle.  A
+ *          call that waits answers E_BUSY there, and each has a form that returns at once and tells
+ *          a callback: start for open, stop and revoke for close, NAME_async for NAME.
+ *          While callbacks of the runtime are slow, states that have passed may be left out, but a
+ *          LOST never is: it is told before what came after it.  Of several in a row that waited so
+ *          the last one is told, and info.losses counts them all.
  *
  * Time:    durations are milliseconds, but a TTL is whole seconds, as in etcd.
  *
@@ -63,6 +66,7 @@ struct rollcall_session_info {
     bool disconnected;       /* it had one and lost it, and has not registered again */
     bool stopping;           /* its record is marked Stopping */
     enum rollcall_loss loss; /* of the last LOST */
+    uint64_t losses;         /* so far; they may be more than the LOST told: see above */
     int64_t server_id;
     int64_t lease_id;
     int64_t ttl_s;           /* as etcd granted it: it raises small ones */
@@ -203,7 +207,8 @@ rollcall_session_wait_over(struct rollcall_session *session, int64_t timeout_ms,
 
 /*
  * Registers again, with the same options and, if it had one, the same server ID; then as after
- * start.
+ * start.  A stop, revoke or close that is called after it, by whatever thread, ends it again, and
+ * one that was called before does not.
  * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while it is not over, or is being closed: nothing happened.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status

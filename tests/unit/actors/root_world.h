@@ -26,6 +26,7 @@ struct bench {
     struct probe *application, *parent; /* the application's, so that it can be blocked */
     struct rollcall_ref application_ref, session;
     struct fake_etcd *etcd;
+    uint64_t orders; /* given so far: LEAVE, REVOKE, RESTART */
 };
 
 static inline struct rollcall_ref spawn_application(struct bench *b)
@@ -55,8 +56,7 @@ static inline void open(struct bench *b, const struct session_choice *choice)
     const struct session_options options = {
         .config = session_config_create(&chosen),
         .application = b->application_ref,
-        .control = allocator.transport,
-        .bulk = fake_etcd_spawn(b->etcd, b->world.rt, 1),
+        .transport = allocator.transport,
         .allocator = world_spawn(
             &b->world, 0, ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator))};
     b->session = world_spawn(&b->world, 0,
@@ -125,10 +125,16 @@ static inline void check_told(const struct bench *b, const char *expected)
 
 /* ---- what it asks for, as the API does ---- */
 
-/* Overtakes what waits in the root's mailbox. */
+/* LEAVE, REVOKE or RESTART; overtakes what waits in the root's mailbox. */
+static inline void signal_numbered(struct bench *b, uint16_t message, uint64_t number)
+{
+    const struct session_order order = {.number = number};
+    rollcall__runtime_signal(b->world.rt, b->session, message, &order, sizeof order);
+}
+
 static inline void signal_root(struct bench *b, uint16_t message)
 {
-    rollcall__runtime_signal(b->world.rt, b->session, message);
+    signal_numbered(b, message, ++b->orders);
 }
 
 static inline void say(struct bench *b, uint16_t message)
@@ -192,7 +198,7 @@ static inline void crash_child(struct bench *b, struct rollcall_ref child, uint1
 {
     CHECK(!rollcall_ref_is_nobody(child));
     rollcall_sim_crash(b->world.sim, child, status);
-    rollcall__runtime_signal(b->world.rt, child, timer);
+    rollcall__runtime_signal(b->world.rt, child, timer, NULL, 0);
     world_settle(&b->world);
 }
 

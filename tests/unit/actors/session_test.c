@@ -172,7 +172,8 @@ TEST(session, leave_at_any_moment_is_stopping_then_stopped_and_leaves_nothing_be
             }
             const uint16_t word = WORDS[world_seed % 2];
             if (world_seed % 4 < 2) {
-                world_send(&b.world, b.session, word, NULL, 0, NULL);
+                const struct session_order order = {.number = ++b.orders};
+                world_send(&b.world, b.session, word, &order, sizeof order, NULL);
             } else {
                 signal_root(&b, word);
             }
