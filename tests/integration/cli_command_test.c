@@ -166,6 +166,34 @@ TEST(cli_stop, what_is_not_there_is_exit_1_and_says_where_to_look)
     process_destroy(&other);
 }
 
+TEST(cli_stop, a_key_that_holds_garbage_is_exit_1_and_left_as_it_is)
+{
+    const struct command_scene scene = command_scene_create(etcd_fixture_shared());
+    static const char *const commands[] = {"stop", "revoke"};
+    static const char *const names[] = {"querynode-7", "id"};
+    struct process process;
+    char key[KEY_BYTES];
+    command_etcdctl(&scene, "etcdctl put $ROOT/session/querynode-7 garbage >&2;"
+                            " etcdctl put $ROOT/session/id 8 >&2");
+    for (size_t i = 0; i < 8; i++) {
+        const char *name = names[i / 2 % 2];
+        snprintf(key, sizeof key, "%s/session/%s", scene.root, name);
+        RUN(&process, &scene, 1, commands[i % 2], i < 4 ? name : key,
+            commands[i % 2][0] == 's' ? "--no-color" : "--yes");
+        command_check_error(&process, "E_CORRUPT");
+        command_check_contains(process.err.data, key);
+        command_check_contains(process.err.data, "holds no session record");
+        CHECK_STR(process.out.data, "");
+        process_destroy(&process);
+    }
+    RUN(&process, &scene, 1, "stop", "querynode-"); /* garbage beside it is not it */
+    command_check_error(&process, "E_KEY_LOST");
+    process_destroy(&process);
+    RUN(&process, &scene, 0, "list", "querynode");
+    CHECK_INT(command_number(process.out.data, "skipped"), 1);
+    process_destroy(&process);
+}
+
 /* ---- revoke ---- */
 
 TEST(cli_revoke, a_session_that_is_revoked_is_gone_and_its_process_is_told)
