@@ -171,11 +171,11 @@ static int result(const struct watching *watching)
         return code == CLI_EXIT_UNREACHABLE && watching->running ? CLI_EXIT_FAILED : code;
     }
     if (watching->has_ended) {
-        return CLI_EXIT_DONE; /* all was written; or stdout failed, which makes it a failure */
+        return CLI_EXIT_DONE; /* but if stdout has failed, main makes that a failure */
     }
     if (!cli_interrupted()) {
-        cli_output_has_reader(watching->output); /* it has none, and says so */
-        return CLI_EXIT_FAILED;
+        cli_output_has_reader(watching->output); /* it has none, says so, and has failed */
+        return CLI_EXIT_DONE;
     }
     return watching->running ? CLI_EXIT_DONE : CLI_EXIT_INTERRUPTED;
 }

@@ -47,8 +47,8 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "then ends with its TTL.\n"
          "\n"
          "The exit code is COMMAND's: its status, 128 + the signal that ended it, 127 when there\n"
-         "is no such program, 126 when it cannot be run.  When that is 0, it is as below; and 4,\n"
-         "not 0, when COMMAND was ended because the session became SUSPECT or LOST, so that who\n"
+         "is no such program, 126 when it cannot be run.  When that is 0, it is as below; but 4\n"
+         "when COMMAND was ended because the session became SUSPECT or LOST, so that whoever\n"
          "supervises rollcall starts it again.\n",
          "  rollcall register querynode --address 10.0.0.7:21123 --ttl 10 --label zone=a\n"
          "  rollcall register rootcoord --address 10.0.0.7:53100 --exclusive -- ./rootcoord\n"},
