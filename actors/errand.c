@@ -3,6 +3,7 @@
  *
  *    READING --ANSWER--> WRITING --ANSWER--> END (told)
  *                        WRITING --ANSWER(lost the compare)--> WRITING
+ *                        WRITING --ANSWER(revoked)--> READING
  *    READING, WRITING --what may pass--> PAUSING --RETRY--> READING
  *    ALLOCATING --ALLOCATED--> END (told)
  *    ALLOCATING --what may pass--> PAUSING --RETRY--> ALLOCATING
@@ -10,10 +11,13 @@
  *
  * The key is read, the session there is compared with the one meant, and what is written is written
  * by compare with what was read; a lost compare tells what is there now, which is looked at in the
- * same way.  Once looked at, it must stay the same session: same create revision.  To revoke a
- * lease needs no compare, for the lease is the session's own.  An answer that was lost is made up
- * for by looking again: a record that is marked already, and a session that is gone since we first
- * looked, are what was wanted.
+ * same way.  Once looked at, it must stay the same session: same create revision.  etcd revokes a
+ * lease without a compare: it is the one that the session had when it was looked at, and no other
+ * session ever gets it, but the key may have moved to another lease since.  So after a revoke it is
+ * looked again, and a session that is still there is revoked with the lease it has by then; unless
+ * the lease was named, for then that lease is all that was meant.  An answer that was lost is made
+ * up for by looking again: a record that is marked already, and a session that is gone since we
+ * first looked, are what was wanted.
  * It lives under the application actor, on its worker: to stop that one is to stop this.  A failure
  * of our own (a crash, no memory) is told by the application actor, as a DOWN.
  * Invariants: the result is told once; at most one request is outstanding, none in PAUSING.
@@ -52,6 +56,7 @@ struct errand {
 static rollcall_handler_fn on_read, on_written, on_allocated, on_retry, on_deadline, on_bounced;
 
 #define PAUSE ROLLCALL_TO(PAUSING)
+#define AGAIN (ROLLCALL_TO(READING) | PAUSE)
 #define BEGIN (ROLLCALL_TO(READING) | ROLLCALL_TO(ALLOCATING) | PAUSE)
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][ERRAND_COUNT] = {
@@ -59,7 +64,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][ERRAND_COUNT] = {
     [READING]   [ERRAND_DEADLINE]  = {on_deadline,  0},
     [READING]   [ROLLCALL_BOUNCED] = {on_bounced,   PAUSE},
 
-    [WRITING]   [ERRAND_ANSWER]    = {on_written,   ROLLCALL_TO(WRITING) | PAUSE},
+    [WRITING]   [ERRAND_ANSWER]    = {on_written,   ROLLCALL_TO(WRITING) | AGAIN},
     [WRITING]   [ERRAND_DEADLINE]  = {on_deadline,  0},
     [WRITING]   [ROLLCALL_BOUNCED] = {on_bounced,   PAUSE},
 
@@ -276,6 +281,9 @@ static int mark(struct rollcall_context *cx, struct errand *er, const struct tra
 static int revoke(struct rollcall_context *cx, struct errand *er, const struct transport_kv *kv)
 {
     struct transport_txn txn = {.compare_count = 1, .success_count = 1, .failure_count = 1};
+    if (er->revoking != 0 && er->revoking != kv->lease_id) {
+        er->lost_races++;
+    }
     er->revoking = kv->lease_id;
     if (er->revoking != 0) {
         return ask(cx, er, transport_request_lease(TRANSPORT_LEASE_REVOKE, er->revoking, 0),
@@ -297,7 +305,9 @@ static enum rollcall_status read_record(const struct errand *er, const struct tr
     struct rollcall_error why;
     enum rollcall_status status = rollcall__record_decode(kv->value, &arena, &record, &why);
     if (status != ROLLCALL_OK) {
-        rollcall_error_set(error, status, "the key %.100s holds no session record: %s",
+        rollcall_error_set(error, status,
+                           "the key %.120s holds no session record (%.300s): it is left as it is; "
+                           "if nobody needs it, delete it with etcdctl",
                            er->config->key, why.text);
     } else {
         *stopping = record.stopping;
@@ -306,17 +316,21 @@ static enum rollcall_status read_record(const struct errand *er, const struct tr
     return status;
 }
 
-/* kv: what the key holds; NULL: nothing. */
+/* kv: what the key holds; NULL: nothing.  Garbage is told as garbage whichever session was meant:
+ * somebody has to look at it. */
 static int look(struct rollcall_context *cx, struct errand *er, const struct transport_kv *kv)
 {
     const bool revokes = er->config->kind == ERRAND_REVOKE;
     struct rollcall_error error;
     bool stopping = false;
-    if (!is_meant(er, kv)) {
-        return revokes && er->seen != 0 ? tell_done(cx, er, 0) : tell_lost(cx, er, kv);
+    if (revokes && er->seen != 0 && !is_meant(er, kv)) {
+        return tell_done(cx, er, 0);
     }
-    if (read_record(er, kv, &stopping, &error) != ROLLCALL_OK) {
+    if (kv != NULL && read_record(er, kv, &stopping, &error) != ROLLCALL_OK) {
         return tell(cx, er, &error, 0);
+    }
+    if (!is_meant(er, kv)) {
+        return tell_lost(cx, er, kv);
     }
     er->seen = kv->create_revision;
     if (revokes) {
@@ -357,7 +371,11 @@ static int on_written(struct rollcall_context *cx, void *self,
     if (answer->status != ROLLCALL_OK) {
         return pause_or_tell(cx, er, &result->error);
     }
-    if (er->revoking != 0 || result->succeeded) {
+    if (er->revoking != 0) {
+        er->ambiguous = true; /* whatever is told from here on, a lease was revoked */
+        return er->revoking == er->config->lease_id ? tell_done(cx, er, 0) : begin(cx, er);
+    }
+    if (result->succeeded) {
         return tell_done(cx, er, 0);
     }
     er->lost_races++;

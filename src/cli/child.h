@@ -2,10 +2,15 @@
  * cli/child.h - a command of the user's, run as our child and waited for through a file.
  *
  * It has our standard streams, our process group (so Ctrl-C in a terminal reaches both), our
- * environment and more.  No file of ours reaches it: each is opened with O_CLOEXEC.  When we die
- * without warning the kernel sends it SIGTERM, for nobody renews the session any more.
+ * environment and more.  No file of ours reaches it: each is opened with O_CLOEXEC.
  *
- * Threads: main, which must outlive it.
+ * When we die without warning (SIGKILL) the kernel sends it SIGTERM, for nobody renews the session
+ * any more; when we die before it has asked for that, it is never run.  Signals reach the child
+ * itself, not what it starts in turn, and the kernel's not a program that changes its user as it
+ * starts (set-user-ID).
+ *
+ * Threads: main.  The kernel sends its signal when the thread that started the child ends, so this
+ *          must be one that lives as long as the process.
  */
 #ifndef CLI_CHILD_H
 #define CLI_CHILD_H

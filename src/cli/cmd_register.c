@@ -14,6 +14,9 @@
  * SUSPECT or LOST: the COMMAND gets SIGTERM, whatever comes after.  When it has ended we leave; but
  * with --on-lost reregister it is started again once the session is ACTIVE.  A COMMAND that ends by
  * itself is never started again: we leave.
+ *
+ * STOPPING is told as soon as it is sure that we leave, with our reason, and not when the session
+ * is told to: that comes last.  After it, of the states only LOST and STOPPED are told.
  */
 #include "cli/commands.h"
 
@@ -47,6 +50,8 @@ struct registration {
     bool registered;                   /* it has been ACTIVE once */
     bool announced;                    /* its present registration was told */
     bool suspect;                      /* and said so on stderr */
+    bool stopping;                     /* STOPPING was told */
+    bool given_up;                     /* SUSPECT, not the COMMAND itself, has ended the COMMAND */
     bool ended;                        /* FAILED, STOPPED or, with --on-lost exit, LOST has come */
     struct rollcall_error error;       /* why it ended; status OK: as asked */
 
@@ -125,6 +130,23 @@ static void on_lost(struct registration *registration, const struct cli_session_
     }
 }
 
+static void tell_stopping(struct registration *registration, const char *reason)
+{
+    if (registration->registered && !registration->stopping && !registration->ended) {
+        registration->stopping = true;
+        cli_report_stopping(registration->output, reason);
+        cli_output_flush(registration->output);
+    }
+}
+
+/* Before it was registered there is nothing to tell: it was interrupted. */
+static bool is_to_be_told(const struct registration *registration,
+                          enum rollcall_session_state state)
+{
+    return registration->registered && (!registration->stopping || state == ROLLCALL_SESSION_LOST ||
+                                        state == ROLLCALL_SESSION_STOPPED);
+}
+
 static void on_told(struct registration *registration, const struct cli_session_told *told)
 {
     registration->state = told->state;
@@ -149,7 +171,7 @@ static void on_told(struct registration *registration, const struct cli_session_
         end(registration, told->status, told->reason);
         return;
     }
-    if (registration->registered) { /* else there is nothing to tell: it was interrupted */
+    if (is_to_be_told(registration, told->state)) {
         cli_report_state(registration->output, told);
     }
     cli_output_flush(registration->output);
@@ -176,16 +198,11 @@ static bool is_readable(int fd)
     return poll(&one, 1, 0) == 1;
 }
 
-static bool must_leave(const struct registration *registration)
-{
-    struct pollfd reader = {.fd = STDOUT_FILENO}; /* no events: only whether its reader is gone */
-    return cli_interrupted() || registration->output->closed || poll(&reader, 1, 0) == 1;
-}
-
 /* Step 1; without a COMMAND the session itself does it, in step 3. */
 static void ask_to_leave(struct registration *registration)
 {
     registration->asked = true;
+    tell_stopping(registration, "asked to leave");
     if (cli_held_command_runs(&registration->command) && !registration->ended) {
         registration->marking =
             rollcall_session_mark_stopping_async(registration->session, cli_session_pipe_marked,
@@ -210,6 +227,7 @@ static void hurry(struct registration *registration)
 static void leave(struct registration *registration)
 {
     if (registration->registered) {
+        tell_stopping(registration, "COMMAND is over");
         registration->leaving = true;
         set_timer(registration, registration->leave_timeout_ms);
         rollcall_session_stop(registration->session);
@@ -229,7 +247,8 @@ static void heed_timer(struct registration *registration)
 
 static void heed_signals(struct registration *registration)
 {
-    if (!registration->asked && must_leave(registration)) {
+    if (!registration->asked &&
+        (cli_interrupted() || !cli_output_has_reader(registration->output))) {
         ask_to_leave(registration);
     }
     if (registration->asked && !registration->hurried && is_readable(cli_interrupt_again_fd())) {
@@ -249,6 +268,10 @@ static void tend_command(struct registration *registration)
     if (wanted && !runs && registration->state == ROLLCALL_SESSION_ACTIVE &&
         cli_held_command_may_start(command)) {
         cli_held_command_start(command, registration->output);
+    }
+    if (!registration->asked && cli_held_command_is_ending(command)) {
+        registration->given_up = true;
+        tell_stopping(registration, "it became SUSPECT, so COMMAND is to end");
     }
     const bool over = registration->asked ? !runs : cli_held_command_is_over(command);
     if (over && !registration->ended && !registration->leaving) {
@@ -313,11 +336,32 @@ static void close_session(struct registration *registration)
 
 /* ---- the whole ---- */
 
+/* Whoever supervises us must not take it for a COMMAND that was done: to start it again is right,
+ * just as after a loss. */
+static int fail_suspect(const struct registration *registration)
+{
+    struct rollcall_error error;
+    if (registration->error.status != ROLLCALL_OK) {
+        cli_notice("%s", registration->error.text); /* the revoke was not confirmed, as is likely */
+    }
+    rollcall_error_set(
+        &error, ROLLCALL_E_UNAVAILABLE,
+        "the session became SUSPECT, for etcd did not answer in time, so COMMAND was "
+        "ended: start it again, or let --on-lost reregister do that");
+    cli_output_fail(registration->output, &error);
+    return CLI_EXIT_LOST;
+}
+
 /* The exit code of the session alone. */
 static int result(const struct registration *registration)
 {
+    const bool failed = registration->ended && registration->error.status != ROLLCALL_OK;
+    if (registration->given_up && !failed) {
+        return fail_suspect(registration);
+    }
     if (registration->error.status == ROLLCALL_OK) {
-        return registration->registered ? CLI_EXIT_DONE : CLI_EXIT_INTERRUPTED;
+        return registration->registered || registration->output->failed ? CLI_EXIT_DONE
+                                                                        : CLI_EXIT_INTERRUPTED;
     }
     const int code = cli_output_fail(registration->output, &registration->error);
     if (registration->ended && registration->state == ROLLCALL_SESSION_LOST) {

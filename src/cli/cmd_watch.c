@@ -170,8 +170,14 @@ static int result(const struct watching *watching)
         const int code = cli_output_fail(watching->output, &watching->error);
         return code == CLI_EXIT_UNREACHABLE && watching->running ? CLI_EXIT_FAILED : code;
     }
-    const bool interrupted = cli_interrupted() && !watching->has_ended;
-    return interrupted && !watching->running ? CLI_EXIT_INTERRUPTED : CLI_EXIT_DONE;
+    if (watching->has_ended) {
+        return CLI_EXIT_DONE; /* but if stdout has failed, main makes that a failure */
+    }
+    if (!cli_interrupted()) {
+        cli_output_has_reader(watching->output); /* it has none, says so, and has failed */
+        return CLI_EXIT_DONE;
+    }
+    return watching->running ? CLI_EXIT_DONE : CLI_EXIT_INTERRUPTED;
 }
 
 static enum rollcall_status watch(const struct cli_options *options, struct watching *watching,

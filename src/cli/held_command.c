@@ -92,3 +92,8 @@ bool cli_held_command_is_over(struct cli_held_command *command)
     return command->started && !cli_held_command_runs(command) &&
            !cli_held_command_may_start(command);
 }
+
+bool cli_held_command_is_ending(const struct cli_held_command *command)
+{
+    return command->told && !cli_held_command_may_start(command);
+}

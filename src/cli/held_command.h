@@ -42,5 +42,7 @@ void cli_held_command_kill(struct cli_held_command *command);
 bool cli_held_command_runs(struct cli_held_command *command);
 /* It has run, does not now, and will not again. */
 bool cli_held_command_is_over(struct cli_held_command *command);
+/* It was told to end, perhaps has not yet, and will not be started again. */
+bool cli_held_command_is_ending(const struct cli_held_command *command);
 
 #endif /* CLI_HELD_COMMAND_H */

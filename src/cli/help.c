@@ -41,8 +41,15 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "all is well soon after: then we leave when it has ended, or, with --on-lost reregister,\n"
          "start it again once the session is ACTIVE.\n"
          "\n"
+         "Only COMMAND itself gets signals, not what it starts: let a shell end with `exec\n"
+         "PROGRAM`, or pass them on with a trap.  When rollcall itself is killed (SIGKILL), the\n"
+         "kernel sends COMMAND SIGTERM at once, unless it is a set-user-ID program; the session\n"
+         "then ends with its TTL.\n"
+         "\n"
          "The exit code is COMMAND's: its status, 128 + the signal that ended it, 127 when there\n"
-         "is no such program, 126 when it cannot be run.  When that is 0, it is as below.\n",
+         "is no such program, 126 when it cannot be run.  When that is 0, it is as below; but 4\n"
+         "when COMMAND was ended because the session became SUSPECT or LOST, so that whoever\n"
+         "supervises rollcall starts it again.\n",
          "  rollcall register querynode --address 10.0.0.7:21123 --ttl 10 --label zone=a\n"
          "  rollcall register rootcoord --address 10.0.0.7:53100 --exclusive -- ./rootcoord\n"},
     [CLI_LIST] =
@@ -165,17 +172,19 @@ void cli_help(struct cli_text *text, enum cli_command command)
     }
     cli_text_string(text, "Global options, before or after the command [environment]:\n");
     append_options(text, command, true);
-    cli_text_string(text, "\n"
-                          "Exit codes:\n"
-                          "  0    done\n"
-                          "  1    the operation failed; the reason is on stderr\n"
-                          "  2    usage\n"
-                          "  3    etcd unreachable within the time allowed\n"
-                          "  4    the session was lost\n"
-                          "  5    a rival holds the key\n"
-                          "  130  interrupted before it was running\n"
-                          "\n"
-                          "Results go to stdout, text for people to stderr.\n"
-                          "\n");
+    cli_text_string(
+        text, "\n"
+              "Exit codes:\n"
+              "  0    done\n"
+              "  1    the operation failed; the reason is on stderr\n"
+              "  2    usage\n"
+              "  3    etcd unreachable within the time allowed\n"
+              "  4    the session was lost\n"
+              "  5    a rival holds the key\n"
+              "  130  interrupted before it was running\n"
+              "\n"
+              "Results go to stdout, text for people to stderr.  When nobody reads stdout any\n"
+              "more, the command ends (register: leaves), says so, and exits 1.\n"
+              "\n");
     cli_text_format(text, "Example:\n%s", page->example);
 }

@@ -33,7 +33,7 @@ const struct cli_option cli_option_table[] = {
     {"retries", 0, CLI_INTEGER, REGISTER, FIELD(retries), 1, UINT32_MAX, "N",
      "attempts at registering", "30", {0}},
     {"dry-run", 0, CLI_FLAG, REGISTER, FIELD(dry_run), 0, 0, NULL,
-     "print the record that would be stored, and exit; etcd is not asked", NULL, {0}},
+     "print the record that would be stored, and exit: asks no etcd, runs no COMMAND", NULL, {0}},
 
     {"yes", 0, CLI_FLAG, CLI_FOR(CLI_REVOKE), FIELD(yes), 0, 0, NULL,
      "do not ask", NULL, {0}},

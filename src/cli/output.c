@@ -33,9 +33,37 @@ static bool wait_for_reader(void)
     }
 }
 
-/* How much of it stdout took; -1 when it takes no more, and then *failed says whether that is an
- * error. */
-static ssize_t write_chunk(const char *data, size_t size_bytes, bool *failed)
+/* Once.  A reader that ends with us, as Ctrl-C ends a whole pipeline, is no failure. */
+static void fail(struct cli_output *output, int why)
+{
+    struct rollcall_error error;
+    output->closed = true;
+    if (why == EPIPE && cli_interrupted()) {
+        return;
+    }
+    output->failed = true;
+    if (why == EPIPE) {
+        rollcall_error_set(&error, ROLLCALL_E_SYSTEM,
+                           "nobody reads stdout any more, so this ends here: let it lead to "
+                           "/dev/null if its results are not needed");
+    } else {
+        rollcall_error_set(&error, ROLLCALL_E_SYSTEM,
+                           "stdout cannot be written to (%s): check where it leads", strerror(why));
+    }
+    cli_output_fail(output, &error);
+}
+
+bool cli_output_has_reader(struct cli_output *output)
+{
+    struct pollfd fd = {.fd = STDOUT_FILENO}; /* no events: only whether its reader is gone */
+    if (!output->closed && poll(&fd, 1, 0) == 1) {
+        fail(output, EPIPE);
+    }
+    return !output->closed;
+}
+
+/* How much of it stdout took; -1 when it takes no more, which is reported. */
+static ssize_t write_chunk(struct cli_output *output, const char *data, size_t size_bytes)
 {
     enum { CHUNK_BYTES = 4096 }; /* what a pipe that polls as writable takes at once */
     const ssize_t written =
@@ -43,18 +71,15 @@ static ssize_t write_chunk(const char *data, size_t size_bytes, bool *failed)
     if (written >= 0 || errno == EINTR || errno == EAGAIN) {
         return written >= 0 ? written : 0;
     }
-    *failed = errno != EPIPE;
-    if (*failed) {
-        cli_notice("stdout cannot be written to (%s): check where it leads", strerror(errno));
-    }
+    fail(output, errno);
     return -1;
 }
 
 /* Writes all; false when stdout does not take it. */
-static bool write_out(const char *data, size_t size_bytes, bool *failed)
+static bool write_out(struct cli_output *output, const char *data, size_t size_bytes)
 {
     while (size_bytes > 0) {
-        const ssize_t written = wait_for_reader() ? write_chunk(data, size_bytes, failed) : -1;
+        const ssize_t written = wait_for_reader() ? write_chunk(output, data, size_bytes) : -1;
         if (written < 0) {
             return false;
         }
@@ -71,7 +96,7 @@ bool cli_output_flush(struct cli_output *output)
         output->closed = output->failed = true;
     }
     if (!output->closed) {
-        output->closed = !write_out(output->text.data, output->text.size_bytes, &output->failed);
+        output->closed = !write_out(output, output->text.data, output->text.size_bytes);
     }
     cli_text_clear(&output->text);
     return !output->closed;

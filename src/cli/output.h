@@ -2,7 +2,8 @@
  * cli/output.h - results on stdout, what people should know on stderr, and the exit code.
  *
  * Writing waits for a slow reader of stdout; an interrupted command waits no longer than the reader
- * is ready.  A reader that goes away is not an error: `closed` is set and the command ends.
+ * is ready.  When the reader goes away, that is said once, `closed` is set and the command ends,
+ * with exit code 1 if it had no other.
  *
  * Threads: one at a time for a struct cli_output; cli_notice: any.
  */
@@ -25,7 +26,7 @@ struct cli_output {
     bool json;
     bool colour;
     bool closed;          /* nobody reads stdout any more, or we gave up on it: write nothing */
-    bool failed;          /* closed, and not because a reader went away */
+    bool failed;          /* closed, and not because we were interrupted; that was reported */
     struct cli_text text; /* what the next cli_output_flush writes */
 };
 
@@ -34,6 +35,10 @@ void cli_output_fini(struct cli_output *output);
 /* Writes and empties output->text.  Returns false when stdout is closed or it ran out of memory;
  * that is reported here. */
 bool cli_output_flush(struct cli_output *output);
+
+/* Looks whether stdout still has a reader, without writing; reports it once when it has none.
+ * Returns false when it is closed. */
+bool cli_output_has_reader(struct cli_output *output);
 
 /* One line for people, on stderr: "rollcall: ...". */
 void cli_notice(const char *format, ...) ROLLCALL_PRINTF(1, 2);

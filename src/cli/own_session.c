@@ -51,6 +51,9 @@ int cli_print_plan(const struct cli_options *options, struct cli_output *output)
     struct rollcall_error error = {0};
     enum rollcall_status status = rollcall_session_plan_record(&what, &record, &error);
     if (status == ROLLCALL_OK) {
+        if (options->child != NULL) {
+            cli_notice("a dry run: %s is not run", options->child[0]);
+        }
         status = append_record(&output->text, record, &error);
         rollcall_record_free(record);
     }

@@ -3,6 +3,8 @@
 #include "cli/json.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
 
 void cli_report_registered(struct cli_output *output, struct rollcall_bytes key,
                            const struct cli_session_told *told)
@@ -54,4 +56,19 @@ void cli_report_suspect(struct rollcall_bytes key, bool suspect)
     cli_notice(suspect ? "etcd does not answer: do not act as the owner of %.*s until ACTIVE"
                        : "etcd answers again: %.*s was kept",
                (int)key.size_bytes, key.data);
+}
+
+static int64_t wall_clock_ms(void)
+{
+    struct timespec now;
+    /* tidy: allow - no event of the library's has come whose time could be taken */
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void cli_report_stopping(struct cli_output *output, const char *reason)
+{
+    struct cli_session_told told = {.state = ROLLCALL_SESSION_STOPPING, .at_ms = wall_clock_ms()};
+    snprintf(told.reason, sizeof told.reason, "%s", reason);
+    cli_report_state(output, &told);
 }

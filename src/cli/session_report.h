@@ -16,4 +16,7 @@ void cli_report_state(struct cli_output *output, const struct cli_session_told *
 /* On stderr: that etcd does not answer, or answers again. */
 void cli_report_suspect(struct rollcall_bytes key, bool suspect);
 
+/* A state that we know before the session tells it: that the leaving has begun. */
+void cli_report_stopping(struct cli_output *output, const char *reason);
+
 #endif /* CLI_SESSION_REPORT_H */

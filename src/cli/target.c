@@ -1,6 +1,7 @@
 /*
  * A session is found by listing, not by composing its key: what etcd answers is compared, so root
  * and key need no rules of their own here, and the session is known by lease and create revision.
+ * Only to tell garbage from nothing is the key itself asked for: a list skips both.
  */
 #include "cli/target.h"
 
@@ -16,6 +17,7 @@ struct search {
     const char *name; /* its end; the whole when it is short */
     struct cli_target *target;
     bool found;
+    uint64_t skipped; /* keys there that hold garbage; perhaps the one meant is among them */
 };
 
 static bool equals(struct rollcall_bytes bytes, const char *string)
@@ -61,6 +63,9 @@ static void on_event(void *user, const struct rollcall_watch_event *event)
 {
     struct search *search = user;
     struct cli_target *target = search->target;
+    if (event->type == ROLLCALL_WATCH_SNAPSHOT_END) {
+        search->skipped = event->skipped;
+    }
     if (event->type != ROLLCALL_WATCH_SESSION || search->found ||
         !(search->name == search->key ? has_name(event->key, search->name)
                                       : equals(event->key, search->key))) {
@@ -94,12 +99,38 @@ bool cli_target_split(const char *key, struct cli_text *root, const char **name)
     return true;
 }
 
+/* Nothing was found: because there is garbage, or nothing at all?  No session has the create
+ * revision asked for, so nothing is written, even if there is one by now. */
+static enum rollcall_status tell_why(const struct cli_options *options, struct rollcall_etcd *etcd,
+                                     const struct search *search, const char *root,
+                                     struct rollcall_error *error)
+{
+    struct cli_text key = {0};
+    enum rollcall_status status = ROLLCALL_E_KEY_LOST;
+    if (search->skipped > 0) {
+        cli_text_string(&key, root);
+        cli_text_string(&key, root[0] == '\0' || root[strlen(root) - 1] == '/' ? "" : "/");
+        cli_text_string(&key, FOLDER);
+        cli_text_string(&key, search->name);
+        cli_text_append(&key, "", 1);
+        const struct rollcall_target none = {.key = key.data, .create_revision = INT64_MAX};
+        status = key.failed ? rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "no memory for a key")
+                            : rollcall_mark_stopping(etcd, &none, options->call_timeout_ms, error);
+        cli_text_fini(&key);
+    }
+    return status != ROLLCALL_E_KEY_LOST
+               ? status
+               : rollcall_error_set(error, status,
+                                    "there is no session %.200s: look with `rollcall list`",
+                                    search->key);
+}
+
 static enum rollcall_status look(const struct cli_options *options, struct rollcall_etcd *etcd,
                                  struct search *search, const char *root,
                                  struct rollcall_error *error)
 {
     struct rollcall_watch_options what = cli_watch_options(options, on_event, search);
-    what.root = root != NULL ? root : options->root;
+    what.root = root;
     what.role = search->name;
     what.raw_prefix = true;
     const enum rollcall_status status = rollcall_list(etcd, &what, options->call_timeout_ms, error);
@@ -109,11 +140,7 @@ static enum rollcall_status look(const struct cli_options *options, struct rollc
     if (search->target->key.failed || search->target->description.failed) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "no memory for a session's key");
     }
-    return search->found ? ROLLCALL_OK
-                         : rollcall_error_set(error, ROLLCALL_E_KEY_LOST,
-                                              "there is no session %.200s: look with `rollcall "
-                                              "list`",
-                                              search->key);
+    return search->found ? ROLLCALL_OK : tell_why(options, etcd, search, root, error);
 }
 
 enum rollcall_status cli_target_find(const struct cli_options *options, struct rollcall_etcd *etcd,
@@ -131,7 +158,7 @@ enum rollcall_status cli_target_find(const struct cli_options *options, struct r
     } else if (root.failed) {
         status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "no memory for a root");
     } else {
-        status = look(options, etcd, &search, root.data, error);
+        status = look(options, etcd, &search, root.data != NULL ? root.data : options->root, error);
     }
     cli_text_fini(&root);
     return status;

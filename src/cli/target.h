@@ -23,8 +23,8 @@ struct cli_target {
  * root: appended, with a NUL; nothing when KEY is a name alone.  name: points into key. */
 bool cli_target_split(const char *key, struct cli_text *root, const char **name);
 
-/* Asks etcd.  Returns: ROLLCALL_OK; ROLLCALL_E_KEY_LOST when there is no such session; or as
- * rollcall_list. */
+/* Asks etcd.  Returns: ROLLCALL_OK; ROLLCALL_E_KEY_LOST when there is no such session;
+ * ROLLCALL_E_CORRUPT when the key holds something else; or as rollcall_list. */
 ROLLCALL_MUST_USE enum rollcall_status cli_target_find(const struct cli_options *options,
                                                        struct rollcall_etcd *etcd,
                                                        struct cli_target *target,

@@ -77,6 +77,31 @@ TEST(admin, what_is_no_session_is_left_alone)
     api_scene_close(&scene);
 }
 
+TEST(admin, garbage_under_a_sessions_key_is_corrupt_and_left_alone)
+{
+    struct api_scene scene;
+    struct api_session_log log;
+    struct rollcall_error error;
+    api_scene_open(&scene, etcd_fixture_shared());
+    api_session_log_init(&log);
+    struct rollcall_session *session = api_open(&scene, "querynode", 7, 20, &log);
+    const struct rollcall_session_info info = info_of(session);
+    api_etcdctl(&scene, "etcdctl put $ROOT/session/querynode-7 garbage", NULL, 0);
+    const struct rollcall_target targets[] = {
+        {.key = info.key}, /* whatever is there, and the session that was */
+        {.key = info.key, .lease_id = info.lease_id, .create_revision = info.create_revision}};
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_INT(rollcall_mark_stopping(scene.etcd, &targets[i], 0, &error), ROLLCALL_E_CORRUPT);
+        CHECK_INT(rollcall_revoke(scene.etcd, &targets[i], 0, &error), ROLLCALL_E_CORRUPT);
+        check_contains(error.text, "querynode-7 holds no session record (");
+    }
+    check_value(&scene, "querynode-7", "garbage");
+    CHECK(api_session_await(&log, ROLLCALL_SESSION_LOST, 1, API_SOON_MS)); /* overwritten */
+    ROLLCALL_DROP(rollcall_session_close(session, API_SOON_MS), "it was lost");
+    api_session_log_fini(&log);
+    api_scene_close(&scene);
+}
+
 /* ---- revoke ---- */
 
 TEST(admin, a_session_that_is_revoked_from_another_connection_is_lost)

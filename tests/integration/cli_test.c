@@ -1,6 +1,6 @@
 /*
- * The command `rollcall`, from outside: what it prints, where, and how it ends.  What `stop`,
- * `revoke` and a COMMAND of `register` do is in cli_command_test.c.
+ * The command `rollcall`, from outside: what it prints, where, and how it ends.  What `stop`
+ * and `revoke` do is in cli_command_test.c, and a COMMAND of `register` in cli_held_test.c.
  */
 #include "support/command.h"
 #include "support/etcd_fixture.h"
@@ -131,6 +131,9 @@ TEST(cli, register_tells_each_state_and_leaves_nothing)
     CHECK(process_now_ms() - asked_ms < 8000); /* it did not give up waiting, after 10 s */
     const char *stopping = strstr(session.out.data, "\"state\":\"STOPPING\"");
     CHECK(stopping != NULL && strstr(stopping, "\"state\":\"STOPPED\"") != NULL);
+    const int64_t told_ms =
+        command_number(strstr(session.out.data, "\"event\":\"state\""), "at_ms");
+    CHECK(command_number(strchr(strstr(session.out.data, "\"ACTIVE\""), '\n'), "at_ms") >= told_ms);
     CHECK_STR(session.err.data, "");
     process_destroy(&session);
     RUN(&list, &scene, 0, "list");
@@ -395,22 +398,85 @@ TEST(cli, watch_from_a_revision_tells_the_past)
     command_stop(&session);
 }
 
-TEST(cli, watch_ends_when_it_is_asked_to_or_nobody_reads)
+TEST(cli, watch_ends_when_it_is_asked_to)
 {
     const struct command_scene scene = command_scene_create(etcd_fixture_shared());
     struct process watch;
-    for (int closed = 0; closed < 2; closed++) {
-        START(&watch, &scene, "watch", "querynode");
-        command_await(&watch, "\"snapshot_end\"");
-        if (closed) {
-            process_close_stdout(&watch);
-        } else {
-            process_signal(&watch, SIGINT);
-        }
-        command_check_ends(&watch, 0);
-        CHECK_STR(watch.err.data, "");
-        process_destroy(&watch);
-    }
+    START(&watch, &scene, "watch", "querynode");
+    command_await(&watch, "\"snapshot_end\"");
+    process_signal(&watch, SIGINT);
+    command_check_ends(&watch, 0);
+    CHECK_STR(watch.err.data, "");
+    process_destroy(&watch);
+}
+
+/* ---- nobody reads stdout ---- */
+
+static void check_said_nobody_reads(struct process *process)
+{
+    command_check_ends(process, 1);
+    command_check_error(process, "E_SYSTEM");
+    command_check_contains(process->err.data, "rollcall: nobody reads stdout any more");
+    process_destroy(process);
+}
+
+TEST(cli, a_watch_that_nobody_reads_says_so_and_ends)
+{
+    const struct command_scene scene = command_scene_create(etcd_fixture_shared());
+    struct process watch;
+    START(&watch, &scene, "watch", "querynode");
+    command_await(&watch, "\"snapshot_end\"");
+    process_close_stdout(&watch); /* found without a change to write */
+    check_said_nobody_reads(&watch);
+    START(&watch, &scene, "watch", "querynode", "--count", "1");
+    process_close_stdout(&watch); /* found as it writes, if not before */
+    check_said_nobody_reads(&watch);
+}
+
+TEST(cli, a_list_that_nobody_reads_says_so)
+{
+    struct etcd_fixture *etcd = etcd_fixture_create(NULL);
+    CHECK(etcd != NULL);
+    const struct command_scene scene = command_scene_create(etcd_fixture_endpoint(etcd));
+    struct process list;
+    etcd_fixture_freeze(etcd); /* so that it writes after the reader has gone */
+    START(&list, &scene, "list", "--timeout", "30s");
+    process_close_stdout(&list);
+    etcd_fixture_thaw(etcd);
+    check_said_nobody_reads(&list);
+    etcd_fixture_destroy(etcd);
+}
+
+TEST(cli, a_register_that_nobody_reads_says_so_and_leaves)
+{
+    const struct command_scene scene = command_scene_create(etcd_fixture_shared());
+    struct process session, watch;
+    START(&watch, &scene, "watch", "querynode", "--count", "3");
+    command_await(&watch, "\"snapshot_end\"");
+    command_start_registered(&session, &scene);
+    process_close_stdout(&session);
+    check_said_nobody_reads(&session);
+    command_check_ends(&watch, 0); /* add; update, for it is stopping; delete */
+    command_check_contains(watch.out.data, "\"Stopping\":true");
+    process_destroy(&watch);
+    command_check_count(&scene, 0);
+    const struct command_scene nowhere = command_scene_create("127.0.0.1:9");
+    START(&session, &nowhere, "register", "querynode", "--address", "a:1");
+    process_close_stdout(&session); /* before it was registered: nothing was interrupted */
+    check_said_nobody_reads(&session);
+}
+
+TEST(cli, a_pipeline_that_is_interrupted_whole_ends_in_silence)
+{
+    const struct command_scene scene = command_scene_create(etcd_fixture_shared());
+    struct process session;
+    command_start_registered(&session, &scene);
+    process_signal(&session, SIGINT);
+    process_close_stdout(&session);
+    command_check_ends(&session, 0);
+    CHECK_STR(session.err.data, "");
+    process_destroy(&session);
+    command_check_count(&scene, 0);
 }
 
 /* ---- demo ---- */

@@ -1,7 +1,9 @@
 /*
  * rollcall/admin.h - act on sessions from outside, by key, and take server IDs by hand.
  *
- * Every change is made by compare: it happens to the session that was looked at, or not at all.
+ * A session is looked at first.  A record is marked, and a key without a lease is deleted, by
+ * compare: what happens, happens to the session that was looked at, or not at all.  A lease cannot
+ * be revoked by compare; see rollcall_revoke.
  *
  * Threads: any thread may call any function; the form that waits answers E_BUSY in a callback.
  * Time:    timeout_ms bounds the call as a whole; 0: 5'000.
@@ -34,7 +36,8 @@ struct rollcall_target {
  * Going-stop for another process: sets Stopping in its stored record and keeps all else, its lease
  * too.  Marked already: ROLLCALL_OK, and nothing is written.
  * Returns: ROLLCALL_OK; ROLLCALL_E_KEY_LOST when there is no such session (any more);
- *          ROLLCALL_E_CORRUPT when the key holds no session record.
+ *          ROLLCALL_E_CORRUPT when the key holds no session record, whichever session is meant:
+ *          nothing is changed then.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_mark_stopping(struct rollcall_etcd *etcd, const struct rollcall_target *target,
@@ -46,7 +49,14 @@ rollcall_mark_stopping_async(struct rollcall_etcd *etcd, const struct rollcall_t
 
 /*
  * Revokes the lease of a session, which deletes every key under that lease; a key without a lease
- * is deleted.  Returns: as rollcall_mark_stopping; ROLLCALL_OK: it is gone.
+ * is deleted.  Returns: as rollcall_mark_stopping; ROLLCALL_OK: the session meant is gone.
+ *
+ * The lease is the one that the session has when it is looked at.  etcd does not compare as it
+ * revokes, so the key may have changed hands just before:
+ *   - a successor took it: the successor has a lease of its own, and is left alone
+ *   - somebody moved it, the same session, to another lease: with target->lease_id 0 it is looked
+ *     for again, and revoked there too; else it is left there, for it is not the session meant
+ * The lease that was looked at is revoked in every case, with all that is under it still.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_revoke(struct rollcall_etcd *etcd, const struct rollcall_target *target,

@@ -1,9 +1,12 @@
 /*
  * rollcall/server_info.h - what a process leaves behind for its parent: the sessions it has.
  *
- * A child saves each session once it is ACTIVE.  When it has died without leaving, its parent lists
- * them, removes them from etcd (rollcall_revoke, <rollcall/admin.h>) and then removes the file:
- * one per process, DIRECTORY/server_id_<pid>.
+ * A child saves each session once it is ACTIVE, and again each time it is ACTIVE after it was LOST
+ * (ROLLCALL_ON_LOST_REREGISTER, rollcall_session_restart): its lease and create revision are new
+ * then, and a session is removed by those.  What was saved before does no harm: it is KEY_LOST.
+ * When the child has died without leaving, its parent lists them, removes them from etcd
+ * (rollcall_revoke, <rollcall/admin.h>) and then removes the file: one per process,
+ * DIRECTORY/server_id_<pid>.
  *
  * directory: NULL: $XDG_RUNTIME_DIR/rollcall if that is set and absolute, else /tmp/rollcall-<uid>.
  *          Parent and child must mean the same one, be the same user, and see the same PIDs: do not

@@ -217,16 +217,75 @@ static void it_moves_under_another_lease(struct fake_etcd *etcd)
     fake_etcd_put(etcd, KEY, RECORD, OTHER_LEASE);
 }
 
-TEST(errand, a_key_that_changes_its_lease_while_etcd_is_away_is_revoked_with_the_new_one)
+/* And a second lease that is alive. */
+static int64_t put_session_that_can_move(struct bench *b)
+{
+    const int64_t put = put_session(b);
+    b->etcd->leases[1] = b->etcd->leases[0];
+    b->etcd->leases[1].lease_id = OTHER_LEASE;
+    b->etcd->lease_count = 2;
+    b->before_write = it_moves_under_another_lease;
+    return put;
+}
+
+TEST(errand, a_key_that_moves_to_another_lease_as_it_is_revoked_is_revoked_with_both)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b);
+        const int64_t put = put_session_that_can_move(&b);
+        b.write_fate = world_seed % 2 == 0 ? FAKE_ETCD_ANSWER : FAKE_ETCD_LOSE_ANSWER;
+        run(&b, &(struct choice){.kind = ERRAND_REVOKE, .create_revision = put});
+        check_done(&b);
+        CHECK(fake_etcd_find(b.etcd, KEY) == NULL);
+        CHECK_INT(b.etcd->revokes, 2);
+        CHECK_INT(fake_etcd_leases_alive(b.etcd), 0);
+        close_bench(&b);
+    }
+}
+
+TEST(errand, of_a_lease_that_was_named_no_other_is_revoked_though_the_key_moved_there)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b);
+        put_session_that_can_move(&b);
+        b.write_fate = world_seed % 2 == 0 ? FAKE_ETCD_ANSWER : FAKE_ETCD_LOSE_ANSWER;
+        run(&b, &(struct choice){.kind = ERRAND_REVOKE, .lease_id = LEASE});
+        check_done(&b);
+        CHECK_INT(there(&b)->lease_id, OTHER_LEASE);
+        CHECK_INT(b.etcd->revokes, 1);
+        CHECK_INT(fake_etcd_leases_alive(b.etcd), 1);
+        close_bench(&b);
+    }
+}
+
+static void etcd_is_silent_to_reads(struct fake_etcd *etcd)
+{
+    ((struct bench *)etcd->user)->read_fate = FAKE_ETCD_SILENT;
+}
+
+TEST(errand, a_revoke_that_could_not_be_looked_at_afterwards_may_have_been_made)
 {
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b);
         put_session(&b);
-        b.etcd->leases[1] = b.etcd->leases[0];
-        b.etcd->leases[1].lease_id = OTHER_LEASE;
-        b.etcd->lease_count = 2;
-        b.before_write = it_moves_under_another_lease;
+        b.before_write = etcd_is_silent_to_reads;
+        run(&b, &REVOKE);
+        check_refused(&b, ROLLCALL_E_TIMEOUT, "did not answer");
+        CHECK(b.error.maybe_applied);
+        CHECK_INT(b.etcd->revokes, 1);
+        close_bench(&b);
+    }
+}
+
+TEST(errand, a_key_that_changes_its_lease_while_etcd_is_away_is_revoked_with_the_new_one)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b);
+        put_session_that_can_move(&b);
         b.write_fate = FAKE_ETCD_REFUSE;
         run(&b, &REVOKE);
         check_done(&b);
@@ -270,6 +329,25 @@ TEST(errand, what_holds_no_record_is_left_alone)
             run(&b, &REVOKE);
             check_refused(&b, ROLLCALL_E_CORRUPT, KEY);
             check_untouched(&b, VALUES[i], put);
+            close_bench(&b);
+        }
+    }
+}
+
+TEST(errand, garbage_in_the_place_of_the_session_meant_is_told_as_garbage)
+{
+    while (world_next(SEEDS)) {
+        for (int kind = ERRAND_MARK_STOPPING; kind <= ERRAND_REVOKE; kind++) {
+            struct bench b;
+            open(&b);
+            const int64_t put = put_session(&b);
+            const int64_t garbage = fake_etcd_put(b.etcd, KEY, "garbage", 0);
+            run(&b, &(struct choice){
+                        .kind = (enum errand_kind)kind, .lease_id = LEASE, .create_revision = put});
+            check_refused(&b, ROLLCALL_E_CORRUPT, "holds no session record");
+            CHECK(!b.error.maybe_applied);
+            check_untouched(&b, "garbage", garbage);
+            CHECK_INT(b.writes, 0);
             close_bench(&b);
         }
     }
