@@ -97,7 +97,8 @@ static void name_variable(const struct cli_options *options, struct rollcall_err
     } names[] = {{"endpoint", "--endpoints"},
                  {"ca_file", "--cacert"},
                  {"cert_file", "--cert"},
-                 {"key_file", "--key"}};
+                 {"key_file", "--key"},
+                 {"fail points", "--failpoints"}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *origin = cli_option_origin(options, names[i].option);
         if (origin[0] != '-' && strstr(error->text, names[i].word) != NULL) {
@@ -137,10 +138,13 @@ enum rollcall_status cli_connect(const struct cli_options *options,
                                  struct cli_connection *connection, struct rollcall_error *error)
 {
     *connection = (struct cli_connection){0};
-    enum rollcall_status status = rollcall_runtime_create(
-        ROLLCALL_RUNTIME_OPTIONS(.log_level = options->log_level), &connection->runtime, error);
+    enum rollcall_status status =
+        rollcall_runtime_create(ROLLCALL_RUNTIME_OPTIONS(.log_level = options->log_level,
+                                                         .failpoints = options->failpoints),
+                                &connection->runtime, error);
     if (status != ROLLCALL_OK) {
         connection->runtime = NULL;
+        name_variable(options, error);
         return status;
     }
     status = connect_etcd(options, connection, error);

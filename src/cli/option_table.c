@@ -75,6 +75,10 @@ const struct cli_option cli_option_table[] = {
      "how results are printed", "table on a terminal, json otherwise", {"ROLLCALL_OUTPUT"}},
     {"log-level", 0, CLI_LOG_LEVEL, CLI_FOR_ALL, FIELD(log_level), 0, 0, "error|warn|info|debug",
      "the library's log, on stderr", "warn; of the demo: error", {"ROLLCALL_LOG_LEVEL"}},
+    {"failpoints", 0, CLI_TEXT, CLI_FOR_ALL, FIELD(failpoints), 0, 0, "POINTS",
+     "for tests: what is to fail on purpose, as \"keepalive/KEEPALIVE_ANSWER=crash@3\"; "
+     "<rollcall/testing.h> says how they are written",
+     "nothing", {"ROLLCALL_FAILPOINTS"}},
     {"no-color", 0, CLI_FLAG, CLI_FOR_ALL, FIELD(no_color), 0, 0, NULL,
      "no colour, which is only ever used on a terminal", NULL, {"NO_COLOR"}},
     {"help", 'h', CLI_FLAG, CLI_FOR_ALL, FIELD(help), 0, 0, NULL,

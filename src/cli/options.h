@@ -38,6 +38,7 @@ struct cli_options {
     int64_t dial_timeout_ms, call_timeout_ms;
     enum cli_format format;
     enum rollcall_log_level log_level;
+    const char *failpoints; /* NULL: none */
     bool no_color;
 
     const char *role; /* NULL: none given, which `list` allows */

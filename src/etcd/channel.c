@@ -31,6 +31,7 @@ static rollcall_handler_fn on_stop, on_sent, on_received, on_status, on_outbox_d
 #define ON_RENEWED rollcall__channel_on_renewed
 #define ON_WAITING_DUE rollcall__channel_on_waiting_due
 #define ON_RENEWALS_DUE rollcall__channel_on_renewals_due
+#define ON_DELAYED_DUE rollcall__channel_on_delayed_due
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
@@ -49,6 +50,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [RUNNING]  [CHANNEL_OUTBOX_DUE]      = {on_outbox_due,   0},
     [RUNNING]  [CHANNEL_WAITING_DUE]     = {ON_WAITING_DUE,  0},
     [RUNNING]  [CHANNEL_RENEWALS_DUE]    = {ON_RENEWALS_DUE, 0},
+    [RUNNING]  [CHANNEL_DELAYED_DUE]     = {ON_DELAYED_DUE,  0},
 
     [STOPPING] [ROLLCALL_STOP]           = {rollcall_ignore, 0}, /* asked twice */
     [STOPPING] [ROLLCALL_DOWN]           = {rollcall_ignore, 0}, /* its watches have ended */
@@ -65,6 +67,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [STOPPING] [CHANNEL_OUTBOX_DUE]      = {on_outbox_due,   0},
     [STOPPING] [CHANNEL_WAITING_DUE]     = {rollcall_ignore, 0}, /* nothing waits any more */
     [STOPPING] [CHANNEL_RENEWALS_DUE]    = {rollcall_ignore, 0},
+    [STOPPING] [CHANNEL_DELAYED_DUE]     = {rollcall_ignore, 0},
 };
 /* clang-format on */
 
@@ -257,6 +260,7 @@ static int on_stop(struct rollcall_context *cx, void *self, const struct rollcal
     (void)message;
     rollcall_error_set(&error, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
     channel->stopping = true;
+    rollcall__channel_delayed_stop(cx, channel);
     rollcall__channel_refuse(cx, channel, &error, true);
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_STOPPED);
     rollcall__channel_watches_stop(cx, channel);
@@ -270,6 +274,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 {
     const struct channel_options *given = options;
     struct rollcall__channel *channel = self;
+    rollcall__failpoint_exempt(cx); /* what the poller posts carries gRPC's memory */
     channel->link = given->link;
     channel->locked = channel->link->user != NULL;
     channel->link->queue.actor =
@@ -283,6 +288,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 static void fini(void *self)
 {
     struct rollcall__channel *channel = self;
+    rollcall__channel_delayed_fini(channel);
     rollcall__outbox_fini(&channel->outbox);
     rollcall__map_fini(&channel->renewals.map);
     rollcall__map_fini(&channel->watches);

@@ -3,7 +3,8 @@
  *
  * One actor per link owns everything that changes: calls in flight, requests that wait for a token
  * or a connection, the keepalive stream and its queue, the watches.  Its code is in channel.c
- * (table, life), channel_call.c, channel_auth.c, channel_renewal.c and channel_watch.c.
+ * (table, life), channel_call.c, channel_auth.c, channel_renewal.c, channel_watch.c,
+ * channel_fail.c.
  *
  * Threads: the actor's; the poller only posts the messages.
  */
@@ -13,6 +14,7 @@
 #include "etcd/call.h"
 #include "etcd/map.h"
 #include "etcd/stream.h"
+#include "runtime/failpoint.h"
 
 /* Numbered after the port's, whose numbers askers know. */
 #define CHANNEL_OWN_LIST(X)                                                                        \
@@ -24,7 +26,8 @@
     X(CHANNEL_STREAM_STATUS, sizeof(struct channel_stream)) /* why is in stream->error */          \
     X(CHANNEL_OUTBOX_DUE, 0)                                                                       \
     X(CHANNEL_WAITING_DUE, 0)                                                                      \
-    X(CHANNEL_RENEWALS_DUE, 0)
+    X(CHANNEL_RENEWALS_DUE, 0)                                                                     \
+    X(CHANNEL_DELAYED_DUE, 0)
 #define CHANNEL_LIST(X) TRANSPORT_LIST(X) CHANNEL_OWN_LIST(X)
 enum channel_message {
     channel_message_before_first = TRANSPORT_COUNT - 1,
@@ -58,6 +61,7 @@ struct rollcall__renewal {
     struct rollcall__map_entry entry; /* lease id, asker */
     struct rollcall__renewal *next;   /* in the order they are sent */
     int64_t asked_ms, sent_ms;
+    int64_t delay_ms; /* by a fail point: how much later it is answered */
 };
 
 struct rollcall__renewals {
@@ -76,7 +80,10 @@ struct rollcall__watch {
     struct transport_range *range;    /* one reference, until the stream is open */
     struct rollcall__watch *next_waiting;
     uint32_t unacknowledged;
+    int64_t late_until_ms; /* by a fail point: nothing is answered before */
 };
+
+struct rollcall__delayed; /* channel_fail.c */
 
 struct rollcall__channel {
     struct rollcall__link *link;
@@ -88,6 +95,7 @@ struct rollcall__channel {
     size_t request_count; /* calls and waiting */
     struct rollcall__waiting *waiting_first, *waiting_last;
     struct rollcall__outbox outbox;
+    struct rollcall__delayed *delayed; /* by fail points, on their way to the outbox */
     struct rollcall__renewals renewals;
     struct rollcall__map watches;
     struct rollcall__watch *watches_waiting; /* for a token */
@@ -182,5 +190,19 @@ void rollcall__channel_watches_release(struct rollcall_context *cx,
                                        struct rollcall__channel *channel,
                                        const struct rollcall_error *error);
 void rollcall__channel_watches_stop(struct rollcall_context *cx, struct rollcall__channel *channel);
+
+/* ---- channel_fail.c ---- */
+
+rollcall_handler_fn rollcall__channel_on_delayed_due;
+/* As rollcall__channel_answer, but not before at_ms; in time already: at once. */
+void rollcall__channel_answer_at(struct rollcall_context *cx, struct rollcall__channel *channel,
+                                 struct rollcall__answer *answer, int64_t at_ms);
+/* Answers what is late; from here on nothing is. */
+void rollcall__channel_delayed_stop(struct rollcall_context *cx, struct rollcall__channel *channel);
+/* Frees what is late, unsent. */
+void rollcall__channel_delayed_fini(struct rollcall__channel *channel);
+/* The sentence of a failure at etcd/point. */
+void rollcall__channel_fail_text(struct rollcall_error *error, enum rollcall_status status,
+                                 const char *point);
 
 #endif /* ETCD_CHANNEL_H */

@@ -22,7 +22,7 @@ static void finish(struct rollcall_context *cx, struct rollcall__channel *channe
     answer->size_bytes = sizeof *payload;
     answer->object = &result->object;
     rollcall_object_drop(&asked->request->object);
-    rollcall__channel_answer(cx, channel, answer);
+    rollcall__channel_answer_at(cx, channel, answer, rollcall_now_ms(cx) + asked->delay_ms);
 }
 
 static void refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -232,6 +232,18 @@ static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_me
         "the asker holds more requests than its mailbox, or memory is exhausted");
 }
 
+/* Never sent: answered at once, or at its deadline with what a lost answer would leave open. */
+static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
+                 struct rollcall__asked *asked, const struct rollcall__failure *failure)
+{
+    const bool drop = failure->action == ROLLCALL__FAIL_DROP;
+    struct rollcall_error error;
+    rollcall__channel_fail_text(&error, drop ? ROLLCALL_E_TIMEOUT : failure->status, "call");
+    error.maybe_applied = drop && rollcall__codec_is_write(asked->request->kind);
+    asked->delay_ms = drop ? asked->deadline_ms - rollcall_now_ms(cx) : 0;
+    refuse(cx, channel, asked, &error);
+}
+
 int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
                               const struct rollcall_message *message)
 {
@@ -260,7 +272,13 @@ int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     asked.request = (struct transport_request *)rollcall_object_keep(message->object);
-    submit(cx, channel, &asked);
+    const struct rollcall__failure failure = rollcall__failpoint_at(cx, "call");
+    asked.delay_ms = failure.delay_ms;
+    if (failure.action == ROLLCALL__FAIL_ERROR || failure.action == ROLLCALL__FAIL_DROP) {
+        fail(cx, channel, &asked, &failure);
+    } else {
+        submit(cx, channel, &asked);
+    }
     return ROLLCALL_STAY;
 }
 

@@ -58,7 +58,7 @@ static void finish(struct rollcall_context *cx, struct rollcall__channel *channe
         .status = status,
     };
     answer->size_bytes = sizeof *payload;
-    rollcall__channel_answer(cx, channel, answer);
+    rollcall__channel_answer_at(cx, channel, answer, rollcall_now_ms(cx) + renewal->delay_ms);
 }
 
 void rollcall__channel_renewals_broke(struct rollcall_context *cx,
@@ -183,8 +183,31 @@ static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_me
                   "the asker holds more requests than its mailbox, or memory is exhausted");
 }
 
+/* Never sent: answered at once, or as what a silent stream leaves unanswered is. */
+static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
+                 const struct rollcall_message *message, const struct rollcall__failure *failure)
+{
+    const struct transport_keepalive *ask = message->payload;
+    if (failure->action == ROLLCALL__FAIL_ERROR) {
+        const bool unknown = failure->status == ROLLCALL_E_LEASE_LOST; /* a TTL of 0 says so */
+        refuse_at_once(cx, message, unknown ? ROLLCALL_OK : failure->status);
+        return;
+    }
+    struct rollcall__answer *answer = rollcall__channel_answer_create(message->from, ask->answer);
+    if (answer == NULL) {
+        refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY);
+        return;
+    }
+    struct transport_keepalive_answer *payload =
+        (struct transport_keepalive_answer *)answer->payload;
+    *payload = (struct transport_keepalive_answer){.lease_id = ask->lease_id,
+                                                   .status = ROLLCALL_E_UNAVAILABLE};
+    answer->size_bytes = sizeof *payload;
+    rollcall__channel_answer_at(cx, channel, answer, rollcall_now_ms(cx) + SILENCE_MS);
+}
+
 static bool accept(struct rollcall_context *cx, struct rollcall__channel *channel,
-                   const struct rollcall_message *message)
+                   const struct rollcall_message *message, int64_t delay_ms)
 {
     const struct transport_keepalive *ask = message->payload;
     struct rollcall__renewal *renewal = calloc(1, sizeof *renewal);
@@ -196,6 +219,7 @@ static bool accept(struct rollcall_context *cx, struct rollcall__channel *channe
     renewal->entry.a = (uint64_t)ask->lease_id;
     renewal->entry.b = message->from.ref.bits;
     renewal->asked_ms = rollcall_now_ms(cx);
+    renewal->delay_ms = delay_ms;
     if (!rollcall__map_insert(&channel->renewals.map, &renewal->entry)) {
         free(renewal);
         return false;
@@ -213,12 +237,17 @@ int rollcall__channel_on_keepalive(struct rollcall_context *cx, void *self,
         rollcall__map_find(&channel->renewals.map, (uint64_t)ask->lease_id, message->from.ref.bits);
     if (channel->stopping) {
         refuse_at_once(cx, message, ROLLCALL_E_STOPPED);
+        return ROLLCALL_STAY;
+    }
+    const struct rollcall__failure failure = rollcall__failpoint_at(cx, "renewal");
+    if (failure.action == ROLLCALL__FAIL_ERROR || failure.action == ROLLCALL__FAIL_DROP) {
+        fail(cx, channel, message, &failure);
     } else if (entry != NULL) { /* one answer serves both; the asker may have been restarted */
         of_entry(entry)->answer.to = message->from;
         of_entry(entry)->answer.type = ask->answer;
     } else if (channel->renewals.map.count >= RENEWALS_MAX) {
         refuse_at_once(cx, message, ROLLCALL_E_FULL);
-    } else if (!accept(cx, channel, message)) {
+    } else if (!accept(cx, channel, message, failure.delay_ms)) {
         refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY);
     } else {
         rollcall__channel_pump(cx, channel);

@@ -60,7 +60,7 @@ static void answer_with(struct rollcall_context *cx, struct rollcall__channel *c
                                                .status = response->error.status};
     answer->size_bytes = sizeof *payload;
     answer->object = &response->object;
-    rollcall__channel_answer(cx, channel, answer);
+    rollcall__channel_answer_at(cx, channel, answer, watch->late_until_ms);
 }
 
 void rollcall__channel_watch_end(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -72,11 +72,34 @@ void rollcall__channel_watch_end(struct rollcall_context *cx, struct rollcall__c
     forget(channel, watch);
 }
 
+/* True: a fail point has ended the watch. */
+static bool fails(struct rollcall_context *cx, struct rollcall__channel *channel,
+                  struct rollcall__watch *watch)
+{
+    const struct rollcall__failure failure = rollcall__failpoint_at(cx, "watch");
+    const bool drop = failure.action == ROLLCALL__FAIL_DROP;
+    if (drop || failure.action == ROLLCALL__FAIL_ERROR) {
+        struct rollcall_error error;
+        rollcall__channel_fail_text(&error, drop ? ROLLCALL_E_UNAVAILABLE : failure.status,
+                                    "watch");
+        rollcall__channel_watch_end(cx, channel, watch, &error);
+        return true;
+    }
+    const int64_t late_ms = rollcall_now_ms(cx) + failure.delay_ms;
+    if (failure.action == ROLLCALL__FAIL_DELAY && watch->late_until_ms < late_ms) {
+        watch->late_until_ms = late_ms;
+    }
+    return false;
+}
+
 void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__channel *channel,
                                struct rollcall__watch *watch, struct rollcall_object *object)
 {
     /* Ours alone until it is sent. */
     struct transport_watch_response *response = (struct transport_watch_response *)object;
+    if (fails(cx, channel, watch)) {
+        return;
+    }
     const bool denied = rollcall__etcd_token_refused(&response->error);
     if (denied && channel->link->user != NULL) {
         rollcall__channel_token_refused(cx, channel, watch->stream->generation);

@@ -7,6 +7,7 @@
  */
 #include "base/assert.h"
 #include "base/options.h"
+#include "runtime/hold.h"
 #include "runtime/runtime_internal.h"
 
 #include <stdio.h>
@@ -204,6 +205,7 @@ static void drain_mailboxes(struct rollcall__actor *actor)
             rollcall__cell_give(actor->worker, cell);
             actor->worker->stats.dead_letters++;
         }
+        rollcall__hold_drop(actor, (enum rollcall__lane_kind)kind);
     }
 }
 
@@ -438,6 +440,13 @@ static bool timer_is_current(const struct rollcall__actor *actor, const struct r
     return timer != NULL && timer->sequence == cell->timer_generation;
 }
 
+bool rollcall__actor_is_stale(const struct rollcall__actor *actor,
+                              const struct rollcall__cell *cell)
+{
+    return (cell->kind == ROLLCALL__CELL_TIMER && !timer_is_current(actor, cell)) ||
+           (cell->to_epoch != 0 && cell->to_epoch != actor->epoch);
+}
+
 /* What an absent cell means; see ROLLCALL_SIGNALS. */
 static int take_default(struct rollcall__actor *actor, const struct rollcall__cell *cell)
 {
@@ -522,8 +531,7 @@ bool rollcall__actor_deliver(struct rollcall__actor *actor, const struct rollcal
     const int before = actor->state;
     int result;
     check_contract(actor, cell);
-    if ((cell->kind == ROLLCALL__CELL_TIMER && !timer_is_current(actor, cell)) ||
-        (cell->to_epoch != 0 && cell->to_epoch != actor->epoch)) {
+    if (rollcall__actor_is_stale(actor, cell)) {
         actor->worker->stats.stale++; /* it went stale in the mailbox */
         rollcall_object_drop(cell->object);
         return true;

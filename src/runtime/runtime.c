@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/options.h"
 #include "base/random.h"
+#include "runtime/failpoint.h"
 #include "runtime/port.h"
 #include "runtime/runtime_internal.h"
 
@@ -65,17 +66,21 @@ enum rollcall_status rollcall__runtime_init(struct rollcall_runtime *rt,
                               : STOP_TIMEOUT_MAX_MS;
     rollcall__log_init(&rt->log, options->log_level, options->log, options->log_user);
     rollcall__monitor_init(&rt->application);
+    rollcall__monitor_init(&rt->arming);
     bool complete = true;
     for (uint32_t i = 0; i < rt->worker_count; i++) {
         complete &= rollcall__worker_init(&rt->workers[i], rt, i, seed + i,
                                           options->trace_messages == 0 ? TRACE_DEFAULT
                                                                        : options->trace_messages);
     }
-    if (!complete || !create_lanes(rt)) {
+    enum rollcall_status status =
+        complete && create_lanes(rt)
+            ? rollcall__failpoints_init(rt, options->failpoints, error)
+            : rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "runtime: out of memory");
+    if (status != ROLLCALL_OK) {
         rollcall__runtime_fini(rt);
-        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "runtime: out of memory");
     }
-    return ROLLCALL_OK;
+    return status;
 }
 
 void rollcall__runtime_fini(struct rollcall_runtime *rt)
@@ -89,6 +94,7 @@ void rollcall__runtime_fini(struct rollcall_runtime *rt)
             rollcall__lane_destroy(rt->lanes[from][to][ROLLCALL__USER]);
         }
     }
+    rollcall__monitor_fini(&rt->arming);
     rollcall__monitor_fini(&rt->application);
     rollcall__log_fini(&rt->log);
 }
@@ -187,8 +193,8 @@ static void destroy_control(struct rollcall_object *object)
     free(object); /* the object is the first member of the first member */
 }
 
-static void *create_control(size_t size_bytes,
-                            void (*run)(struct rollcall__worker *, struct rollcall__control *))
+void *rollcall__control_create(size_t size_bytes,
+                               void (*run)(struct rollcall__worker *, struct rollcall__control *))
 {
     struct rollcall__control *control = calloc(1, size_bytes);
     if (control != NULL) {
@@ -233,7 +239,7 @@ enum rollcall_status rollcall_runtime_spawn(struct rollcall_runtime *rt, uint32_
         return status;
     }
     status = rollcall__runtime_may_wait(rt);
-    spawn = status == ROLLCALL_OK ? create_control(sizeof *spawn, run_spawn) : NULL;
+    spawn = status == ROLLCALL_OK ? rollcall__control_create(sizeof *spawn, run_spawn) : NULL;
     if (spawn == NULL) {
         rollcall__spawn_drop(&copy);
         status = status == ROLLCALL_OK ? ROLLCALL_E_NO_MEMORY : status;
@@ -351,6 +357,7 @@ static void add_stats(struct rollcall_runtime_stats *sum, const struct rollcall_
     sum->timers_fired += one->timers_fired;
     sum->parks += one->parks;
     sum->actors += one->actors;
+    sum->dropped += one->dropped;
 }
 
 enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime *rt,
@@ -359,7 +366,7 @@ enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime *rt,
     enum rollcall_status status = rollcall__runtime_may_wait(rt);
     *stats = (struct rollcall_runtime_stats){0};
     for (uint32_t i = 0; status == ROLLCALL_OK && i < rt->worker_count; i++) {
-        struct stats_control *one = create_control(sizeof *one, run_stats);
+        struct stats_control *one = rollcall__control_create(sizeof *one, run_stats);
         if (one == NULL) {
             return ROLLCALL_E_NO_MEMORY;
         }
@@ -393,7 +400,7 @@ enum rollcall_status rollcall_runtime_trace(struct rollcall_runtime *rt,
 {
     enum rollcall_status status = rollcall__runtime_may_wait(rt);
     for (uint32_t i = 0; status == ROLLCALL_OK && i < rt->worker_count; i++) {
-        struct trace_control *one = create_control(sizeof *one, run_trace);
+        struct trace_control *one = rollcall__control_create(sizeof *one, run_trace);
         if (one == NULL) {
             return ROLLCALL_E_NO_MEMORY;
         }

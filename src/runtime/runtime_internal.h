@@ -30,6 +30,11 @@ struct rollcall_runtime {
      * No worker, and no poller, ever takes this mutex while the application may hold it for long:
      * it guards a push, a few flags, and the condition. */
     struct rollcall__monitor application;
+    /* Application threads take turns at arming fail points, so that every worker has them in the
+     * same order; no worker takes it.  Guards the two below. */
+    struct rollcall__monitor arming;
+    uint64_t failpoint_id;             /* of the last one armed */
+    uint32_t failpoint_count;          /* armed now */
     struct rollcall__threads *threads; /* NULL in simulation */
     void *sim;                         /* the simulation's own state */
 };
@@ -42,6 +47,10 @@ rollcall__runtime_init(struct rollcall_runtime *rt, const struct rollcall__execu
 /* Ends all actors on the calling thread, which must be the only one left, and frees. */
 void rollcall__runtime_fini(struct rollcall_runtime *rt);
 
+/* A control call with one reference, freed with its last; it begins with a struct
+ * rollcall__control, and the rest is zero.  NULL: out of memory. */
+void *rollcall__control_create(size_t size_bytes,
+                               void (*run)(struct rollcall__worker *, struct rollcall__control *));
 /* Runs a control call that arrived in a lane, unless its caller has given up; wakes the caller. */
 void rollcall__control_run(struct rollcall__worker *worker, struct rollcall__control *control);
 /* Waits until it has run, or abandons it at deadline_ns.  Threads: application. */

@@ -16,11 +16,12 @@ struct rollcall__timer {
     int64_t at_ms;
     uint64_t sequence; /* when it was set, among all of the worker; also its generation */
     size_t place;      /* in the heap; TIMER_IDLE: not in it */
-    uint16_t type;     /* the message it sends */
+    uint16_t type;     /* the message it sends; from TIMER_HOLD on: the hold that it ends */
     struct rollcall__actor *actor;
     struct rollcall__timer *next; /* the actor's */
 };
 #define ROLLCALL__TIMER_IDLE SIZE_MAX
+enum { ROLLCALL__TIMER_HOLD = UINT16_MAX - 1 }; /* and one for each kind of mailbox */
 
 struct rollcall__timers {
     struct rollcall__timer **heap;

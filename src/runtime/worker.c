@@ -1,6 +1,8 @@
 #include "runtime/worker.h"
 
 #include "base/assert.h"
+#include "runtime/failpoint.h"
+#include "runtime/hold.h"
 #include "runtime/runtime_internal.h"
 
 #include <stdlib.h>
@@ -163,6 +165,10 @@ static enum rollcall_status enqueue(struct rollcall__worker *worker,
         rollcall_object_drop(cell->object);
         rollcall__actor_end(actor); /* nobody is there to answer a STOP */
         return ROLLCALL_OK;
+    }
+    if (worker->failpoints != NULL && kind == ROLLCALL__USER &&
+        rollcall__failpoints_refuse(actor, cell)) {
+        return ROLLCALL_E_FULL;
     }
     struct rollcall__cell *kept = rollcall__cell_take(worker);
     struct rollcall__mailbox *mailbox = &actor->mailboxes[kind];
@@ -352,20 +358,30 @@ uint32_t rollcall__worker_drain_all(struct rollcall__worker *worker, uint32_t ce
 
 /* ---- running ---- */
 
+static bool next(struct rollcall__actor *actor, bool system_only, struct rollcall__cell *copy)
+{
+    struct rollcall__cell *cell = rollcall__mailbox_pop(&actor->mailboxes[ROLLCALL__SYSTEM]);
+    if (cell == NULL && !system_only) {
+        cell = rollcall__mailbox_pop(&actor->mailboxes[ROLLCALL__USER]);
+    }
+    if (cell == NULL) {
+        return false;
+    }
+    *copy = *cell;
+    rollcall__cell_give(actor->worker, cell);
+    return true;
+}
+
 /* Serves what the actor has, system mailbox first, for one quantum. */
 static void serve(struct rollcall__worker *worker, struct rollcall__actor *actor, bool system_only)
 {
+    /* Armed and cleared between runs only. */
+    const bool failing = worker->failpoints != NULL;
     for (int n = 0; n < QUANTUM_MESSAGES && actor->phase == ROLLCALL__ACTOR_RUNNING; n++) {
-        struct rollcall__cell *cell = rollcall__mailbox_pop(&actor->mailboxes[ROLLCALL__SYSTEM]);
-        if (cell == NULL && !system_only) {
-            cell = rollcall__mailbox_pop(&actor->mailboxes[ROLLCALL__USER]);
-        }
-        if (cell == NULL) {
-            return;
-        }
-        const struct rollcall__cell copy = *cell;
-        rollcall__cell_give(worker, cell);
-        if (!rollcall__actor_deliver(actor, &copy)) {
+        struct rollcall__cell cell;
+        const bool found = failing ? rollcall__failpoints_next(actor, system_only, &cell)
+                                   : next(actor, system_only, &cell);
+        if (!found || !rollcall__actor_deliver(actor, &cell)) {
             return;
         }
     }
@@ -373,8 +389,10 @@ static void serve(struct rollcall__worker *worker, struct rollcall__actor *actor
 
 static void requeue(struct rollcall__worker *worker, struct rollcall__actor *actor)
 {
+    const bool failing = worker->failpoints != NULL;
     for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
-        if (!rollcall__mailbox_empty(&actor->mailboxes[kind])) {
+        if (failing ? rollcall__hold_ready(actor, (enum rollcall__lane_kind)kind)
+                    : !rollcall__mailbox_empty(&actor->mailboxes[kind])) {
             rollcall__worker_queue(worker, actor, (enum rollcall__lane_kind)kind);
         }
     }
@@ -441,13 +459,18 @@ uint32_t rollcall__worker_fire(struct rollcall__worker *worker)
     uint32_t count = 0;
     rollcall__worker_refresh(worker);
     while ((timer = rollcall__timers_due(&worker->timers, worker->now_ms)) != NULL) {
+        count++;
+        if (timer->type >= ROLLCALL__TIMER_HOLD) {
+            rollcall__worker_queue(worker, timer->actor,
+                                   (enum rollcall__lane_kind)(timer->type - ROLLCALL__TIMER_HOLD));
+            continue;
+        }
         const struct rollcall__cell cell = {.to = timer->actor->ref,
                                             .type = timer->type,
                                             .kind = ROLLCALL__CELL_TIMER,
                                             .timer_generation = timer->sequence};
         rollcall__worker_send_system(worker, &cell);
         worker->stats.timers_fired++;
-        count++;
     }
     return count;
 }
@@ -536,6 +559,7 @@ void rollcall__worker_fini(struct rollcall__worker *worker)
         free(block);
     }
     free(worker->slots);
+    free(worker->failpoints);
     rollcall__timers_fini(&worker->timers);
     rollcall__trace_fini(&worker->trace);
 }

@@ -52,8 +52,10 @@ struct rollcall__actor {
     bool urgent_queued, ready_queued;
     struct rollcall__actor *urgent_next, *ready_next;
     struct rollcall__mailbox mailboxes[ROLLCALL__LANE_KINDS];
-    struct rollcall_reason *reason; /* what rollcall_fail was told; owned */
-    enum rollcall_status crash;     /* injected: fail before the next message */
+    struct rollcall_reason *reason;                     /* what rollcall_fail was told; owned */
+    enum rollcall_status crash;                         /* injected: fail before the next message */
+    bool exempt;                                        /* its messages are no fail points */
+    struct rollcall__hold *holds[ROLLCALL__LANE_KINDS]; /* NULL: no message is delayed */
 };
 
 struct rollcall__queue {
@@ -98,6 +100,7 @@ struct rollcall__worker {
     struct rollcall__trace trace;
     struct rollcall__random random;
     struct rollcall_runtime_stats stats;
+    struct rollcall__failpoints *failpoints; /* NULL: none is armed, and no message is held */
     struct rollcall__actor *running;
     int64_t now_ms; /* read once per run of an actor */
 };
@@ -175,6 +178,9 @@ void rollcall__actor_free(struct rollcall__actor *actor);
 /* Calls init, or the handler of one cell, whose object it drops; false when the actor no longer
  * runs after that. */
 bool rollcall__actor_init(struct rollcall__actor *actor);
+/* Whether a cell is for an earlier incarnation, or of a timer that was set again or cancelled. */
+bool rollcall__actor_is_stale(const struct rollcall__actor *actor,
+                              const struct rollcall__cell *cell);
 bool rollcall__actor_deliver(struct rollcall__actor *actor, const struct rollcall__cell *cell);
 /* "keepalive/3" */
 void rollcall__actor_name(const struct rollcall__actor *actor, char *text, size_t size_bytes);

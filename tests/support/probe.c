@@ -189,6 +189,13 @@ struct rollcall_ref probe_spawn(struct probe *probe, struct rollcall_runtime *rt
     return ref;
 }
 
+void probe_use(struct probe *probe, struct rollcall_ref ref)
+{
+    pthread_mutex_lock(&probe->mutex);
+    probe->ref = ref;
+    pthread_mutex_unlock(&probe->mutex);
+}
+
 struct rollcall_ref probe_ref(const struct probe *probe)
 {
     return probe->ref;

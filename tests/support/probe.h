@@ -69,6 +69,8 @@ const struct rollcall_actor_type *probe_type(const struct probe *probe);
 struct probe_options {
     struct probe *probe;
 };
+/* From now on that one sends: an actor of its type that the test spawned by itself. */
+void probe_use(struct probe *probe, struct rollcall_ref ref);
 
 /* ---- what it was sent ---- */
 

@@ -32,6 +32,7 @@ struct rollcall_runtime_options {
     void *log_user;                    /* borrowed until destroy returns */
     uint32_t trace_messages;           /* per worker; 0: 1024; rounded up to a power of two */
     int64_t stop_timeout_ms; /* 0: 5'000; how long destroy waits for actors; a day at most */
+    const char *failpoints;  /* armed from the start, as rollcall_failpoints_arm; NULL: none */
 };
 #define ROLLCALL_RUNTIME_OPTIONS(...)                                                              \
     (&(const struct rollcall_runtime_options){                                                     \
@@ -78,8 +79,9 @@ struct rollcall_runtime_stats {
     uint64_t impossible;   /* messages whose cell is absent */
     uint64_t failures, restarts;
     uint64_t timers_fired;
-    uint64_t parks;  /* times a worker went to sleep */
-    uint64_t actors; /* alive now */
+    uint64_t parks;   /* times a worker went to sleep */
+    uint64_t actors;  /* alive now */
+    uint64_t dropped; /* by a fail point; see <rollcall/testing.h> */
 };
 ROLLCALL_API enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime *runtime,
                                                          struct rollcall_runtime_stats *stats);

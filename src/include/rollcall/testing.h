@@ -14,6 +14,8 @@
  * with many seeds, each with its own mix of faults, and, when something does not hold, says with
  * which seed, at which step, and with how few of the faults it fails still.
  *
+ * Fail points, at the end, make any runtime fail where you want it to, also one in production.
+ *
  * Threads: one thread owns a simulation; nothing here blocks.
  * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls.
  */
@@ -209,6 +211,66 @@ rollcall_explore(const struct rollcall_scenario *scenario,
 
 /* The library's own scenarios; NULL after the last. */
 ROLLCALL_API const struct rollcall_scenario *rollcall_scenario_at(size_t index);
+
+/* ---- fail points, on any runtime ---- */
+
+/*
+ * Fail points.  Every message of every actor is one, yours too, named by the actor type's name and
+ * the message's: nothing has to be written into an actor.  They work on any runtime, simulated or
+ * not; while none is armed they cost one branch.
+ *
+ *     keepalive/KEEPALIVE_ANSWER=crash@3; etcd/call=error(E_NO_SPACE)%0.1; peer/PING=delay(200ms)
+ *
+ * Either name may be an asterisk: any actor, any message that is no signal.  What can happen:
+ *   crash(STATUS)  the actor fails instead of handling the message, as by rollcall_sim_crash;
+ *                  without a status: E_ACTOR
+ *   delay(TIME)    the message, and what comes behind it in the same mailbox, waits for TIME (ms or
+ *                  s); other actors go on.  Each message that fires waits by itself, one after the
+ *                  other.  Signals overtake a wait; a restart does not end it, an end does
+ *   drop           the message is not delivered; counted as `dropped`
+ *   error          sending it is refused, as by a full mailbox: E_FULL, or BOUNCED from another
+ *                  worker.  Messages from outside and timers are not refused, only what actors send
+ * STOP, ADOPT, DOWN and BOUNCED are signals: named in full, they take crash, and nothing else.
+ *
+ * When, each at most once, all must agree; without any: every time.
+ *   @3  the third hit    @3+  from the third on    %0.01  one in a hundred    *2  at most twice
+ * Hits are counted on each worker by itself, and chance comes from the worker's seed.  Of several
+ * points that match, the first armed that fires is taken, and those after it are not hit.
+ *
+ * The connection to etcd has these points, which take no crash.  Its own actor is no fail point.
+ *   etcd/call      a request
+ *                  error: not sent, and answered with the status, without one E_UNAVAILABLE
+ *                  drop: not sent, and answered E_TIMEOUT at its deadline; delay: answered later
+ *   etcd/renewal   a renewal of a lease
+ *                  error: as above, but E_LEASE_LOST is told as etcd tells it: by a TTL of 0
+ *                  drop: not sent, and answered E_UNAVAILABLE after 2 s, as by a silent stream
+ *                  delay: answered later
+ *   etcd/watch     a response of a watch, of which the first says that it has begun
+ *                  error: the watch ends with the status; delay: told later, in order
+ *                  drop: the watch ends with E_UNAVAILABLE, for no response goes missing alone
+ *
+ * Threads: any; but in a handler or a callback the answer is E_BUSY.
+ */
+
+/* Adds points to those armed; at most 64 in all.  text: borrowed.
+ * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID, with the place in the text and what it allows, and
+ *          nothing was armed; or ROLLCALL_E_TIMEOUT when a worker is stuck in a callback: it has
+ *          not been armed. */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_failpoints_arm(struct rollcall_runtime *runtime, const char *text,
+                        struct rollcall_error *error);
+/* Nothing fails on purpose any more; what is delayed already still waits its time. */
+ROLLCALL_API enum rollcall_status rollcall_failpoints_clear(struct rollcall_runtime *runtime);
+
+struct rollcall_failpoint {
+    const char *text;     /* as it was armed */
+    uint64_t hits, fired; /* since then, summed over workers */
+};
+/* Tells what is armed, in that order.  print: called on this thread; point: borrowed. */
+ROLLCALL_API enum rollcall_status
+rollcall_failpoints_list(struct rollcall_runtime *runtime,
+                         void (*print)(void *user, const struct rollcall_failpoint *point),
+                         void *user);
 
 #ifdef __cplusplus
 }

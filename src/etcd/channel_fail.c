@@ -1,0 +1,88 @@
+/*
+ * etcd/channel_fail.c - fail points of the adapter, and the answers they delay.
+ *
+ * What is late waits in `delayed`.  All that is due there is answered before anything newer is, so
+ * an asker's answers that wait for the same time or longer keep their order.
+ */
+#include "etcd/channel.h"
+
+#include <stdlib.h>
+
+/* A late answer. */
+struct rollcall__delayed {
+    struct rollcall__delayed *next;
+    struct rollcall__answer *answer;
+    int64_t at_ms;
+};
+
+static void release(struct rollcall_context *cx, struct rollcall__channel *channel, int64_t now_ms)
+{
+    struct rollcall__delayed **at = &channel->delayed;
+    int64_t next_ms = INT64_MAX;
+    while (*at != NULL) {
+        struct rollcall__delayed *delayed = *at;
+        if (delayed->at_ms > now_ms) {
+            next_ms = delayed->at_ms < next_ms ? delayed->at_ms : next_ms;
+            at = &delayed->next;
+            continue;
+        }
+        *at = delayed->next;
+        rollcall__channel_answer(cx, channel, delayed->answer);
+        free(delayed);
+    }
+    if (next_ms != INT64_MAX) {
+        rollcall_timer_set(cx, CHANNEL_DELAYED_DUE, next_ms);
+    }
+}
+
+void rollcall__channel_answer_at(struct rollcall_context *cx, struct rollcall__channel *channel,
+                                 struct rollcall__answer *answer, int64_t at_ms)
+{
+    if (channel->delayed != NULL) {
+        release(cx, channel, rollcall_now_ms(cx));
+    }
+    struct rollcall__delayed *delayed =
+        at_ms > rollcall_now_ms(cx) && !channel->stopping ? calloc(1, sizeof *delayed) : NULL;
+    if (delayed == NULL) { /* it is time, or there is no memory to be late with */
+        rollcall__channel_answer(cx, channel, answer);
+        return;
+    }
+    struct rollcall__delayed **last = &channel->delayed;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *delayed = (struct rollcall__delayed){.answer = answer, .at_ms = at_ms};
+    *last = delayed;
+    release(cx, channel, rollcall_now_ms(cx)); /* sets the timer */
+}
+
+int rollcall__channel_on_delayed_due(struct rollcall_context *cx, void *self,
+                                     const struct rollcall_message *message)
+{
+    (void)message;
+    release(cx, self, rollcall_now_ms(cx));
+    return ROLLCALL_STAY;
+}
+
+void rollcall__channel_delayed_stop(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    release(cx, channel, INT64_MAX);
+}
+
+void rollcall__channel_delayed_fini(struct rollcall__channel *channel)
+{
+    struct rollcall__delayed *delayed;
+    while ((delayed = channel->delayed) != NULL) {
+        channel->delayed = delayed->next;
+        rollcall_object_drop(delayed->answer->object);
+        free(delayed->answer);
+        free(delayed);
+    }
+}
+
+void rollcall__channel_fail_text(struct rollcall_error *error, enum rollcall_status status,
+                                 const char *point)
+{
+    rollcall_error_set(error, status, "injected at etcd/%s: %s", point,
+                       rollcall_status_text(status));
+}
