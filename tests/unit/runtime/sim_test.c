@@ -1,6 +1,8 @@
 /* The simulator itself: what it promises to every test that uses it. */
 #include <rollcall/testing.h>
 
+#include "base/thread.h"
+#include "runtime/port.h"
 #include "support/probe.h"
 #include "support/test.h"
 
@@ -259,4 +261,28 @@ TEST(sim, a_call_from_a_handler_that_would_wait_is_busy_as_it_is_on_threads)
     CHECK(rollcall_sim_settle(sim, 100));
     rollcall_sim_destroy(sim);
     probe_destroy(probe);
+}
+
+/* Deadlines, and what the clock was when each wait had ended. */
+TEST(sim, a_wait_turns_the_clock_at_most_to_its_deadline_and_one_without_end_ends_with_the_timers)
+{
+    struct rollcall_sim *sim = create(1, 2);
+    struct rollcall_runtime *rt = rollcall_sim_runtime(sim);
+    struct rollcall__monitor monitor;
+    rollcall__monitor_init(&monitor);
+    rollcall__monitor_lock(&monitor);
+    CHECK(!rollcall__runtime_wait(rt, &monitor, rollcall__runtime_deadline_ns(rt, 0)));
+    CHECK_INT(rollcall_sim_now_ms(sim), 0);
+    const int64_t deadline_ns = rollcall__runtime_deadline_ns(rt, 30);
+    while (rollcall__runtime_wait(rt, &monitor, deadline_ns)) {
+    }
+    CHECK_INT(rollcall_sim_now_ms(sim), 30);
+    CHECK(!rollcall__runtime_wait(rt, &monitor, deadline_ns + 1)); /* whole milliseconds, later */
+    CHECK_INT(rollcall_sim_now_ms(sim), 31);
+    CHECK(rollcall__runtime_deadline_ns(rt, INT64_MAX) == INT64_MAX);
+    CHECK(!rollcall__runtime_wait(rt, &monitor, INT64_MAX));
+    CHECK_INT(rollcall_sim_now_ms(sim), 31);
+    rollcall__monitor_unlock(&monitor);
+    rollcall__monitor_fini(&monitor);
+    rollcall_sim_destroy(sim);
 }
