@@ -55,16 +55,17 @@ static void check_loss(struct rollcall__session_check *check,
 static void note_registration(struct rollcall__session_check *check,
                               const struct rollcall_session_info *info)
 {
+    if (info->create_revision == 0) {
+        return; /* it has not registered yet */
+    }
     if (info->create_revision < check->create_revision) {
         rollcall_world_violate(check->world, "tokens-rise",
                                "%s: create revision %" PRId64 " came after %" PRId64, info->key,
                                info->create_revision, check->create_revision);
     }
-    if (info->create_revision != 0) {
-        check->create_revision = info->create_revision;
-        check->lease_id = info->lease_id;
-        snprintf(check->key, sizeof check->key, "%s", info->key);
-    }
+    check->create_revision = info->create_revision;
+    check->lease_id = info->lease_id;
+    snprintf(check->key, sizeof check->key, "%s", info->key);
 }
 
 void rollcall__check_session_event(struct rollcall__session_check *check,
@@ -79,6 +80,9 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
     if (event->state == ROLLCALL_SESSION_LOST) {
         check_loss(check, &event->info);
     }
+    if (event->state == ROLLCALL_SESSION_LOST || event->state == ROLLCALL_SESSION_REGISTERING) {
+        check->lease_id = 0; /* what became of that one is not this session's to answer for */
+    }
     check->told = true;
     check->state = event->state;
 }
@@ -89,6 +93,8 @@ void rollcall__check_session_restarted(struct rollcall__session_check *check)
 }
 
 /* ---- the lease ---- */
+
+enum { RETELL_MS = 3000 }; /* how long an event may wait whose receiver's mailbox was full */
 
 static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
 {
@@ -106,11 +112,14 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
         (lease = lease_of(check)) == NULL) {
         return;
     }
+    const int64_t grace_ms = sim->faults.taken[ROLLCALL_FAULT_FULL] != 0 ? RETELL_MS : 0;
+    const int64_t end_ms =
+        lease->ended_ms < lease->expires_ms ? lease->ended_ms : lease->expires_ms;
     /* One that is revoked ends without warning; all others are counted. */
-    if (!lease->revoked && (lease->ended_ms != INT64_MAX || lease->expires_ms <= sim->now_ms)) {
+    if (!lease->revoked && end_ms + grace_ms <= sim->now_ms) {
         rollcall_world_violate(check->world, "alive-implies-lease",
                                "%s is told ACTIVE at %" PRId64 " ms, and its lease ran out at %" PRId64,
-                               check->key, sim->now_ms, lease->expires_ms);
+                               check->key, sim->now_ms, end_ms);
     }
 }
 
