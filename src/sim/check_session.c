@@ -64,7 +64,6 @@ static void note_registration(struct rollcall__session_check *check,
                                info->create_revision, check->create_revision);
     }
     check->create_revision = info->create_revision;
-    check->lease_id = info->lease_id;
     snprintf(check->key, sizeof check->key, "%s", info->key);
 }
 
@@ -80,7 +79,10 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
     if (event->state == ROLLCALL_SESSION_LOST) {
         check_loss(check, &event->info);
     }
-    if (event->state == ROLLCALL_SESSION_LOST || event->state == ROLLCALL_SESSION_REGISTERING) {
+    if (event->state == ROLLCALL_SESSION_ACTIVE || event->state == ROLLCALL_SESSION_SUSPECT) {
+        check->lease_id = event->info.lease_id;
+    } else if (event->state != ROLLCALL_SESSION_STOPPING &&
+               event->state != ROLLCALL_SESSION_STOPPED) {
         check->lease_id = 0; /* what became of that one is not this session's to answer for */
     }
     check->told = true;
