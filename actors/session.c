@@ -30,8 +30,6 @@
 
 #include <stdio.h>
 
-static const char *const SILENT =
-    "etcd has not renewed the lease in time and may give the key away";
 enum state { REGISTERING, ACTIVE, SUSPECT, CLEARING, LEAVING, OVER, STATE_COUNT };
 
 struct session {
@@ -41,14 +39,15 @@ struct session {
     struct session_marks marks;
     bool holds;                              /* registration has won: what is held is departure's */
     uint64_t orders;                         /* the highest number of LEAVE, REVOKE and RESTART */
+    bool was_marked;                         /* when it was lost last */
     bool again;                              /* CLEARING: RESTART has come */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
 };
 
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
-    on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_leave, on_leave_clearing,
-    on_leave_over, on_hurry, on_registered_late, on_left, on_cleared, on_crossed, on_restart,
-    on_restart_soon, on_no_contact, on_down, on_bounced, on_retell;
+    on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_mark_seen, on_leave,
+    on_leave_clearing, on_leave_over, on_hurry, on_registered_late, on_left, on_cleared, on_crossed,
+    on_restart, on_restart_soon, on_no_contact, on_down, on_bounced, on_retell;
 
 /* clang-format off */
 #define ALWAYS(state)                                                                              \
@@ -67,6 +66,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [REGISTERING][SESSION_REFUSED]       = {on_refused,         ROLLCALL_TO(OVER)},
     [REGISTERING][SESSION_MARK]          = {on_mark_refused,    0},
     [REGISTERING][SESSION_MARKED]        = {rollcall_ignore,    0}, /* of the membership before */
+    [REGISTERING][SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [REGISTERING][SESSION_LEAVE]         = {on_leave,           GOING},
     [REGISTERING][SESSION_REVOKE]        = {on_leave,           GOING},
     [REGISTERING][SESSION_RESTART]       = {rollcall_ignore,    0}, /* it is doing so */
@@ -83,6 +83,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [ACTIVE]     [SESSION_KEY_LOST]      = {on_key_lost,        LOST},
     [ACTIVE]     [SESSION_MARK]          = {on_mark,            0},
     [ACTIVE]     [SESSION_MARKED]        = {on_marked,          0},
+    [ACTIVE]     [SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [ACTIVE]     [SESSION_LEAVE]         = {on_leave,           GOING},
     [ACTIVE]     [SESSION_REVOKE]        = {on_leave,           GOING},
     [ACTIVE]     [SESSION_RESTART]       = {rollcall_ignore,    0}, /* crossed a re-registration */
@@ -97,6 +98,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [SUSPECT]    [SESSION_KEY_LOST]      = {on_key_lost,        LOST},
     [SUSPECT]    [SESSION_MARK]          = {on_mark,            0},
     [SUSPECT]    [SESSION_MARKED]        = {on_marked,          0},
+    [SUSPECT]    [SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [SUSPECT]    [SESSION_LEAVE]         = {on_leave,           GOING},
     [SUSPECT]    [SESSION_REVOKE]        = {on_leave,           GOING},
     [SUSPECT]    [SESSION_RESTART]       = {rollcall_ignore,    0},
@@ -111,6 +113,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [CLEARING]   [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
     [CLEARING]   [SESSION_MARK]          = {on_mark_refused,    0},
     [CLEARING]   [SESSION_MARKED]        = {on_marked,          0},
+    [CLEARING]   [SESSION_MARK_SEEN]     = {rollcall_ignore,    0},
     [CLEARING]   [SESSION_LEAVE]         = {on_leave_clearing,  GOING},
     [CLEARING]   [SESSION_REVOKE]        = {on_leave_clearing,  GOING},
     [CLEARING]   [SESSION_RESTART]       = {on_restart_soon,    ROLLCALL_TO(LEAVING)},
@@ -128,6 +131,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [LEAVING]    [SESSION_KEY_LOST]      = {rollcall_ignore,    0}, /* likewise */
     [LEAVING]    [SESSION_MARK]          = {on_mark_refused,    0},
     [LEAVING]    [SESSION_MARKED]        = {on_marked,          0},
+    [LEAVING]    [SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [LEAVING]    [SESSION_LEAVE]         = {rollcall_ignore,    0},
     [LEAVING]    [SESSION_REVOKE]        = {on_hurry,           ROLLCALL_TO(OVER)},
     [LEAVING]    [SESSION_RESTART]       = {rollcall_ignore,    0},
@@ -146,6 +150,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [OVER]       [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
     [OVER]       [SESSION_MARK]          = {on_mark_refused,    0},
     [OVER]       [SESSION_MARKED]        = {rollcall_ignore,    0},
+    [OVER]       [SESSION_MARK_SEEN]     = {rollcall_ignore,    0},
     [OVER]       [SESSION_LEAVE]         = {on_leave_over,      0},
     [OVER]       [SESSION_REVOKE]        = {on_leave_over,      0},
     [OVER]       [SESSION_RESTART]       = {on_restart,         ENDED},
@@ -183,22 +188,24 @@ static int end(struct rollcall_context *cx, struct session *se, enum rollcall_se
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     rollcall_stop(cx, se->children.supervisor);
     session_marks_answer(cx, &se->marks, &se->telling, ROLLCALL_E_STOPPED, "the session is over");
-    se->telling.registered = false;
-    se->telling.marked = false;
     se->holds = false;
-    session_tell(cx, &se->telling, state, status, reason);
+    session_tell_over(cx, &se->telling, state, status, reason);
     return OVER;
 }
 
 /* ---- registering ---- */
 
-/* patient: it was a member, so an outage of etcd does not end it. */
+/* patient: it was a member, so an outage of etcd does not end it, and who was told to send it no
+ * new work is told so again. */
 static int begin(struct rollcall_context *cx, struct session *se, bool patient)
 {
     se->again = false;
     se->trouble[0] = '\0';
+    const struct session_beginning beginning = {.before = se->telling.membership,
+                                                .patient = patient,
+                                                .stopping = patient && se->was_marked};
     const enum rollcall_status status =
-        session_children_spawn(cx, se->options, se->telling.membership, patient, &se->children);
+        session_children_spawn(cx, se->options, &beginning, &se->children);
     if (status != ROLLCALL_OK) {
         return end(cx, se, ROLLCALL_SESSION_FAILED, status, rollcall_status_text(status));
     }
@@ -294,8 +301,7 @@ static int on_suspect(struct rollcall_context *cx, void *self,
     if (is_stale(self, message)) {
         return ROLLCALL_STAY;
     }
-    session_tell(cx, &((struct session *)self)->telling, ROLLCALL_SESSION_SUSPECT,
-                 ROLLCALL_E_UNAVAILABLE, SILENT);
+    session_tell_suspect(cx, &((struct session *)self)->telling);
     return SUSPECT;
 }
 
@@ -318,6 +324,7 @@ static void tell_lost(struct rollcall_context *cx, struct session *se, enum roll
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     session_marks_answer(cx, &se->marks, &se->telling, status, reason);
     se->holds = false;
+    se->was_marked = se->telling.marked;
     session_tell_lost(cx, &se->telling, loss, status, reason);
 }
 
@@ -358,15 +365,10 @@ static int on_cleared(struct rollcall_context *cx, void *self,
 
 /* ---- going-stop ---- */
 
-static uint64_t request_of(const struct rollcall_message *message)
-{
-    return ((const struct session_mark *)message->payload)->request;
-}
-
 static int on_mark(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    session_marks_ask(cx, &se->marks, &se->telling, &se->children, request_of(message));
+    session_marks_ask(cx, &se->marks, &se->telling, &se->children, message->payload);
     return ROLLCALL_STAY;
 }
 
@@ -381,11 +383,21 @@ static int on_marked(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+static int on_mark_seen(struct rollcall_context *cx, void *self,
+                        const struct rollcall_message *message)
+{
+    struct session *se = self;
+    if (!is_stale(se, message) && se->holds) {
+        session_marks_seen(cx, &se->marks, &se->telling, message->payload);
+    }
+    return ROLLCALL_STAY;
+}
+
 static int on_mark_refused(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
     struct session *se = self;
-    session_marks_refuse(cx, &se->marks, &se->telling, request_of(message));
+    session_marks_refuse(cx, &se->marks, &se->telling, message->payload);
     return ROLLCALL_STAY;
 }
 
@@ -407,7 +419,7 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
     if (is_overtaken(se, message)) {
         return ROLLCALL_STAY;
     }
-    const bool mark = message->type == SESSION_LEAVE;
+    const bool mark = message->type == SESSION_LEAVE && !se->telling.marked;
     const enum rollcall_status status =
         session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
     if (status != ROLLCALL_OK) {

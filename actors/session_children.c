@@ -27,9 +27,10 @@ static struct session_config *keep_config(const struct session_options *o)
 
 static enum rollcall_status spawn_registration(struct rollcall_context *cx,
                                                const struct session_options *o,
-                                               const struct session_membership *before,
-                                               bool patient, struct session_children *children)
+                                               const struct session_beginning *beginning,
+                                               struct session_children *children)
 {
+    const struct session_membership *before = beginning->before;
     const struct registration_options options = {.config = keep_config(o),
                                                  .session = rollcall_self(cx),
                                                  .transport = o->transport,
@@ -37,7 +38,8 @@ static enum rollcall_status spawn_registration(struct rollcall_context *cx,
                                                  .server_id =
                                                      before == NULL ? 0 : before->server_id,
                                                  .lease_id = before == NULL ? 0 : before->lease_id,
-                                                 .patient = patient};
+                                                 .stopping = beginning->stopping,
+                                                 .patient = beginning->patient};
     return spawn(cx, children, &registration_type, &options, &children->registration);
 }
 
@@ -52,7 +54,7 @@ static enum rollcall_status spawn_departure(struct rollcall_context *cx,
 
 enum rollcall_status session_children_spawn(struct rollcall_context *cx,
                                             const struct session_options *o,
-                                            const struct session_membership *before, bool patient,
+                                            const struct session_beginning *beginning,
                                             struct session_children *children)
 {
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
@@ -72,7 +74,7 @@ enum rollcall_status session_children_spawn(struct rollcall_context *cx,
     if (status == ROLLCALL_OK) {
         status = spawn_departure(cx, o, children);
     }
-    return status == ROLLCALL_OK ? spawn_registration(cx, o, before, patient, children) : status;
+    return status == ROLLCALL_OK ? spawn_registration(cx, o, beginning, children) : status;
 }
 
 bool session_children_has(const struct session_children *children, struct rollcall_ref who)

@@ -9,11 +9,17 @@ struct session_children {
     struct rollcall_ref supervisor, registration, keepalive, liveness, departure;
 };
 
-/* Spawns a supervisor, and the others under it.  before: the membership that was lost, whose server
- * ID is kept; NULL: none.  patient: an outage of etcd does not count as attempts. */
+struct session_beginning {
+    const struct session_membership
+        *before;   /* that was lost, whose server ID is kept; NULL: none */
+    bool patient;  /* an outage of etcd does not count as attempts */
+    bool stopping; /* the record is put as marked */
+};
+
+/* Spawns a supervisor, and the others under it. */
 ROLLCALL_MUST_USE enum rollcall_status
 session_children_spawn(struct rollcall_context *cx, const struct session_options *options,
-                       const struct session_membership *before, bool patient,
+                       const struct session_beginning *beginning,
                        struct session_children *children);
 /* False of an actor of an earlier membership, whose last words may still be on their way. */
 bool session_children_has(const struct session_children *children, struct rollcall_ref who);

@@ -11,10 +11,10 @@ static void send_mark(struct rollcall_context *cx, struct session_marks *marks,
 
 void session_marks_ask(struct rollcall_context *cx, struct session_marks *marks,
                        struct session_telling *telling, const struct session_children *children,
-                       uint64_t request)
+                       const struct session_mark *mark)
 {
     const bool outstanding = marks->sent > session_answered(telling);
-    marks->asked = request;
+    marks->asked = mark->request;
     if (telling->marked) {
         session_marks_answer(cx, marks, telling, ROLLCALL_OK, "");
     } else if (!outstanding) {
@@ -39,8 +39,22 @@ void session_marks_tried(struct rollcall_context *cx, struct session_marks *mark
     }
 }
 
+void session_marks_seen(struct rollcall_context *cx, const struct session_marks *marks,
+                        struct session_telling *telling, const struct session_mark_seen *seen)
+{
+    if (seen->stopping == telling->marked) {
+        return;
+    }
+    telling->marked = seen->stopping;
+    if (seen->stopping && marks->asked > session_answered(telling)) {
+        session_marks_answer(cx, marks, telling, ROLLCALL_OK, "");
+    } else {
+        session_tell_marked(cx, telling);
+    }
+}
+
 void session_marks_refuse(struct rollcall_context *cx, struct session_marks *marks,
-                          struct session_telling *telling, uint64_t request)
+                          struct session_telling *telling, const struct session_mark *mark)
 {
     enum rollcall_status status = ROLLCALL_E_STOPPED;
     const char *text = "the session has left, or is leaving";
@@ -51,7 +65,7 @@ void session_marks_refuse(struct rollcall_context *cx, struct session_marks *mar
         status = ROLLCALL_E_BUSY;
         text = "the session is not registered yet: wait until it is ACTIVE";
     }
-    marks->asked = request;
+    marks->asked = mark->request;
     session_marks_answer(cx, marks, telling, status, text);
 }
 
