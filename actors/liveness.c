@@ -51,17 +51,21 @@ static rollcall_handler_fn on_start, on_read, on_response, on_lease, on_retell, 
 static const struct rollcall_cell TABLE[STATE_COUNT][LIVENESS_COUNT] = {
     [IDLE]    [LIVENESS_START]    = {on_start,        ROLLCALL_TO(READING)},
 
+    [READING] [LIVENESS_START]    = {rollcall_ignore, 0}, /* asked again: it had come */
     [READING] [ROLLCALL_BOUNCED]  = {on_bounced,      0},
     [READING] [LIVENESS_ANSWER]   = {on_read,         ROLLCALL_TO(WATCHING) | GONE},
 
+    [WATCHING][LIVENESS_START]    = {rollcall_ignore, 0},
     [WATCHING][ROLLCALL_BOUNCED]  = {on_bounced,      0},
     [WATCHING][LIVENESS_RESPONSE] = {on_response,     GONE},
     [WATCHING][LIVENESS_RETELL]   = {on_retell_stopping, 0},
 
+    [ASKING]  [LIVENESS_START]    = {rollcall_ignore, 0},
     [ASKING]  [ROLLCALL_BOUNCED]  = {on_bounced,      0},
     [ASKING]  [LIVENESS_ANSWER]   = {on_lease,        ROLLCALL_TO(LOST)},
     [ASKING]  [LIVENESS_RESPONSE] = {rollcall_ignore, 0}, /* were on their way */
 
+    [LOST]    [LIVENESS_START]    = {rollcall_ignore, 0},
     [LOST]    [LIVENESS_RESPONSE] = {rollcall_ignore, 0}, /* were on their way */
     [LOST]    [LIVENESS_RETELL]   = {on_retell,       0},
 };

@@ -47,14 +47,15 @@ struct session {
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
     on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_mark_seen, on_leave,
     on_leave_clearing, on_leave_over, on_hurry, on_registered_late, on_left, on_cleared, on_crossed,
-    on_restart, on_restart_soon, on_no_contact, on_down, on_bounced, on_retell;
+    on_restart, on_restart_soon, on_no_contact, on_down, on_bounced, on_retell, on_press;
 
 /* clang-format off */
 #define ALWAYS(state)                                                                              \
-    [state][ROLLCALL_BOUNCED] = {on_bounced, 0}, [state][SESSION_RETELL] = {on_retell, 0}
+    [state][ROLLCALL_BOUNCED] = {on_bounced, 0}, [state][SESSION_RETELL] = {on_retell, 0},         \
+    [state][SESSION_PRESS] = {on_press, 0}
 #define ENDED (ROLLCALL_TO(OVER) | ROLLCALL_TO(REGISTERING))
 #define LOST (ENDED | ROLLCALL_TO(CLEARING))
-#define GOING (ROLLCALL_TO(LEAVING) | ROLLCALL_TO(OVER))
+#define GOING ROLLCALL_TO(LEAVING)
 static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [REGISTERING][SESSION_CONTACT]       = {on_contact,         0},
     [REGISTERING][SESSION_TROUBLE]       = {on_trouble,         0},
@@ -123,7 +124,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
 
     [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore,    0},
     [LEAVING]    [SESSION_TROUBLE]       = {rollcall_ignore,    0},
-    [LEAVING]    [SESSION_REGISTERED]    = {on_registered_late, ROLLCALL_TO(OVER)}, /* crossed */
+    [LEAVING]    [SESSION_REGISTERED]    = {on_registered_late, 0}, /* crossed */
     [LEAVING]    [SESSION_REFUSED]       = {on_crossed,         ROLLCALL_TO(OVER)},
     [LEAVING]    [SESSION_LEASE_SAFE]    = {rollcall_ignore,    0},
     [LEAVING]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore,    0},
@@ -133,7 +134,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [LEAVING]    [SESSION_MARKED]        = {on_marked,          0},
     [LEAVING]    [SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [LEAVING]    [SESSION_LEAVE]         = {rollcall_ignore,    0},
-    [LEAVING]    [SESSION_REVOKE]        = {on_hurry,           ROLLCALL_TO(OVER)},
+    [LEAVING]    [SESSION_REVOKE]        = {on_hurry,           0},
     [LEAVING]    [SESSION_RESTART]       = {rollcall_ignore,    0},
     [LEAVING]    [SESSION_LEFT]          = {on_left,            ROLLCALL_TO(OVER)},
     [LEAVING]    [ROLLCALL_DOWN]         = {on_down,            ROLLCALL_TO(OVER)},
@@ -266,9 +267,7 @@ static int on_registered(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     hold(se, message->object);
-    if (session_children_start(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
-    }
+    session_children_start(cx, &se->children, se->telling.membership);
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     return ROLLCALL_STAY; /* until keepalive has looked at the lease's time */
 }
@@ -350,10 +349,11 @@ static int on_key_lost(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     tell_lost(cx, se, lost->loss, ROLLCALL_E_KEY_LOST, session_loss_text(lost->loss));
-    return lost->lease_is_ours && session_children_leave(cx, &se->children, se->telling.membership,
-                                                         false) == ROLLCALL_OK
-               ? CLEARING
-               : settle(cx, se);
+    if (!lost->lease_is_ours) {
+        return settle(cx, se);
+    }
+    session_children_leave(cx, &se->children, se->telling.membership, false);
+    return CLEARING;
 }
 
 static int on_cleared(struct rollcall_context *cx, void *self,
@@ -420,11 +420,7 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
         return ROLLCALL_STAY;
     }
     const bool mark = message->type == SESSION_LEAVE && !se->telling.marked;
-    const enum rollcall_status status =
-        session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
-    if (status != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, SESSION_FULL_TEXT);
-    }
+    session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
     return LEAVING;
@@ -434,9 +430,8 @@ static int on_hurry(struct rollcall_context *cx, void *self, const struct rollca
 {
     struct session *se = self;
     (void)message;
-    if (se->holds &&
-        session_children_leave(cx, &se->children, se->telling.membership, false) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
+    if (se->holds) { /* else registration is leaving already */
+        session_children_leave(cx, &se->children, se->telling.membership, false);
     }
     return ROLLCALL_STAY;
 }
@@ -526,14 +521,23 @@ static int on_restart_soon(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
-/* ---- faults of our own: the supervisor could not help ---- */
+/* ---- children that were restarted, or had no room ---- */
 
+static int on_press(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    (void)message;
+    session_children_press(cx, &((struct session *)self)->children);
+    return ROLLCALL_STAY;
+}
+
+/* What the supervisor could not mend is a fault of our own. */
 static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
     const enum rollcall_status status = ((const struct rollcall_down *)message->payload)->status;
     const char *why = session_children_fault(&se->children, message);
     if (why == NULL) {
+        session_children_restarted(cx, &se->children, message->payload);
         return ROLLCALL_STAY;
     }
     switch (session_told(&se->telling)) {
@@ -568,6 +572,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 static void fini(void *self)
 {
     session_telling_fini(&((struct session *)self)->telling);
+    session_children_fini(&((struct session *)self)->children);
 }
 
 static void options_fini(void *options)

@@ -30,7 +30,8 @@
     X(SESSION_LEFT, sizeof(struct session_left)) /* from registration, departure: nothing is held  \
                                                   */                                               \
     X(SESSION_NO_CONTACT, 0)                     /* timer: etcd has not answered once */           \
-    X(SESSION_RETELL, 0) /* timer: the application had no room for an event */
+    X(SESSION_RETELL, 0) /* timer: the application had no room for an event */                     \
+    X(SESSION_PRESS, 0)  /* timer: an actor below had no room for a request */
 ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
 
 struct session_key_lost {
