@@ -92,6 +92,11 @@ enum rollcall_status rollcall__port_open(struct rollcall_runtime *rt,
                                          struct rollcall__port **opened,
                                          struct rollcall_error *error)
 {
+    if (rt->sim != NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "the runtime is a simulation, and has no other threads: connect "
+                                  "it to a simulated etcd");
+    }
     struct rollcall__port *port = calloc(1, sizeof *port);
     if (port == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "port: out of memory");
@@ -205,7 +210,7 @@ bool rollcall__port_flush(struct rollcall__port *port)
             done = false;
         }
         if ((port->dirty & UINT32_C(1) << i) != 0) {
-            port->rt->executor->wake(port->rt, i);
+            port->rt->executor->wake(port->rt, i, ROLLCALL__SOURCE_PORTS + port->index);
         }
     }
     port->dirty = 0;

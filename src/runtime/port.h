@@ -13,7 +13,7 @@
 struct rollcall__monitor;
 struct rollcall__port;
 
-/* Threads: any but a worker. */
+/* ROLLCALL_E_INVALID in a simulation, whose one thread is its own.  Threads: any but a worker. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__port_open(struct rollcall_runtime *runtime,
                                                            struct rollcall__port **port,
                                                            struct rollcall_error *error);

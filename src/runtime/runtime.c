@@ -264,7 +264,7 @@ bool rollcall__runtime_push(struct rollcall_runtime *rt, uint32_t worker,
         rollcall__lane_push(rt->lanes[ROLLCALL__SOURCE_APPLICATION][worker][kind], cell);
     rollcall__monitor_unlock(&rt->application);
     if (pushed) {
-        rt->executor->wake(rt, worker);
+        rt->executor->wake(rt, worker, ROLLCALL__SOURCE_APPLICATION);
     }
     return pushed;
 }

@@ -5,8 +5,12 @@
  * step is drawn from the seed: run a ready actor, deliver cells from a lane, or, when nothing is
  * ready, move the clock to the next timer.  The same seed gives the same trace, bit for bit.
  *
- * Threads: one thread owns a simulation; nothing here blocks.
- * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls.
+ * A public call that waits does so in virtual time: it steps, and turns the clock, until what it
+ * waits for has come or its timeout has passed.  In a callback it is refused, as on a thread.
+ *
+ * Threads: one thread owns a simulation; nothing ever blocks it.
+ * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls and
+ *          those that wait.
  */
 #ifndef ROLLCALL_TESTING_H
 #define ROLLCALL_TESTING_H
