@@ -9,8 +9,8 @@
  * waits for has come or its timeout has passed.  In a callback it is refused, as on a thread.
  *
  * Threads: one thread owns a simulation; nothing ever blocks it.
- * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls and
- *          those that wait.
+ * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls
+ *          and those that wait.
  */
 #ifndef ROLLCALL_TESTING_H
 #define ROLLCALL_TESTING_H
