@@ -16,8 +16,12 @@
  *
  * Fail points, at the end, make any runtime fail where you want it to, also one in production.
  *
- * Threads: one thread owns a simulation; nothing here blocks.
- * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls.
+ * A public call that waits does so in virtual time: it steps, and turns the clock, until what it
+ * waits for has come or its timeout has passed.  In a callback it is refused, as on a thread.
+ *
+ * Threads: one thread owns a simulation; nothing ever blocks it.
+ * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls
+ *          and those that wait.
  */
 #ifndef ROLLCALL_TESTING_H
 #define ROLLCALL_TESTING_H
