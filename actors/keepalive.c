@@ -201,8 +201,8 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
         return LOST;
     }
     rollcall_timer_set(cx, KEEPALIVE_RENEW, rollcall_now_ms(cx));
-    rollcall_timer_set(cx, KEEPALIVE_DEADLINE, ka->held->safe_until_ms);
-    return ka->held->suspect_told ? SUSPECT : SAFE;
+    ka->held->suspect_told = true; /* by the session to itself, when it heard of the failure */
+    return SUSPECT;
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"IDLE", "SAFE", "SUSPECT", "LOST"};

@@ -88,7 +88,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [ACTIVE]     [SESSION_LEAVE]         = {on_leave,           GOING},
     [ACTIVE]     [SESSION_REVOKE]        = {on_leave,           GOING},
     [ACTIVE]     [SESSION_RESTART]       = {rollcall_ignore,    0}, /* crossed a re-registration */
-    [ACTIVE]     [ROLLCALL_DOWN]         = {on_down,            LOST},
+    [ACTIVE]     [ROLLCALL_DOWN]         = {on_down,            LOST | ROLLCALL_TO(SUSPECT)},
     ALWAYS(ACTIVE),
 
     [SUSPECT]    [SESSION_CONTACT]       = {rollcall_ignore,    0},
@@ -530,6 +530,20 @@ static int on_press(struct rollcall_context *cx, void *self, const struct rollca
     return ROLLCALL_STAY;
 }
 
+/* While keepalive is restarted nobody looks at the lease's time: until it has, the lease is not to
+ * be relied on. */
+static int doubt(struct rollcall_context *cx, struct session *se, const struct rollcall_down *down)
+{
+    if (session_told(&se->telling) != ROLLCALL_SESSION_ACTIVE ||
+        down->reason != ROLLCALL_DOWN_FAILED ||
+        !rollcall_ref_equal(down->who, se->children.keepalive)) {
+        return ROLLCALL_STAY;
+    }
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_SUSPECT, down->status,
+                 "the actor that renews the lease has failed, and is restarted");
+    return SUSPECT;
+}
+
 /* What the supervisor could not mend is a fault of our own. */
 static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
@@ -538,7 +552,7 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
     const char *why = session_children_fault(&se->children, message);
     if (why == NULL) {
         session_children_restarted(cx, &se->children, message->payload);
-        return ROLLCALL_STAY;
+        return doubt(cx, se, message->payload);
     }
     switch (session_told(&se->telling)) {
     case ROLLCALL_SESSION_LOST:

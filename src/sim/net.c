@@ -371,6 +371,11 @@ void rollcall__net_cut(struct rollcall__net *net, uint32_t link, bool streams_on
     post(net, link, SIM_BROKEN, &broken, sizeof broken, NULL);
 }
 
+bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member)
+{
+    return net->states[member] == ROLLCALL__MEMBER_UP;
+}
+
 void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
                               enum rollcall__member_state state, int64_t until_ms)
 {
