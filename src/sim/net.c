@@ -460,8 +460,24 @@ void rollcall__net_run(struct rollcall__net *net)
     pump_watches(net);
 }
 
+/* Just opened, acknowledged, or what it watches has changed. */
+static bool has_to_tell(const struct rollcall__net *net)
+{
+    for (uint32_t i = 0; i < net->watch_count; i++) {
+        const struct watch *watch = &net->watches[i];
+        if (watch->outstanding < TRANSPORT_WATCH_WINDOW &&
+            rollcall__model_watch_ready(watch->watch, net->sim->now_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int64_t rollcall__net_next_ms(const struct rollcall__net *net)
 {
+    if (has_to_tell(net)) {
+        return net->sim->now_ms;
+    }
     int64_t next_ms = rollcall__model_next_ms(net->model);
     const int64_t arrival_ms = net->count > 0 ? net->heap[0].at_ms : INT64_MAX;
     next_ms = arrival_ms < next_ms ? arrival_ms : next_ms;
