@@ -132,6 +132,14 @@ static void write_replay(const struct explorer *ex, uint64_t seed)
              faults != NULL ? " --faults " : "", faults != NULL ? faults : "");
 }
 
+static void note_outcome(struct rollcall_explore_result *result,
+                         const struct rollcall__outcome *outcome)
+{
+    result->step = outcome->step;
+    memcpy(result->invariant, outcome->invariant, sizeof result->invariant);
+    memcpy(result->text, outcome->text, sizeof result->text);
+}
+
 static void explain(struct explorer *ex, uint64_t seed)
 {
     struct rollcall_explore_result *result = ex->result;
@@ -143,15 +151,15 @@ static void explain(struct explorer *ex, uint64_t seed)
     }
     shrink(ex, seed, sh);
     const bool replayable = still_fails(sh, sh->kept, sh->kept_count);
-    const uint64_t step = replayable ? sh->outcome.step : ex->outcome.step;
     if (replayable) {
+        note_outcome(result, &sh->outcome); /* of the run that they will see */
         write_faults(sh, result->faults, sizeof result->faults);
         write_replay(ex, seed);
     }
     sh->run.print = ex->options.print;
     sh->run.plan = replayable ? &sh->plan : ex->planned ? &ex->plan : NULL;
     snprintf(line, sizeof line, "seed %" PRIu64 " of %s fails at step %" PRIu64, seed,
-             ex->scenario->name, step);
+             ex->scenario->name, result->step);
     print(ex, line);
     ROLLCALL_DROP(rollcall__world_run(&sh->run, &sh->outcome, NULL), "it has run before");
     snprintf(line, sizeof line, "replay: %s", result->replay);
@@ -168,9 +176,7 @@ static void note_violation(struct explorer *ex, uint64_t seed)
         return;
     }
     result->seed = seed;
-    result->step = ex->outcome.step;
-    memcpy(result->invariant, ex->outcome.invariant, sizeof result->invariant);
-    memcpy(result->text, ex->outcome.text, sizeof result->text);
+    note_outcome(result, &ex->outcome);
     explain(ex, seed);
 }
 

@@ -1,5 +1,6 @@
 #include "sim/fault.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,13 +136,18 @@ static bool parse_one(const char *text, size_t length, size_t before,
         return false;
     }
     plan->scripted = scripted;
-    if (scripted) {
-        at->nth = strtoull(text + word + 1, &end, 10);
-        return end == text + length && end != text + word + 1 && at->nth > 0;
+    const char *number = text + word + 1;
+    if (*number < '0' || *number > '9') {
+        return false; /* strtoull would take a sign or a space, and "-1" for a large number */
     }
-    const double rate = strtod(text + word + 1, &end);
+    if (scripted) {
+        errno = 0;
+        at->nth = strtoull(number, &end, 10);
+        return end == text + length && at->nth > 0 && errno == 0;
+    }
+    const double rate = strtod(number, &end);
     plan->rates[at->fault] = rate;
-    return end == text + length && end != text + word + 1 && rate >= 0 && rate <= 1;
+    return end == text + length && rate >= 0 && rate <= 1;
 }
 
 enum rollcall_status rollcall__fault_plan_parse(const char *text, struct rollcall__fault_plan *plan,

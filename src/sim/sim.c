@@ -298,6 +298,11 @@ enum rollcall_status rollcall_sim_create(const struct rollcall_sim_options *give
     if (status != ROLLCALL_OK) {
         return status;
     }
+    if (options.members > 1 && options.members != ROLLCALL__MODEL_MEMBERS_MAX) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "simulation: its etcd has %u members: let it have 1 or %d",
+                                  options.members, ROLLCALL__MODEL_MEMBERS_MAX);
+    }
     struct rollcall_sim *sim = aligned_alloc(64, (sizeof *sim + 63) / 64 * 64);
     if (sim == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "simulation: out of memory");

@@ -14,6 +14,7 @@ enum {
     HEAL_MS = 60000,         /* unless the scenario says otherwise */
     HEAL_STEPS_FACTOR = 100, /* a run that heals for more steps than this many of it goes in circles */
     STILL_STEPS_MAX = 200000, /* without the clock moving: likewise */
+    IDLE_ACTS_MAX = 1000,     /* of a world that stands still, none of which moved it: it is over */
     TRACE_SHOWN = 60
 };
 
@@ -25,6 +26,7 @@ struct rollcall_world {
     struct rollcall__random random; /* for the scenario: no other draw disturbs it */
     struct rollcall__outcome *outcome;
     uint64_t act_at; /* the step of the next `act` */
+    uint32_t idle_acts; /* since the last step */
     uint64_t still_steps, shown[ROLLCALL__WORKERS_MAX];
     int64_t still_ms;
     bool restless; /* it goes in circles */
@@ -217,22 +219,42 @@ static void report(const struct rollcall_world *world)
 
 /* ---- a run ---- */
 
+static void act(struct rollcall_world *world)
+{
+    world->act_at = world->sim->steps + 1 + rollcall_world_random(world, 2 * ACT_STEPS);
+    world->scenario->act(world, world->state);
+}
+
+/* Nothing is ready: moves the clock; where no timer runs, only users make anything happen.  False:
+ * nothing will ever happen again. */
+static bool go_on(struct rollcall_world *world)
+{
+    const int64_t next_ms = rollcall__sim_next_ms(world->sim);
+    if (next_ms != INT64_MAX) {
+        rollcall__sim_move_clock(world->sim, next_ms);
+    } else if (world->scenario->act == NULL || world->idle_acts++ == IDLE_ACTS_MAX) {
+        return false;
+    } else {
+        world->still_steps = 0; /* it has come to rest, though the clock stands */
+        act(world);
+    }
+    return true;
+}
+
 static void play(struct rollcall_world *world)
 {
     struct rollcall_sim *sim = world->sim;
     const uint64_t steps_max = sim->steps + world->run->steps;
+    bool going = true;
     sim->faults.off = false;
-    while (sim->steps < steps_max && !sim->halted) {
+    while (going && sim->steps < steps_max && !sim->halted) {
         if (world->scenario->act != NULL && sim->steps >= world->act_at) {
-            world->act_at = sim->steps + 1 + rollcall_world_random(world, 2 * ACT_STEPS);
-            world->scenario->act(world, world->state);
+            act(world);
         }
-        if (!rollcall_sim_step(sim)) {
-            const int64_t next_ms = rollcall__sim_next_ms(sim);
-            if (next_ms == INT64_MAX) {
-                break; /* nothing will ever happen again */
-            }
-            rollcall__sim_move_clock(sim, next_ms);
+        if (rollcall_sim_step(sim)) {
+            world->idle_acts = 0;
+        } else {
+            going = go_on(world);
         }
     }
     sim->faults.off = true;
@@ -280,7 +302,7 @@ static void finish(struct rollcall_world *world)
     memcpy(outcome->taken, faults->taken, sizeof outcome->taken);
     memcpy(outcome->list, faults->list, faults->list_count * sizeof faults->list[0]);
     outcome->list_count = faults->list_count;
-    if (outcome->invariant[0] != '\0' && world->run->print != NULL) {
+    if (outcome->invariant[0] != '\0' && world->run->print != NULL && !world->run->trace) {
         report(world);
     }
 }

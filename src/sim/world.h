@@ -16,8 +16,8 @@ struct rollcall__run {
     const struct rollcall_scenario *scenario;
     uint64_t seed, steps;
     const struct rollcall__fault_plan *plan; /* NULL: the seed's own */
+    /* Where every message goes, or else, when something does not hold, a report; NULL: nowhere. */
     bool trace;
-    /* Where traces and reports go; NULL: no report is wanted. */
     void (*print)(void *user, const char *line);
     void *user;
     struct rollcall_matrix *matrix; /* NULL: not wanted */
