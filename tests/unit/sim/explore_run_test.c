@@ -163,12 +163,13 @@ static void print(void *user, const char *line)
     }
 }
 
-static void on_progress(void *user, const struct rollcall_explore_progress *progress)
+static bool on_progress(void *user, const struct rollcall_explore_progress *progress)
 {
     struct explored *explored = user;
     CHECK(progress->seeds >= explored->progress.seeds);
     explored->progress = *progress;
     explored->told++;
+    return true;
 }
 
 static void explore(struct explored *explored, const struct rollcall_scenario *scenario,
