@@ -140,9 +140,7 @@ inline actor_fail(who)
 {
     phase[who] = FAILED;
     if
-#ifndef BUG_STOP_FORGOTTEN_IN_FAILURE
     :: system_mailbox[who] ?? [STOP, _] -> actor_end(who)
-#endif
     :: else
     fi
 }
@@ -181,9 +179,7 @@ inline take_user()
        queue_ready(to)
     :: phase[to] != ENDED && len(user_mailbox[to]) == MAILBOX ->
        if /* may_wait_for */
-#ifndef BUG_WAITS_FOR_FAILED
        :: phase[to] == FAILED -> bounced = bounced + (type == DATA)
-#endif
        :: else -> taken = false
        fi
     fi
@@ -221,9 +217,6 @@ inline drain_user()
            :: taken -> n = 1; work = true; waits = false; FORGET_WAITING
            :: else
            fi;
-#ifdef BUG_WAITING_OVERTAKEN
-           taken = true;
-#endif
            FORGET
         :: else
         fi
