@@ -20,8 +20,8 @@ struct simulation {
     struct cli_table table;
     /* The scenario of now. */
     const struct rollcall_scenario *scenario;
-    int64_t began_ms, told_ms;
-    bool live, line; /* stderr is a terminal; it shows a line that says how far we are */
+    int64_t began_ms, told_ms; /* told_ms: of any scenario */
+    bool live, line;           /* stderr is a terminal; it shows a line that says how far we are */
 };
 
 static int64_t clock_ms(void)
@@ -98,7 +98,7 @@ static enum rollcall_status explore(struct simulation *sim,
     const struct cli_options *options = sim->options;
     struct rollcall_explore_result result;
     sim->scenario = scenario;
-    sim->began_ms = sim->told_ms = clock_ms();
+    sim->began_ms = clock_ms();
     const enum rollcall_status status = rollcall_explore(
         scenario,
         ROLLCALL_EXPLORE_OPTIONS(.first_seed = sim->first_seed, .seeds = (uint64_t)options->seeds,

@@ -216,8 +216,8 @@ struct rollcall_explore_result {
     uint64_t seed, step;       /* of the first violation */
     char invariant[48];        /* its name; "": none */
     char text[256];            /* what was found */
-    char faults[1024];         /* as few as it takes, in the form of the options; "": that is longer,
-                                  or not known: the seed alone says which */
+    char faults[1024];         /* as few as it takes, in the form of the options; "": they are
+                                  too many for here, or not known: the seed tells */
     char replay[1400];         /* the command that replays it */
     uint64_t taken[ROLLCALL_FAULT_COUNT]; /* how often each fault has happened */
 };

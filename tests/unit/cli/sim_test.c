@@ -174,6 +174,7 @@ TEST(sim, the_same_options_give_the_same_hash_and_another_seed_another)
         CHECK(hash != NULL);
         snprintf(hashes[i], 32, "%.16s", hash + 8);
         CHECK_INT(strspn(hashes[i], "0123456789abcdef"), 16);
+        CHECK_INT(hash[8 + 16], '"');
     }
     CHECK_STR(first, again);
     CHECK(strcmp(first, other) != 0);
@@ -215,6 +216,17 @@ TEST(sim, what_it_does_not_know_is_usage)
     CHECK_INT(said->code, 2);
     check_contains(said->err, "\"lightning@1\"");
     CHECK_STR(said->out, "");
+    said = TABLE_OF("--faults", "lightning@1");
+    CHECK_INT(said->code, 2);
+    CHECK_STR(said->out, "");
+}
+
+TEST(sim, the_trace_is_every_message_of_what_holds_too)
+{
+    const struct said *said =
+        JSON("--scenario", "holds", "--seeds", "1", "--steps", "50", "--trace");
+    check_contains(said->err, "ball/0 -> ball/0  BALL_BOUNCE");
+    CHECK_STR(JSON("--scenario", "holds", "--seeds", "1", "--steps", "50")->err, "");
 }
 
 /* ---- what does not ---- */

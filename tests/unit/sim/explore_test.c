@@ -79,9 +79,10 @@ static void end(struct rollcall_world *world, void *state)
     }
 }
 
-static const struct rollcall_scenario PLAIN = ROLLCALL_SCENARIO(.name = "plain", .begin = begin);
+static const struct rollcall_scenario PLAIN =
+    ROLLCALL_SCENARIO(.name = "plain", .heal_ms = 1000, .begin = begin);
 static const struct rollcall_scenario STRICT =
-    ROLLCALL_SCENARIO(.name = "strict", .begin = begin, .end = end);
+    ROLLCALL_SCENARIO(.name = "strict", .heal_ms = 1000, .begin = begin, .end = end);
 
 /* The result of a run that has one. */
 static struct rollcall_explore_result explore(const struct rollcall_scenario *scenario,
@@ -209,7 +210,7 @@ static void end_of_many(struct rollcall_world *world, void *state)
 TEST(explore, faults_too_many_for_a_line_are_replayed_as_they_were_asked_for)
 {
     static const struct rollcall_scenario many =
-        ROLLCALL_SCENARIO(.name = "many", .begin = begin, .end = end_of_many);
+        ROLLCALL_SCENARIO(.name = "many", .heal_ms = 1000, .begin = begin, .end = end_of_many);
     struct report report = {.last = ""};
     const struct rollcall_explore_result result =
         EXPLORE(&many, .seeds = 1, .faults = "full=1", .print = keep, .user = &report);
