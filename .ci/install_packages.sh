@@ -1,10 +1,11 @@
 #!/bin/sh
 # Makes sure that what building and running needs is there:
-#     sh .ci/install_packages.sh [COMMAND:PACKAGE | libfuzzer]...
+#     sh .ci/install_packages.sh [COMMAND:PACKAGE | libfuzzer | spin]...
 # Looks for the tools themselves, not for packages, so an etcd or cmake from elsewhere on PATH
 # counts, and nothing at all is called when nothing is missing.  On Debian the missing packages are
 # installed, without questions; elsewhere one line says what is missing.  Only libfuzzer may stay
-# missing: then the fuzz targets replay what was found before.
+# missing: then the fuzz targets replay what was found before.  So may spin, but not on Debian: then
+# ctest says of the models that it skips them.
 set -eu
 
 missing=''
@@ -38,10 +39,12 @@ have_libfuzzer() {
 }
 wanted=''
 for pair in "$@"; do
-    if [ "$pair" != libfuzzer ]; then
+    if [ "$pair" = libfuzzer ]; then
+        have_libfuzzer || ! on_debian || wanted='clang-14 libclang-rt-14-dev'
+    elif [ "$pair" = spin ] && ! have spin && ! on_debian; then
+        echo 'rollcall: no spin on PATH (spinroot.com): the models are skipped' >&2
+    else
         have "${pair%%:*}" || need "${pair#*:}"
-    elif ! have_libfuzzer && on_debian; then
-        wanted='clang-14 libclang-rt-14-dev'
     fi
 done
 [ -n "$missing$wanted" ] || exit 0

@@ -49,10 +49,12 @@ static const struct rollcall_cell TABLE[STATE_COUNT][DEPARTURE_COUNT] = {
     [MARKING] [DEPARTURE_LEAVE]  = {on_leave_marking, ROLLCALL_TO(REVOKING)},
     [MARKING] [DEPARTURE_ANSWER] = {on_marked,        ROLLCALL_TO(IDLE) | ROLLCALL_TO(REVOKING)},
 
+    [REVOKING][DEPARTURE_MARK]   = {rollcall_ignore,  0}, /* too late: it leaves */
     [REVOKING][DEPARTURE_LEAVE]  = {rollcall_ignore,  0},
     [REVOKING][DEPARTURE_ANSWER] = {on_revoked,       ROLLCALL_TO(DONE)},
     [REVOKING][DEPARTURE_RETRY]  = {on_retry,         0},
 
+    [DONE]    [DEPARTURE_MARK]   = {rollcall_ignore,  0},
     [DONE]    [DEPARTURE_LEAVE]  = {rollcall_ignore,  0},
     [DONE]    [DEPARTURE_ANSWER] = {rollcall_ignore,  0}, /* of a mark that was not waited for */
 };

@@ -48,14 +48,17 @@ static rollcall_handler_fn on_start, on_answer, on_renew, on_deadline, on_lost_a
 static const struct rollcall_cell TABLE[STATE_COUNT][KEEPALIVE_COUNT] = {
     [IDLE]   [KEEPALIVE_START]    = {on_start,        ROLLCALL_TO(SAFE) | ROLLCALL_TO(SUSPECT)},
 
+    [SAFE]   [KEEPALIVE_START]    = {rollcall_ignore, 0}, /* asked again: it had come */
     [SAFE]   [KEEPALIVE_ANSWER]   = {on_answer,       ROLLCALL_TO(SAFE) | ROLLCALL_TO(LOST)},
     [SAFE]   [KEEPALIVE_RENEW]    = {on_renew,        0},
     [SAFE]   [KEEPALIVE_DEADLINE] = {on_deadline,     ROLLCALL_TO(SUSPECT)},
 
+    [SUSPECT][KEEPALIVE_START]    = {rollcall_ignore, 0},
     [SUSPECT][KEEPALIVE_ANSWER]   = {on_answer,       ROLLCALL_TO(SAFE) | ROLLCALL_TO(LOST)},
     [SUSPECT][KEEPALIVE_RENEW]    = {on_renew,        0},
     [SUSPECT][KEEPALIVE_DEADLINE] = {on_deadline,     0},
 
+    [LOST]   [KEEPALIVE_START]    = {rollcall_ignore, 0},
     [LOST]   [KEEPALIVE_ANSWER]   = {rollcall_ignore, 0}, /* came too late to matter */
     [LOST]   [KEEPALIVE_DEADLINE] = {on_lost_again,   0}, /* the session's mailbox was full */
 };
@@ -198,8 +201,8 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
         return LOST;
     }
     rollcall_timer_set(cx, KEEPALIVE_RENEW, rollcall_now_ms(cx));
-    rollcall_timer_set(cx, KEEPALIVE_DEADLINE, ka->held->safe_until_ms);
-    return ka->held->suspect_told ? SUSPECT : SAFE;
+    ka->held->suspect_told = true; /* by the session to itself, when it heard of the failure */
+    return SUSPECT;
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"IDLE", "SAFE", "SUSPECT", "LOST"};

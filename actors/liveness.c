@@ -2,13 +2,19 @@
  * liveness - watches the session's own key, and says when it is not ours any more.
  *
  *    IDLE --START--> READING --ANSWER(ours)--> WATCHING
- *                       \--ANSWER(not ours)------> LOST <--RESPONSE(not ours)-- WATCHING
+ *                       |                         |
+ *                       |--ANSWER(gone)------>    | RESPONSE(gone)
+ *                       |                    ASKING --ANSWER--> LOST
+ *                       \--ANSWER(another's), RESPONSE(another's)--^
  *
  * Why beside keepalive: a lease lives on when somebody deletes its key, puts another record there,
  * or moves it to another lease; then others do not see us, or see somebody else, while etcd renews.
  * It reads the key once and watches from that revision, so no change falls in between.  A
  * watch that ends, for whatever reason, fails the actor: the supervisor restarts it, and it reads
  * again.  That it cannot look is no proof of a loss, so no error of etcd is ever told as one.
+ * The end of a lease takes its keys with it, so of a key that is gone etcd is asked whether the
+ * lease is; if that cannot be had at once, the key was deleted, as far as anybody knows.
+ * It also says when the record came to be marked Stopping, or not, by whoever put it there.
  * Invariant: a loss is told once; nothing leads out of LOST.
  */
 #include "actors/liveness.h"
@@ -17,13 +23,15 @@
 #include "base/buffer.h"
 #include "transport/request.h"
 
-enum { WATCH_ID = 1, READ_ID = 1, RETELL_MS = 20 };
-enum state { IDLE, READING, WATCHING, LOST, STATE_COUNT };
+enum { WATCH_ID = 1, READ_ID = 1, LEASE_ID = 2, RETELL_MS = 20, LEASE_TIMEOUT_MS = 1000 };
+enum state { IDLE, READING, WATCHING, ASKING, LOST, STATE_COUNT };
 
 /* Survives a restart. */
 struct liveness_handover {
     struct session_membership *mine; /* shared; NULL: not started */
     bool seen;                       /* the key was ours at least once */
+    bool stopping;                   /* it was marked when it was seen last */
+    bool stopping_untold;            /* and this has changed since it was told */
     bool told;
     struct session_key_lost lost; /* loss NONE: it is not */
 };
@@ -31,24 +39,51 @@ struct liveness_handover {
 struct liveness {
     struct rollcall_ref session, transport;
     struct liveness_handover *held;
+    struct session_key_lost gone; /* ASKING: what is told unless it is the lease */
 };
 
-static rollcall_handler_fn on_start, on_read, on_response, on_retell, on_bounced;
+static rollcall_handler_fn on_start, on_read, on_response, on_lease, on_retell, on_retell_stopping,
+    on_bounced;
+
+#define GONE (ROLLCALL_TO(ASKING) | ROLLCALL_TO(LOST))
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][LIVENESS_COUNT] = {
     [IDLE]    [LIVENESS_START]    = {on_start,        ROLLCALL_TO(READING)},
 
+    [READING] [LIVENESS_START]    = {rollcall_ignore, 0}, /* asked again: it had come */
     [READING] [ROLLCALL_BOUNCED]  = {on_bounced,      0},
-    [READING] [LIVENESS_ANSWER]   = {on_read,         ROLLCALL_TO(WATCHING) | ROLLCALL_TO(LOST)},
+    [READING] [LIVENESS_ANSWER]   = {on_read,         ROLLCALL_TO(WATCHING) | GONE},
 
+    [WATCHING][LIVENESS_START]    = {rollcall_ignore, 0},
     [WATCHING][ROLLCALL_BOUNCED]  = {on_bounced,      0},
-    [WATCHING][LIVENESS_RESPONSE] = {on_response,     ROLLCALL_TO(LOST)},
+    [WATCHING][LIVENESS_RESPONSE] = {on_response,     GONE},
+    [WATCHING][LIVENESS_RETELL]   = {on_retell_stopping, 0},
 
+    [ASKING]  [LIVENESS_START]    = {rollcall_ignore, 0},
+    [ASKING]  [ROLLCALL_BOUNCED]  = {on_bounced,      0},
+    [ASKING]  [LIVENESS_ANSWER]   = {on_lease,        ROLLCALL_TO(LOST)},
+    [ASKING]  [LIVENESS_RESPONSE] = {rollcall_ignore, 0}, /* were on their way */
+
+    [LOST]    [LIVENESS_START]    = {rollcall_ignore, 0},
     [LOST]    [LIVENESS_RESPONSE] = {rollcall_ignore, 0}, /* were on their way */
     [LOST]    [LIVENESS_RETELL]   = {on_retell,       0},
 };
 /* clang-format on */
+
+/* Sends one request; request: moved, NULL: out of memory.  A refusal shows as a failure. */
+static int ask(struct rollcall_context *cx, const struct liveness *li,
+               const struct transport_call *call, struct transport_request *request, int next_state)
+{
+    if (request == NULL) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
+    }
+    if (rollcall_send_object(cx, li->transport, TRANSPORT_CALL, call, sizeof *call,
+                             &request->object) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
+    }
+    return next_state;
+}
 
 /* ---- what the key says ---- */
 
@@ -74,18 +109,34 @@ static int on_retell(struct rollcall_context *cx, void *self,
     const struct session_key_lost *lost = &li->held->lost;
     (void)message;
     li->held->told =
-        rollcall_send(cx, li->session, SESSION_KEY_LOST, lost, sizeof *lost) == ROLLCALL_OK;
+        (lost->loss == ROLLCALL_LOSS_LEASE
+             ? rollcall_send(cx, li->session, SESSION_LEASE_LOST, NULL, 0)
+             : rollcall_send(cx, li->session, SESSION_KEY_LOST, lost, sizeof *lost)) == ROLLCALL_OK;
     if (!li->held->told) {
         rollcall_timer_set(cx, LIVENESS_RETELL, rollcall_now_ms(cx) + RETELL_MS);
     }
     return ROLLCALL_STAY;
 }
 
-static int lose(struct rollcall_context *cx, struct liveness *li, struct session_key_lost lost)
+static int tell_lost(struct rollcall_context *cx, struct liveness *li, struct session_key_lost lost)
 {
     li->held->lost = lost;
     on_retell(cx, li, NULL);
     return LOST;
+}
+
+static int lose(struct rollcall_context *cx, struct liveness *li, struct session_key_lost lost)
+{
+    const struct transport_call call = {
+        .id = LEASE_ID, .timeout_ms = LEASE_TIMEOUT_MS, .answer = LIVENESS_ANSWER};
+    rollcall_timer_cancel(cx, LIVENESS_RETELL); /* whether it was marked matters no more */
+    if (lost.loss != ROLLCALL_LOSS_DELETED && lost.loss != ROLLCALL_LOSS_MISSING) {
+        return tell_lost(cx, li, lost);
+    }
+    li->gone = lost;
+    return ask(cx, li, &call,
+               transport_request_lease(TRANSPORT_LEASE_TIME_TO_LIVE, li->held->mine->lease_id, 0),
+               ASKING);
 }
 
 static int lose_deleted(struct rollcall_context *cx, struct liveness *li)
@@ -94,6 +145,41 @@ static int lose_deleted(struct rollcall_context *cx, struct liveness *li)
                                                                  : ROLLCALL_LOSS_MISSING,
                                           .lease_is_ours = true};
     return lose(cx, li, lost);
+}
+
+static int on_lease(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct liveness *li = self;
+    const struct transport_result *result = (const struct transport_result *)message->object;
+    const struct session_key_lost expired = {.loss = ROLLCALL_LOSS_LEASE};
+    const bool is_gone = result->error.status == ROLLCALL_OK && result->ttl_s <= 0;
+    return tell_lost(cx, li, is_gone ? expired : li->gone);
+}
+
+/* ---- whether it is marked ---- */
+
+static int on_retell_stopping(struct rollcall_context *cx, void *self,
+                              const struct rollcall_message *message)
+{
+    struct liveness *li = self;
+    const struct session_mark_seen seen = {.stopping = li->held->stopping};
+    (void)message;
+    li->held->stopping_untold =
+        rollcall_send(cx, li->session, SESSION_MARK_SEEN, &seen, sizeof seen) != ROLLCALL_OK;
+    if (li->held->stopping_untold) {
+        rollcall_timer_set(cx, LIVENESS_RETELL, rollcall_now_ms(cx) + RETELL_MS);
+    }
+    return ROLLCALL_STAY;
+}
+
+/* Only a change is told: what departure has marked is known before we see it. */
+static void note_stopping(struct rollcall_context *cx, struct liveness *li, bool stopping)
+{
+    li->held->stopping_untold |= stopping != li->held->stopping;
+    li->held->stopping = stopping;
+    if (li->held->stopping_untold) {
+        on_retell_stopping(cx, li, NULL);
+    }
 }
 
 /* ---- reading ---- */
@@ -110,20 +196,14 @@ static int ask_read(struct rollcall_context *cx, const struct liveness *li)
         rollcall__bytes(li->held->mine->key), (struct rollcall_bytes){NULL, 0});
     const struct transport_call call = {
         .id = READ_ID, .answer = LIVENESS_ANSWER, .wait_for_ready = true};
-    if (request == NULL) {
-        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
-    }
-    if (rollcall_send_object(cx, li->transport, TRANSPORT_CALL, &call, sizeof call,
-                             &request->object) != ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
-    }
-    return READING;
+    return ask(cx, li, &call, request, READING);
 }
 
 static int on_start(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct liveness *li = self;
     li->held->mine = (struct session_membership *)rollcall_object_keep(message->object);
+    li->held->stopping = li->held->mine->stopping;
     return ask_read(cx, li);
 }
 
@@ -158,6 +238,7 @@ static int on_read(struct rollcall_context *cx, void *self, const struct rollcal
         return lose(cx, li, lost);
     }
     li->held->seen = true;
+    note_stopping(cx, li, session_is_stopping(result->kvs[0].value));
     return ask_watch(cx, li, result->revision); /* not the next: see watcher_request_watch */
 }
 
@@ -185,6 +266,7 @@ static int on_response(struct rollcall_context *cx, void *self,
         if (lost.loss != ROLLCALL_LOSS_NONE) {
             return lose(cx, li, lost);
         }
+        note_stopping(cx, li, session_is_stopping(event->kv.value));
     }
     if (rollcall_send(cx, li->transport, TRANSPORT_WATCH_ACK, &id, sizeof id) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
@@ -229,7 +311,8 @@ static void handover_fini(void *handover)
     }
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {"IDLE", "READING", "WATCHING", "LOST"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"IDLE", "READING", "WATCHING", "ASKING",
+                                                     "LOST"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(LIVENESS_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(LIVENESS_LIST);
 

@@ -179,7 +179,8 @@ static int ask_claim(struct rollcall_context *cx, struct registration *re)
     return ask(cx, re,
                re->key.failed ? NULL
                               : session_request_claim(re->config, rollcall__buffer_bytes(&re->key),
-                                                      re->held->server_id, re->held->lease_id),
+                                                      re->held->server_id, re->held->lease_id,
+                                                      re->options->stopping),
                CLAIMING);
 }
 
@@ -348,6 +349,7 @@ static int hold(struct rollcall_context *cx, struct registration *re, int64_t re
                                        .lease_id = held->lease_id,
                                        .ttl_s = held->ttl_s,
                                        .granted_sent_ms = held->granted_sent_ms,
+                                       .stopping = re->options->stopping,
                                        .revision = revision,
                                        .create_revision = create_revision};
     rollcall_object_init(&won->object, destroy_membership);

@@ -22,6 +22,7 @@ struct registration_options {
     struct rollcall_ref allocator; /* not used when the config has a server ID */
     int64_t server_id;             /* of the membership before; 0: there was none */
     int64_t lease_id;              /* likewise: what is still under it is ours */
+    bool stopping;                 /* its record is put as marked */
     bool patient;                  /* an outage of etcd does not count as attempts */
 };
 

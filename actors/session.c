@@ -30,8 +30,6 @@
 
 #include <stdio.h>
 
-static const char *const SILENT =
-    "etcd has not renewed the lease in time and may give the key away";
 enum state { REGISTERING, ACTIVE, SUSPECT, CLEARING, LEAVING, OVER, STATE_COUNT };
 
 struct session {
@@ -41,21 +39,23 @@ struct session {
     struct session_marks marks;
     bool holds;                              /* registration has won: what is held is departure's */
     uint64_t orders;                         /* the highest number of LEAVE, REVOKE and RESTART */
+    bool was_marked;                         /* when it was lost last */
     bool again;                              /* CLEARING: RESTART has come */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
 };
 
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
-    on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_leave, on_leave_clearing,
-    on_leave_over, on_hurry, on_registered_late, on_left, on_cleared, on_crossed, on_restart,
-    on_restart_soon, on_no_contact, on_down, on_bounced, on_retell;
+    on_lease_lost, on_key_lost, on_mark, on_mark_refused, on_marked, on_mark_seen, on_leave,
+    on_leave_clearing, on_leave_over, on_hurry, on_registered_late, on_left, on_cleared, on_crossed,
+    on_restart, on_restart_soon, on_no_contact, on_down, on_bounced, on_retell, on_press;
 
 /* clang-format off */
 #define ALWAYS(state)                                                                              \
-    [state][ROLLCALL_BOUNCED] = {on_bounced, 0}, [state][SESSION_RETELL] = {on_retell, 0}
+    [state][ROLLCALL_BOUNCED] = {on_bounced, 0}, [state][SESSION_RETELL] = {on_retell, 0},         \
+    [state][SESSION_PRESS] = {on_press, 0}
 #define ENDED (ROLLCALL_TO(OVER) | ROLLCALL_TO(REGISTERING))
 #define LOST (ENDED | ROLLCALL_TO(CLEARING))
-#define GOING (ROLLCALL_TO(LEAVING) | ROLLCALL_TO(OVER))
+#define GOING ROLLCALL_TO(LEAVING)
 static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [REGISTERING][SESSION_CONTACT]       = {on_contact,         0},
     [REGISTERING][SESSION_TROUBLE]       = {on_trouble,         0},
@@ -67,6 +67,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [REGISTERING][SESSION_REFUSED]       = {on_refused,         ROLLCALL_TO(OVER)},
     [REGISTERING][SESSION_MARK]          = {on_mark_refused,    0},
     [REGISTERING][SESSION_MARKED]        = {rollcall_ignore,    0}, /* of the membership before */
+    [REGISTERING][SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [REGISTERING][SESSION_LEAVE]         = {on_leave,           GOING},
     [REGISTERING][SESSION_REVOKE]        = {on_leave,           GOING},
     [REGISTERING][SESSION_RESTART]       = {rollcall_ignore,    0}, /* it is doing so */
@@ -83,10 +84,11 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [ACTIVE]     [SESSION_KEY_LOST]      = {on_key_lost,        LOST},
     [ACTIVE]     [SESSION_MARK]          = {on_mark,            0},
     [ACTIVE]     [SESSION_MARKED]        = {on_marked,          0},
+    [ACTIVE]     [SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [ACTIVE]     [SESSION_LEAVE]         = {on_leave,           GOING},
     [ACTIVE]     [SESSION_REVOKE]        = {on_leave,           GOING},
     [ACTIVE]     [SESSION_RESTART]       = {rollcall_ignore,    0}, /* crossed a re-registration */
-    [ACTIVE]     [ROLLCALL_DOWN]         = {on_down,            LOST},
+    [ACTIVE]     [ROLLCALL_DOWN]         = {on_down,            LOST | ROLLCALL_TO(SUSPECT)},
     ALWAYS(ACTIVE),
 
     [SUSPECT]    [SESSION_CONTACT]       = {rollcall_ignore,    0},
@@ -97,6 +99,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [SUSPECT]    [SESSION_KEY_LOST]      = {on_key_lost,        LOST},
     [SUSPECT]    [SESSION_MARK]          = {on_mark,            0},
     [SUSPECT]    [SESSION_MARKED]        = {on_marked,          0},
+    [SUSPECT]    [SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [SUSPECT]    [SESSION_LEAVE]         = {on_leave,           GOING},
     [SUSPECT]    [SESSION_REVOKE]        = {on_leave,           GOING},
     [SUSPECT]    [SESSION_RESTART]       = {rollcall_ignore,    0},
@@ -111,6 +114,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [CLEARING]   [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
     [CLEARING]   [SESSION_MARK]          = {on_mark_refused,    0},
     [CLEARING]   [SESSION_MARKED]        = {on_marked,          0},
+    [CLEARING]   [SESSION_MARK_SEEN]     = {rollcall_ignore,    0},
     [CLEARING]   [SESSION_LEAVE]         = {on_leave_clearing,  GOING},
     [CLEARING]   [SESSION_REVOKE]        = {on_leave_clearing,  GOING},
     [CLEARING]   [SESSION_RESTART]       = {on_restart_soon,    ROLLCALL_TO(LEAVING)},
@@ -120,7 +124,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
 
     [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore,    0},
     [LEAVING]    [SESSION_TROUBLE]       = {rollcall_ignore,    0},
-    [LEAVING]    [SESSION_REGISTERED]    = {on_registered_late, ROLLCALL_TO(OVER)}, /* crossed */
+    [LEAVING]    [SESSION_REGISTERED]    = {on_registered_late, 0}, /* crossed */
     [LEAVING]    [SESSION_REFUSED]       = {on_crossed,         ROLLCALL_TO(OVER)},
     [LEAVING]    [SESSION_LEASE_SAFE]    = {rollcall_ignore,    0},
     [LEAVING]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore,    0},
@@ -128,8 +132,9 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [LEAVING]    [SESSION_KEY_LOST]      = {rollcall_ignore,    0}, /* likewise */
     [LEAVING]    [SESSION_MARK]          = {on_mark_refused,    0},
     [LEAVING]    [SESSION_MARKED]        = {on_marked,          0},
+    [LEAVING]    [SESSION_MARK_SEEN]     = {on_mark_seen,       0},
     [LEAVING]    [SESSION_LEAVE]         = {rollcall_ignore,    0},
-    [LEAVING]    [SESSION_REVOKE]        = {on_hurry,           ROLLCALL_TO(OVER)},
+    [LEAVING]    [SESSION_REVOKE]        = {on_hurry,           0},
     [LEAVING]    [SESSION_RESTART]       = {rollcall_ignore,    0},
     [LEAVING]    [SESSION_LEFT]          = {on_left,            ROLLCALL_TO(OVER)},
     [LEAVING]    [ROLLCALL_DOWN]         = {on_down,            ROLLCALL_TO(OVER)},
@@ -146,6 +151,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [OVER]       [SESSION_KEY_LOST]      = {rollcall_ignore,    0},
     [OVER]       [SESSION_MARK]          = {on_mark_refused,    0},
     [OVER]       [SESSION_MARKED]        = {rollcall_ignore,    0},
+    [OVER]       [SESSION_MARK_SEEN]     = {rollcall_ignore,    0},
     [OVER]       [SESSION_LEAVE]         = {on_leave_over,      0},
     [OVER]       [SESSION_REVOKE]        = {on_leave_over,      0},
     [OVER]       [SESSION_RESTART]       = {on_restart,         ENDED},
@@ -183,22 +189,24 @@ static int end(struct rollcall_context *cx, struct session *se, enum rollcall_se
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     rollcall_stop(cx, se->children.supervisor);
     session_marks_answer(cx, &se->marks, &se->telling, ROLLCALL_E_STOPPED, "the session is over");
-    se->telling.registered = false;
-    se->telling.marked = false;
     se->holds = false;
-    session_tell(cx, &se->telling, state, status, reason);
+    session_tell_over(cx, &se->telling, state, status, reason);
     return OVER;
 }
 
 /* ---- registering ---- */
 
-/* patient: it was a member, so an outage of etcd does not end it. */
+/* patient: it was a member, so an outage of etcd does not end it, and who was told to send it no
+ * new work is told so again. */
 static int begin(struct rollcall_context *cx, struct session *se, bool patient)
 {
     se->again = false;
     se->trouble[0] = '\0';
+    const struct session_beginning beginning = {.before = se->telling.membership,
+                                                .patient = patient,
+                                                .stopping = patient && se->was_marked};
     const enum rollcall_status status =
-        session_children_spawn(cx, se->options, se->telling.membership, patient, &se->children);
+        session_children_spawn(cx, se->options, &beginning, &se->children);
     if (status != ROLLCALL_OK) {
         return end(cx, se, ROLLCALL_SESSION_FAILED, status, rollcall_status_text(status));
     }
@@ -259,9 +267,7 @@ static int on_registered(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     hold(se, message->object);
-    if (session_children_start(cx, &se->children, se->telling.membership) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_FAILED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
-    }
+    session_children_start(cx, &se->children, se->telling.membership);
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     return ROLLCALL_STAY; /* until keepalive has looked at the lease's time */
 }
@@ -294,8 +300,7 @@ static int on_suspect(struct rollcall_context *cx, void *self,
     if (is_stale(self, message)) {
         return ROLLCALL_STAY;
     }
-    session_tell(cx, &((struct session *)self)->telling, ROLLCALL_SESSION_SUSPECT,
-                 ROLLCALL_E_UNAVAILABLE, SILENT);
+    session_tell_suspect(cx, &((struct session *)self)->telling);
     return SUSPECT;
 }
 
@@ -318,6 +323,7 @@ static void tell_lost(struct rollcall_context *cx, struct session *se, enum roll
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     session_marks_answer(cx, &se->marks, &se->telling, status, reason);
     se->holds = false;
+    se->was_marked = se->telling.marked;
     session_tell_lost(cx, &se->telling, loss, status, reason);
 }
 
@@ -343,10 +349,11 @@ static int on_key_lost(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     tell_lost(cx, se, lost->loss, ROLLCALL_E_KEY_LOST, session_loss_text(lost->loss));
-    return lost->lease_is_ours && session_children_leave(cx, &se->children, se->telling.membership,
-                                                         false) == ROLLCALL_OK
-               ? CLEARING
-               : settle(cx, se);
+    if (!lost->lease_is_ours) {
+        return settle(cx, se);
+    }
+    session_children_leave(cx, &se->children, se->telling.membership, false);
+    return CLEARING;
 }
 
 static int on_cleared(struct rollcall_context *cx, void *self,
@@ -358,15 +365,10 @@ static int on_cleared(struct rollcall_context *cx, void *self,
 
 /* ---- going-stop ---- */
 
-static uint64_t request_of(const struct rollcall_message *message)
-{
-    return ((const struct session_mark *)message->payload)->request;
-}
-
 static int on_mark(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    session_marks_ask(cx, &se->marks, &se->telling, &se->children, request_of(message));
+    session_marks_ask(cx, &se->marks, &se->telling, &se->children, message->payload);
     return ROLLCALL_STAY;
 }
 
@@ -381,11 +383,21 @@ static int on_marked(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+static int on_mark_seen(struct rollcall_context *cx, void *self,
+                        const struct rollcall_message *message)
+{
+    struct session *se = self;
+    if (!is_stale(se, message) && se->holds) {
+        session_marks_seen(cx, &se->marks, &se->telling, message->payload);
+    }
+    return ROLLCALL_STAY;
+}
+
 static int on_mark_refused(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
     struct session *se = self;
-    session_marks_refuse(cx, &se->marks, &se->telling, request_of(message));
+    session_marks_refuse(cx, &se->marks, &se->telling, message->payload);
     return ROLLCALL_STAY;
 }
 
@@ -407,12 +419,8 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
     if (is_overtaken(se, message)) {
         return ROLLCALL_STAY;
     }
-    const bool mark = message->type == SESSION_LEAVE;
-    const enum rollcall_status status =
-        session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
-    if (status != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, status, SESSION_FULL_TEXT);
-    }
+    const bool mark = message->type == SESSION_LEAVE && !se->telling.marked;
+    session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
     return LEAVING;
@@ -422,9 +430,8 @@ static int on_hurry(struct rollcall_context *cx, void *self, const struct rollca
 {
     struct session *se = self;
     (void)message;
-    if (se->holds &&
-        session_children_leave(cx, &se->children, se->telling.membership, false) != ROLLCALL_OK) {
-        return end(cx, se, ROLLCALL_SESSION_STOPPED, ROLLCALL_E_FULL, SESSION_FULL_TEXT);
+    if (se->holds) { /* else registration is leaving already */
+        session_children_leave(cx, &se->children, se->telling.membership, false);
     }
     return ROLLCALL_STAY;
 }
@@ -514,15 +521,38 @@ static int on_restart_soon(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
-/* ---- faults of our own: the supervisor could not help ---- */
+/* ---- children that were restarted, or had no room ---- */
 
+static int on_press(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    (void)message;
+    session_children_press(cx, &((struct session *)self)->children);
+    return ROLLCALL_STAY;
+}
+
+/* While keepalive is restarted nobody looks at the lease's time: until it has, the lease is not to
+ * be relied on. */
+static int doubt(struct rollcall_context *cx, struct session *se, const struct rollcall_down *down)
+{
+    if (session_told(&se->telling) != ROLLCALL_SESSION_ACTIVE ||
+        down->reason != ROLLCALL_DOWN_FAILED ||
+        !rollcall_ref_equal(down->who, se->children.keepalive)) {
+        return ROLLCALL_STAY;
+    }
+    session_tell(cx, &se->telling, ROLLCALL_SESSION_SUSPECT, down->status,
+                 "the actor that renews the lease has failed, and is restarted");
+    return SUSPECT;
+}
+
+/* What the supervisor could not mend is a fault of our own. */
 static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
     const enum rollcall_status status = ((const struct rollcall_down *)message->payload)->status;
     const char *why = session_children_fault(&se->children, message);
     if (why == NULL) {
-        return ROLLCALL_STAY;
+        session_children_restarted(cx, &se->children, message->payload);
+        return doubt(cx, se, message->payload);
     }
     switch (session_told(&se->telling)) {
     case ROLLCALL_SESSION_LOST:
@@ -556,6 +586,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 static void fini(void *self)
 {
     session_telling_fini(&((struct session *)self)->telling);
+    session_children_fini(&((struct session *)self)->children);
 }
 
 static void options_fini(void *options)

@@ -17,10 +17,11 @@
     X(SESSION_REFUSED, 0)       /* from registration: gave up; object: rollcall_reason */          \
     X(SESSION_LEASE_SAFE, 0)    /* from keepalive */                                               \
     X(SESSION_LEASE_SUSPECT, 0) /* from keepalive */                                               \
-    X(SESSION_LEASE_LOST, 0)    /* from keepalive */                                               \
+    X(SESSION_LEASE_LOST, 0)    /* from keepalive, liveness */                                     \
     X(SESSION_KEY_LOST, sizeof(struct session_key_lost)) /* from liveness */                       \
     X(SESSION_MARK, sizeof(struct session_mark))         /* from the application: going-stop */    \
     X(SESSION_MARKED, 0) /* from departure; object: rollcall_reason, NULL: it is marked */         \
+    X(SESSION_MARK_SEEN, sizeof(struct session_mark_seen)) /* from liveness: whoever did it */     \
     /* The next three: from the application.  LEAVE: going-stop, revoke; REVOKE: without           \
      * going-stop, or without waiting for it; RESTART: after it was told of an end. */             \
     X(SESSION_LEAVE, sizeof(struct session_order))                                                 \
@@ -29,7 +30,8 @@
     X(SESSION_LEFT, sizeof(struct session_left)) /* from registration, departure: nothing is held  \
                                                   */                                               \
     X(SESSION_NO_CONTACT, 0)                     /* timer: etcd has not answered once */           \
-    X(SESSION_RETELL, 0) /* timer: the application had no room for an event */
+    X(SESSION_RETELL, 0) /* timer: the application had no room for an event */                     \
+    X(SESSION_PRESS, 0)  /* timer: an actor below had no room for a request */
 ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
 
 struct session_key_lost {
@@ -39,6 +41,10 @@ struct session_key_lost {
 
 struct session_mark {
     uint64_t request; /* 1, 2, ... in the order they are sent */
+};
+
+struct session_mark_seen {
+    bool stopping; /* the record came to be marked; false: came not to be */
 };
 
 struct session_order {
@@ -71,7 +77,8 @@ struct session_membership {
     int64_t server_id, lease_id, ttl_s;
     int64_t granted_sent_ms; /* when the grant was asked for: the TTL counts from here */
     int64_t revision, create_revision;
-    char key[]; /* terminated */
+    bool stopping; /* its record was put as marked */
+    char key[];    /* terminated */
 };
 
 /* What the application is told: all there is to know, so that the newest says everything.

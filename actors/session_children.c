@@ -6,6 +6,7 @@
 #include "actors/registration.h"
 #include "actors/supervisor.h"
 
+enum { PRESS_MS = 20 };
 enum { MAILBOX = 16 }; /* each asks one thing at a time; liveness holds one window of responses */
 
 static enum rollcall_status spawn(struct rollcall_context *cx,
@@ -13,11 +14,16 @@ static enum rollcall_status spawn(struct rollcall_context *cx,
                                   const struct rollcall_actor_type *type, const void *options,
                                   struct rollcall_ref *ref)
 {
-    return rollcall_spawn(cx,
-                          ROLLCALL_SPAWN_OPTIONS(.type = type, .options = options,
-                                                 .supervisor = children->supervisor,
-                                                 .mailbox_messages = MAILBOX),
-                          ref);
+    const enum rollcall_status status =
+        rollcall_spawn(cx,
+                       ROLLCALL_SPAWN_OPTIONS(.type = type, .options = options,
+                                              .supervisor = children->supervisor,
+                                              .mailbox_messages = MAILBOX),
+                       ref);
+    if (status == ROLLCALL_OK) {
+        rollcall_monitor(cx, *ref); /* to hear of its restarts */
+    }
+    return status;
 }
 
 static struct session_config *keep_config(const struct session_options *o)
@@ -27,9 +33,10 @@ static struct session_config *keep_config(const struct session_options *o)
 
 static enum rollcall_status spawn_registration(struct rollcall_context *cx,
                                                const struct session_options *o,
-                                               const struct session_membership *before,
-                                               bool patient, struct session_children *children)
+                                               const struct session_beginning *beginning,
+                                               struct session_children *children)
 {
+    const struct session_membership *before = beginning->before;
     const struct registration_options options = {.config = keep_config(o),
                                                  .session = rollcall_self(cx),
                                                  .transport = o->transport,
@@ -37,7 +44,8 @@ static enum rollcall_status spawn_registration(struct rollcall_context *cx,
                                                  .server_id =
                                                      before == NULL ? 0 : before->server_id,
                                                  .lease_id = before == NULL ? 0 : before->lease_id,
-                                                 .patient = patient};
+                                                 .stopping = beginning->stopping,
+                                                 .patient = beginning->patient};
     return spawn(cx, children, &registration_type, &options, &children->registration);
 }
 
@@ -52,7 +60,7 @@ static enum rollcall_status spawn_departure(struct rollcall_context *cx,
 
 enum rollcall_status session_children_spawn(struct rollcall_context *cx,
                                             const struct session_options *o,
-                                            const struct session_membership *before, bool patient,
+                                            const struct session_beginning *beginning,
                                             struct session_children *children)
 {
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
@@ -60,6 +68,8 @@ enum rollcall_status session_children_spawn(struct rollcall_context *cx,
                                                 .transport = o->transport};
     const struct liveness_options liveness = {.session = rollcall_self(cx),
                                               .transport = o->transport};
+    session_children_fini(children);
+    *children = (struct session_children){.mine = NULL};
     enum rollcall_status status =
         rollcall_spawn(cx, ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
                        &children->supervisor);
@@ -72,7 +82,7 @@ enum rollcall_status session_children_spawn(struct rollcall_context *cx,
     if (status == ROLLCALL_OK) {
         status = spawn_departure(cx, o, children);
     }
-    return status == ROLLCALL_OK ? spawn_registration(cx, o, before, patient, children) : status;
+    return status == ROLLCALL_OK ? spawn_registration(cx, o, beginning, children) : status;
 }
 
 bool session_children_has(const struct session_children *children, struct rollcall_ref who)
@@ -95,34 +105,126 @@ const char *session_children_fault(const struct session_children *children,
     return why != NULL ? why->error.text : rollcall_status_text(down->status);
 }
 
-enum rollcall_status session_children_start(struct rollcall_context *cx,
-                                            const struct session_children *children,
-                                            struct session_membership *won)
+/* ---- requests ---- */
+
+static enum rollcall_status press_keepalive(struct rollcall_context *cx,
+                                            const struct session_children *children)
 {
+    const struct session_membership *mine = children->mine;
+    if (!children->start) {
+        return ROLLCALL_OK;
+    }
     const struct keepalive_start start = {
-        .lease_id = won->lease_id, .ttl_s = won->ttl_s, .sent_ms = won->granted_sent_ms};
-    const enum rollcall_status status =
-        rollcall_send(cx, children->keepalive, KEEPALIVE_START, &start, sizeof start);
-    return status != ROLLCALL_OK
-               ? status
+        .lease_id = mine->lease_id, .ttl_s = mine->ttl_s, .sent_ms = mine->granted_sent_ms};
+    return rollcall_send(cx, children->keepalive, KEEPALIVE_START, &start, sizeof start);
+}
+
+static enum rollcall_status press_liveness(struct rollcall_context *cx,
+                                           const struct session_children *children)
+{
+    return !children->start
+               ? ROLLCALL_OK
                : rollcall_send_object(cx, children->liveness, LIVENESS_START, NULL, 0,
-                                      rollcall_object_keep(&won->object));
+                                      rollcall_object_keep(&children->mine->object));
 }
 
-enum rollcall_status session_children_mark(struct rollcall_context *cx,
-                                           const struct session_children *children,
-                                           struct session_membership *mine)
+static enum rollcall_status press_registration(struct rollcall_context *cx,
+                                               const struct session_children *children)
 {
-    return rollcall_send_object(cx, children->departure, DEPARTURE_MARK, NULL, 0,
-                                rollcall_object_keep(&mine->object));
+    return !children->leave || children->mine != NULL
+               ? ROLLCALL_OK
+               : rollcall_send(cx, children->registration, REGISTRATION_LEAVE, NULL, 0);
 }
 
-enum rollcall_status session_children_leave(struct rollcall_context *cx,
-                                            const struct session_children *children,
-                                            struct session_membership *mine, bool mark)
+static enum rollcall_status press_departure(struct rollcall_context *cx,
+                                            const struct session_children *children)
 {
-    const struct departure_leave leave = {.mark = mark};
-    return mine == NULL ? rollcall_send(cx, children->registration, REGISTRATION_LEAVE, NULL, 0)
-                        : rollcall_send_object(cx, children->departure, DEPARTURE_LEAVE, &leave,
-                                               sizeof leave, rollcall_object_keep(&mine->object));
+    const struct departure_leave leave = {.mark = children->mark_first};
+    if (children->leave && children->mine != NULL) {
+        return rollcall_send_object(cx, children->departure, DEPARTURE_LEAVE, &leave, sizeof leave,
+                                    rollcall_object_keep(&children->mine->object));
+    }
+    return !children->mark ? ROLLCALL_OK
+                           : rollcall_send_object(cx, children->departure, DEPARTURE_MARK, NULL, 0,
+                                                  rollcall_object_keep(&children->mine->object));
+}
+
+static void press_again_if(struct rollcall_context *cx, enum rollcall_status status)
+{
+    if (status != ROLLCALL_OK) {
+        rollcall_timer_set(cx, SESSION_PRESS, rollcall_now_ms(cx) + PRESS_MS);
+    }
+}
+
+void session_children_press(struct rollcall_context *cx, const struct session_children *children)
+{
+    press_again_if(cx, press_keepalive(cx, children));
+    press_again_if(cx, press_liveness(cx, children));
+    press_again_if(cx, press_registration(cx, children));
+    press_again_if(cx, press_departure(cx, children));
+}
+
+void session_children_restarted(struct rollcall_context *cx,
+                                const struct session_children *children,
+                                const struct rollcall_down *down)
+{
+    if (down->reason != ROLLCALL_DOWN_FAILED) {
+        return;
+    }
+    if (rollcall_ref_equal(down->who, children->keepalive)) {
+        press_again_if(cx, press_keepalive(cx, children));
+    } else if (rollcall_ref_equal(down->who, children->liveness)) {
+        press_again_if(cx, press_liveness(cx, children));
+    } else if (rollcall_ref_equal(down->who, children->registration)) {
+        press_again_if(cx, press_registration(cx, children));
+    } else if (rollcall_ref_equal(down->who, children->departure)) {
+        press_again_if(cx, press_departure(cx, children));
+    }
+}
+
+static void set_mine(struct session_children *children, struct session_membership *mine)
+{
+    if (mine != NULL) {
+        rollcall_object_keep(&mine->object);
+    }
+    session_children_fini(children);
+    children->mine = mine;
+}
+
+void session_children_start(struct rollcall_context *cx, struct session_children *children,
+                            struct session_membership *won)
+{
+    set_mine(children, won);
+    children->start = true;
+    press_again_if(cx, press_keepalive(cx, children));
+    press_again_if(cx, press_liveness(cx, children));
+}
+
+void session_children_mark(struct rollcall_context *cx, struct session_children *children)
+{
+    children->mark = true;
+    press_again_if(cx, press_departure(cx, children));
+}
+
+void session_children_marked(struct session_children *children)
+{
+    children->mark = false;
+}
+
+void session_children_leave(struct rollcall_context *cx, struct session_children *children,
+                            struct session_membership *mine, bool mark)
+{
+    set_mine(children, mine);
+    children->leave = true;
+    children->mark_first = mark;
+    press_again_if(cx, press_registration(cx, children));
+    press_again_if(cx, press_departure(cx, children));
+}
+
+void session_children_fini(struct session_children *children)
+{
+    if (children->mine != NULL) {
+        rollcall_object_drop(&children->mine->object);
+        children->mine = NULL;
+    }
 }

@@ -5,15 +5,27 @@
 
 #include "actors/session.h"
 
+/* A request that an actor fails on is lost, and one that finds no room is refused.  So what they
+ * are asked is remembered here, and asked again: after a restart, and by a timer.  Whoever has had
+ * it already ignores it. */
 struct session_children {
     struct rollcall_ref supervisor, registration, keepalive, liveness, departure;
+    struct session_membership *mine; /* shared: what the requests are about; NULL: nothing is won */
+    bool start, mark, leave;         /* asked for */
+    bool mark_first;                 /* of leave */
 };
 
-/* Spawns a supervisor, and the others under it.  before: the membership that was lost, whose server
- * ID is kept; NULL: none.  patient: an outage of etcd does not count as attempts. */
+struct session_beginning {
+    const struct session_membership
+        *before;   /* that was lost, whose server ID is kept; NULL: none */
+    bool patient;  /* an outage of etcd does not count as attempts */
+    bool stopping; /* the record is put as marked */
+};
+
+/* Spawns a supervisor, and the others under it; those before are forgotten. */
 ROLLCALL_MUST_USE enum rollcall_status
 session_children_spawn(struct rollcall_context *cx, const struct session_options *options,
-                       const struct session_membership *before, bool patient,
+                       const struct session_beginning *beginning,
                        struct session_children *children);
 /* False of an actor of an earlier membership, whose last words may still be on their way. */
 bool session_children_has(const struct session_children *children, struct rollcall_ref who);
@@ -21,21 +33,22 @@ bool session_children_has(const struct session_children *children, struct rollca
 /* Of a DOWN: why their supervisor has failed for good; NULL: it has not. */
 const char *session_children_fault(const struct session_children *children,
                                    const struct rollcall_message *message);
-
-/* The rest answers E_FULL when a mailbox is full: */
-#define SESSION_FULL_TEXT "an actor of its own did not keep up"
+/* Of a DOWN: asks one that is restarted again for what it was asked. */
+void session_children_restarted(struct rollcall_context *cx,
+                                const struct session_children *children,
+                                const struct rollcall_down *down);
+/* Asks all again: SESSION_PRESS says that it is time to. */
+void session_children_press(struct rollcall_context *cx, const struct session_children *children);
 
 /* Registration has won: keepalive and liveness begin. */
-ROLLCALL_MUST_USE enum rollcall_status
-session_children_start(struct rollcall_context *cx, const struct session_children *children,
-                       struct session_membership *won);
+void session_children_start(struct rollcall_context *cx, struct session_children *children,
+                            struct session_membership *won);
 /* Going-stop; SESSION_MARKED answers. */
-ROLLCALL_MUST_USE enum rollcall_status
-session_children_mark(struct rollcall_context *cx, const struct session_children *children,
-                      struct session_membership *mine);
+void session_children_mark(struct rollcall_context *cx, struct session_children *children);
+void session_children_marked(struct session_children *children);
 /* Gives up the membership, or, NULL, what registration holds so far; SESSION_LEFT answers. */
-ROLLCALL_MUST_USE enum rollcall_status
-session_children_leave(struct rollcall_context *cx, const struct session_children *children,
-                       struct session_membership *mine, bool mark);
+void session_children_leave(struct rollcall_context *cx, struct session_children *children,
+                            struct session_membership *mine, bool mark);
+void session_children_fini(struct session_children *children);
 
 #endif /* ACTORS_SESSION_CHILDREN_H */

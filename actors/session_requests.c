@@ -19,11 +19,11 @@ static void encode(const struct session_config *config, int64_t server_id, int64
 
 struct transport_request *session_request_claim(const struct session_config *config,
                                                 struct rollcall_bytes key, int64_t server_id,
-                                                int64_t lease_id)
+                                                int64_t lease_id, bool stopping)
 {
     struct rollcall__buffer value = {0};
     const struct transport_compare absent = {.target = TRANSPORT_COMPARE_VERSION, .key = key};
-    encode(config, server_id, lease_id, false, &value);
+    encode(config, server_id, lease_id, stopping, &value);
     struct transport_request *request =
         value.failed ? NULL
                      : transport_request_put_if(&absent, rollcall__buffer_bytes(&value), lease_id);
@@ -85,6 +85,16 @@ static bool is_in_our_place(const struct session_config *config,
     return rollcall__bytes_equal(there->server_name, ours->server_name) &&
            rollcall__bytes_equal(there->host_name, ours->host_name) &&
            rollcall__bytes_equal(there->address, ours->address);
+}
+
+bool session_is_stopping(struct rollcall_bytes value)
+{
+    struct rollcall__arena arena = {0};
+    struct rollcall_record record;
+    const bool is_stopping =
+        rollcall__record_decode(value, &arena, &record, NULL) == ROLLCALL_OK && record.stopping;
+    rollcall__arena_free(&arena);
+    return is_stopping;
 }
 
 bool session_is_predecessor(const struct session_config *config, int64_t server_id,

@@ -11,10 +11,10 @@
 #include "actors/session.h"
 #include "transport/messages.h"
 
-/* Puts the record if the key is free. */
+/* Puts the record if the key is free.  stopping: as one that is marked. */
 struct transport_request *session_request_claim(const struct session_config *config,
                                                 struct rollcall_bytes key, int64_t server_id,
-                                                int64_t lease_id);
+                                                int64_t lease_id, bool stopping);
 /* Deletes the key if it is still what `seen` is. */
 struct transport_request *session_request_evict(const struct transport_kv *seen);
 /* Puts the record as Stopping if the key is still the one we created. */
@@ -23,6 +23,8 @@ struct transport_request *session_request_mark(const struct session_config *conf
 
 /* Whether a value is a record of the server with this ID. */
 bool session_is_record_of(int64_t server_id, struct rollcall_bytes value);
+/* Whether a value is a record that is marked Stopping. */
+bool session_is_stopping(struct rollcall_bytes value);
 /* Whether kv is what an earlier process in our place left behind: the same role, host and address,
  * and a lower server ID. */
 bool session_is_predecessor(const struct session_config *config, int64_t server_id,

@@ -107,6 +107,7 @@ void session_won(struct session_telling *telling, struct session_membership *won
 {
     drop((struct rollcall_object *)telling->membership);
     telling->membership = (struct session_membership *)rollcall_object_keep(&won->object);
+    telling->marked = won->stopping;
 }
 
 void session_tell(struct rollcall_context *cx, struct session_telling *telling,
@@ -133,6 +134,21 @@ void session_tell_active(struct rollcall_context *cx, struct session_telling *te
     session_tell(cx, telling, ROLLCALL_SESSION_ACTIVE, ROLLCALL_OK, reason);
 }
 
+void session_tell_suspect(struct rollcall_context *cx, struct session_telling *telling)
+{
+    session_tell(cx, telling, ROLLCALL_SESSION_SUSPECT, ROLLCALL_E_UNAVAILABLE,
+                 "etcd has not renewed the lease in time and may give the key away");
+}
+
+void session_tell_over(struct rollcall_context *cx, struct session_telling *telling,
+                       enum rollcall_session_state state, enum rollcall_status status,
+                       const char *reason)
+{
+    telling->registered = false;
+    telling->marked = false;
+    session_tell(cx, telling, state, status, reason);
+}
+
 void session_tell_lost(struct rollcall_context *cx, struct session_telling *telling,
                        enum rollcall_loss loss, enum rollcall_status status, const char *reason)
 {
@@ -149,11 +165,19 @@ void session_tell_lost(struct rollcall_context *cx, struct session_telling *tell
     }
 }
 
+void session_tell_marked(struct rollcall_context *cx, struct session_telling *telling)
+{
+    struct session_event *event = next_event(cx, telling);
+    if (event != NULL) {
+        send_event(cx, telling, event);
+    }
+}
+
 const char *session_loss_text(enum rollcall_loss loss)
 {
     switch (loss) {
     case ROLLCALL_LOSS_OVERWRITTEN:
-        return "another session's record was put under the key";
+        return "something that is not this session's record was put under the key";
     case ROLLCALL_LOSS_MOVED:
         return "the key was moved away from our lease";
     case ROLLCALL_LOSS_MISSING:
@@ -164,7 +188,7 @@ const char *session_loss_text(enum rollcall_loss loss)
     case ROLLCALL_LOSS_FAULT:
         break;
     }
-    return "the key was deleted, by hand or with its lease";
+    return "the key was deleted";
 }
 
 enum rollcall_session_state session_told(const struct session_telling *telling)

@@ -30,8 +30,14 @@ void session_tell(struct rollcall_context *cx, struct session_telling *telling,
                   enum rollcall_session_state state, enum rollcall_status status,
                   const char *reason);
 void session_tell_active(struct rollcall_context *cx, struct session_telling *telling);
+void session_tell_suspect(struct rollcall_context *cx, struct session_telling *telling);
 void session_tell_lost(struct rollcall_context *cx, struct session_telling *telling,
                        enum rollcall_loss loss, enum rollcall_status status, const char *reason);
+void session_tell_over(struct rollcall_context *cx, struct session_telling *telling,
+                       enum rollcall_session_state state, enum rollcall_status status,
+                       const char *reason);
+/* Tells what `marked` says now; the state is as before. */
+void session_tell_marked(struct rollcall_context *cx, struct session_telling *telling);
 /* A loss of the key in words. */
 const char *session_loss_text(enum rollcall_loss loss);
 /* Answers every SESSION_MARK up to `request` that has not been answered. */

@@ -120,10 +120,10 @@ static bool tell_entry(struct rollcall_context *cx, struct watcher *wa,
     event.item = (struct watcher_item *)(entry->now != NULL ? entry->now : entry->told);
     if (entry->now == NULL) {
         event.type = ROLLCALL_WATCH_DELETE;
-    } else if (snapshot) {
-        event.type = ROLLCALL_WATCH_SESSION;
+    } else if (entry->told != NULL) { /* in a snapshot, too, that a failure has cut in two */
+        event.type = ROLLCALL_WATCH_UPDATE;
     } else {
-        event.type = entry->told == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_UPDATE;
+        event.type = snapshot ? ROLLCALL_WATCH_SESSION : ROLLCALL_WATCH_ADD;
     }
     if (!tell(cx, wa, &event)) {
         return false;

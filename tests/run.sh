@@ -13,10 +13,13 @@ release | asan | tsan)
     shift
     ;;
 esac
-fuzzer=''
-[ "$kind" != asan ] || fuzzer=libfuzzer
+case $kind in
+release) also=spin ;;
+asan) also=libfuzzer ;;
+*) also='' ;;
+esac
 # shellcheck disable=SC2086
-sh "$top/.ci/install_packages.sh" python3:python3 $fuzzer
+sh "$top/.ci/install_packages.sh" python3:python3 $also
 
 build="$top/build/$kind"
 # All temporary files of the run live here, and go with it however it ends.

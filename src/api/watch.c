@@ -140,8 +140,7 @@ static enum rollcall_status create_config(struct rollcall_etcd *etcd,
 
 /* ---- what the application actor calls, on its worker ---- */
 
-static void tell_event(rollcall_watch_event_fn *on_event, void *user,
-                       const struct watcher_event *event)
+static struct rollcall_watch_event view_of(const struct watcher_event *event)
 {
     struct rollcall_watch_event told = {.type = event->type,
                                         .at_ms = event->at_ms,
@@ -158,7 +157,26 @@ static void tell_event(rollcall_watch_event_fn *on_event, void *user,
         told.create_revision = event->item->create_revision;
         told.lease_id = event->item->lease_id;
     }
-    on_event(user, &told);
+    return told;
+}
+
+static bool is_same_session(const struct watcher_event *a, const struct watcher_event *b)
+{
+    return a->item != NULL && b->item != NULL && rollcall__bytes_equal(a->item->key, b->item->key);
+}
+
+/* A list that a failure has cut in two corrects what it has told before: that is taken back. */
+static void take_back(struct collection *collection, const struct watcher_event *event)
+{
+    for (size_t i = 0; i < collection->count; i++) {
+        if (is_same_session(collection->events[i], event)) {
+            rollcall_object_drop(&collection->events[i]->object);
+            collection->count--;
+            memmove(&collection->events[i], &collection->events[i + 1],
+                    (collection->count - i) * sizeof collection->events[0]);
+            return;
+        }
+    }
 }
 
 /* Called locked. */
@@ -166,6 +184,12 @@ static void collect(struct collection *collection, struct watcher_event *event)
 {
     if (event->type == ROLLCALL_WATCH_FAILED) {
         rollcall_error_set(&collection->error, event->status, "%s", event->reason);
+    }
+    if (event->type == ROLLCALL_WATCH_UPDATE || event->type == ROLLCALL_WATCH_DELETE) {
+        take_back(collection, event);
+    }
+    if (event->type == ROLLCALL_WATCH_DELETE) {
+        return;
     }
     if (collection->count == collection->capacity) {
         const size_t capacity = collection->capacity == 0 ? 64 : 2 * collection->capacity;
@@ -196,7 +220,8 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
     struct watcher_event *event = (struct watcher_event *)object;
     if (watch->on_event != NULL) {
         if (!is_closed(watch)) {
-            tell_event(watch->on_event, watch->user, event);
+            const struct rollcall_watch_event told = view_of(event);
+            watch->on_event(watch->user, &told);
         }
         return;
     }
@@ -338,6 +363,19 @@ static enum rollcall_status wait_complete(struct rollcall_watch *watch,
     return collection->error.status;
 }
 
+/* BEGIN, the sessions, END. */
+static void tell_collected(const struct collection *collection, size_t index,
+                           const struct rollcall_watch_options *options)
+{
+    struct rollcall_watch_event told = view_of(collection->events[index]);
+    if (told.type == ROLLCALL_WATCH_UPDATE) {
+        told.type = ROLLCALL_WATCH_SESSION;
+    } else if (told.type == ROLLCALL_WATCH_SNAPSHOT_END) {
+        told.count = collection->count - 2;
+    }
+    options->on_event(options->user, &told);
+}
+
 enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
                                    const struct rollcall_watch_options *options, int64_t timeout_ms,
                                    struct rollcall_error *error)
@@ -364,7 +402,7 @@ enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
     ROLLCALL_DROP(rollcall__handle_close(&watch->handle), "nothing it could tell is wanted");
     for (size_t i = 0; i < collection.count; i++) {
         if (status == ROLLCALL_OK) {
-            tell_event(options->on_event, options->user, collection.events[i]);
+            tell_collected(&collection, i, options);
         }
         rollcall_object_drop(&collection.events[i]->object);
     }

@@ -147,6 +147,15 @@ static bool is_to_be_told(const struct registration *registration,
                                         state == ROLLCALL_SESSION_STOPPED);
 }
 
+/* At once, so that nothing that is told after SUSPECT comes before STOPPING. */
+static void heed_suspect(struct registration *registration)
+{
+    if (!registration->asked && cli_held_command_is_ending(&registration->command)) {
+        registration->given_up = true;
+        tell_stopping(registration, "it became SUSPECT, so COMMAND is to end");
+    }
+}
+
 static void on_told(struct registration *registration, const struct cli_session_told *told)
 {
     registration->state = told->state;
@@ -175,6 +184,7 @@ static void on_told(struct registration *registration, const struct cli_session_
         cli_report_state(registration->output, told);
     }
     cli_output_flush(registration->output);
+    heed_suspect(registration);
 }
 
 /* Handles all that was told; never blocks.  After the end, only what nobody waits for may come. */
@@ -268,10 +278,6 @@ static void tend_command(struct registration *registration)
     if (wanted && !runs && registration->state == ROLLCALL_SESSION_ACTIVE &&
         cli_held_command_may_start(command)) {
         cli_held_command_start(command, registration->output);
-    }
-    if (!registration->asked && cli_held_command_is_ending(command)) {
-        registration->given_up = true;
-        tell_stopping(registration, "it became SUSPECT, so COMMAND is to end");
     }
     const bool over = registration->asked ? !runs : cli_held_command_is_over(command);
     if (over && !registration->ended && !registration->leaving) {

@@ -26,7 +26,8 @@ struct rollcall__control {
 struct rollcall__executor {
     int64_t (*now_ms)(struct rollcall_runtime *rt);
     int64_t (*wall_ms)(struct rollcall_runtime *rt);
-    void (*wake)(struct rollcall_runtime *rt, uint32_t worker);
+    /* There is mail for the worker in the lanes of `source`, who calls this after he has pushed. */
+    void (*wake)(struct rollcall_runtime *rt, uint32_t worker, uint32_t source);
     /* Runs control on the worker and waits for it.  control: borrowed.
      * Returns: ROLLCALL_OK; or why it did not run, and never will. */
     enum rollcall_status (*call)(struct rollcall_runtime *rt, uint32_t worker,

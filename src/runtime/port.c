@@ -205,7 +205,7 @@ bool rollcall__port_flush(struct rollcall__port *port)
             done = false;
         }
         if ((port->dirty & UINT32_C(1) << i) != 0) {
-            port->rt->executor->wake(port->rt, i);
+            port->rt->executor->wake(port->rt, i, ROLLCALL__SOURCE_PORTS + port->index);
         }
     }
     port->dirty = 0;

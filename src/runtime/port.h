@@ -13,7 +13,7 @@
 struct rollcall__monitor;
 struct rollcall__port;
 
-/* Threads: any but a worker. */
+/* ROLLCALL_E_INVALID in a simulation, whose one thread is its own.  Threads: any but a worker. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__port_open(struct rollcall_runtime *runtime,
                                                            struct rollcall__port **port,
                                                            struct rollcall_error *error);
@@ -52,6 +52,8 @@ rollcall__runtime_may_wait(const struct rollcall_runtime *runtime);
 bool rollcall__runtime_on_worker(const struct rollcall_runtime *runtime);
 /* True in a child process that forked after create. */
 bool rollcall__runtime_forked(const struct rollcall_runtime *runtime);
+/* True of a simulation, which has no other thread than its owner's. */
+bool rollcall__runtime_simulated(const struct rollcall_runtime *runtime);
 uint32_t rollcall__runtime_worker_count(const struct rollcall_runtime *runtime);
 
 #endif /* RUNTIME_PORT_H */

@@ -270,7 +270,7 @@ bool rollcall__runtime_push(struct rollcall_runtime *rt, uint32_t worker,
         rollcall__lane_push(rt->lanes[ROLLCALL__SOURCE_APPLICATION][worker][kind], cell);
     rollcall__monitor_unlock(&rt->application);
     if (pushed) {
-        rt->executor->wake(rt, worker);
+        rt->executor->wake(rt, worker, ROLLCALL__SOURCE_APPLICATION);
     }
     return pushed;
 }
@@ -457,6 +457,11 @@ bool rollcall__runtime_on_worker(const struct rollcall_runtime *rt)
 bool rollcall__runtime_forked(const struct rollcall_runtime *rt)
 {
     return rt->pid != getpid();
+}
+
+bool rollcall__runtime_simulated(const struct rollcall_runtime *rt)
+{
+    return rt->sim != NULL;
 }
 
 uint32_t rollcall__runtime_worker_count(const struct rollcall_runtime *rt)

@@ -67,8 +67,9 @@ static struct rollcall__worker *this_worker(struct rollcall_runtime *rt)
     return NULL;
 }
 
-static void wake(struct rollcall_runtime *rt, uint32_t worker)
+static void wake(struct rollcall_runtime *rt, uint32_t worker, uint32_t source)
 {
+    (void)source; /* an awake worker looks at all its lanes */
     rollcall__park_wake(&rt->threads->threads[worker].park);
 }
 
@@ -176,7 +177,7 @@ static void join_all(struct rollcall_runtime *rt, uint32_t count)
     /* Release, paired with the acquire in run: the thread that sees it sees all we did before. */
     __atomic_store_n(&rt->threads->stop, 1, __ATOMIC_RELEASE);
     for (uint32_t i = 0; i < count; i++) {
-        wake(rt, i);
+        wake(rt, i, ROLLCALL__SOURCE_APPLICATION);
         pthread_join(rt->threads->threads[i].id, NULL);
     }
     free(rt->threads);

@@ -16,7 +16,7 @@ bool rollcall__trace_init(struct rollcall__trace *trace, uint32_t capacity)
         size *= 2;
     }
     *trace = (struct rollcall__trace){.capacity = size, .hash = FNV_OFFSET};
-    trace->entries = calloc(size, sizeof *trace->entries);
+    trace->entries = malloc(size * sizeof *trace->entries); /* read only where it was written */
     return trace->entries != NULL;
 }
 

@@ -224,6 +224,7 @@ static void add_pending(struct rollcall__worker *worker, uint32_t to,
         worker->pending[to].tail->next = pending;
     }
     worker->pending[to].tail = pending;
+    worker->unsent |= UINT32_C(1) << to;
 }
 
 void rollcall__worker_send_system(struct rollcall__worker *worker,
@@ -477,8 +478,8 @@ uint32_t rollcall__worker_fire(struct rollcall__worker *worker)
 
 bool rollcall__worker_flush(struct rollcall__worker *worker)
 {
-    bool done = true;
-    for (uint32_t to = 0; to < worker->rt->worker_count; to++) {
+    for (uint32_t left = worker->dirty | worker->unsent; left != 0; left &= left - 1) {
+        const uint32_t to = (uint32_t)__builtin_ctz(left);
         struct rollcall__pending *pending;
         while ((pending = worker->pending[to].head) != NULL &&
                rollcall__lane_push(worker->out[to][ROLLCALL__SYSTEM], &pending->cell)) {
@@ -488,15 +489,14 @@ bool rollcall__worker_flush(struct rollcall__worker *worker)
         }
         if (worker->pending[to].head == NULL) {
             worker->pending[to].tail = NULL;
-        } else {
-            done = false;
+            worker->unsent &= ~(UINT32_C(1) << to);
         }
         if ((worker->dirty & UINT32_C(1) << to) != 0) {
-            worker->rt->executor->wake(worker->rt, to);
+            worker->rt->executor->wake(worker->rt, to, worker->index);
         }
     }
     worker->dirty = 0;
-    return done;
+    return worker->unsent == 0;
 }
 
 void rollcall__worker_refresh(struct rollcall__worker *worker)

@@ -86,6 +86,7 @@ struct rollcall__worker {
     struct {
         struct rollcall__pending *head, *tail;
     } pending[ROLLCALL__WORKERS_MAX];
+    uint32_t unsent;               /* bit d: there are some for worker d */
     struct rollcall__cell waiting; /* from the application, for room in its receiver's mailbox */
     bool waits;                    /* there is one; the application's user lane rests behind it */
     uint32_t dirty; /* bit d: worker d has mail from us and has not been woken for it */

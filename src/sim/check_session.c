@@ -114,11 +114,12 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
         (lease = lease_of(check)) == NULL) {
         return;
     }
-    const int64_t grace_ms = sim->faults.taken[ROLLCALL_FAULT_FULL] != 0 ? RETELL_MS : 0;
     const int64_t end_ms =
         lease->ended_ms < lease->expires_ms ? lease->ended_ms : lease->expires_ms;
+    const int64_t awake_ms = sim->frozen_until_ms[2 * check->process];
+    const int64_t grace_ms = sim->faults.taken[ROLLCALL_FAULT_FULL] != 0 ? RETELL_MS : 0;
     /* One that is revoked ends without warning; all others are counted. */
-    if (!lease->revoked && end_ms + grace_ms <= sim->now_ms) {
+    if (!lease->revoked && (end_ms > awake_ms ? end_ms : awake_ms) + grace_ms <= sim->now_ms) {
         rollcall_world_violate(check->world, "alive-implies-lease",
                                "%s is told ACTIVE at %" PRId64 " ms, and its lease ran out at %" PRId64,
                                check->key, sim->now_ms, end_ms);

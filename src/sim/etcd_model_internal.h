@@ -52,6 +52,7 @@ struct rollcall__model_lease_state {
 struct rollcall__model_member {
     enum rollcall__member_state state;
     int64_t revision, compacted; /* its place */
+    size_t change_count;         /* of the history: up to its place */
     int64_t catch_up_ms;         /* when it reaches the head; INT64_MAX: it is there, or cut off */
     bool thawed;                 /* it has not caught up since it was frozen */
     int64_t cut_ms;              /* since when it has no leader; INT64_MAX: it has one */
@@ -74,6 +75,7 @@ struct rollcall__model_watch {
     size_t next_change;    /* index of the first change that is still to be told */
     int64_t safe_revision; /* a compaction takes back nothing up to here: it was queued before */
     size_t fragments_end;  /* index where the response ends that is being cut; 0: none is */
+    size_t fragments_left; /* events of it that are still to be told */
     int64_t fragments_revision;
 };
 

@@ -50,6 +50,7 @@ void rollcall__model_member_catch_up(struct rollcall__model *model, uint32_t mem
     at->thawed = false;
     if (at->revision != model->revision) {
         at->revision = model->revision;
+        at->change_count = model->history_count;
         rollcall__model_watches_seek(model, member);
     }
     if (at->compacted != model->compacted) {

@@ -39,10 +39,7 @@ static int64_t revision_of(const struct rollcall__model *model, size_t change)
 /* Index behind the last change its member has applied. */
 static size_t applied(const struct rollcall__model_watch *watch)
 {
-    const struct rollcall__model *model = watch->model;
-    const int64_t revision = member_of(watch)->revision;
-    return revision == model->revision ? model->history_count
-                                       : rollcall__model_change_place(model, revision + 1);
+    return member_of(watch)->change_count;
 }
 
 static bool tells(const struct rollcall__model_watch *watch, size_t place)
@@ -246,26 +243,20 @@ static void begin_response(struct rollcall__model_watch *watch)
     const size_t end = applied(watch);
     int64_t revisions_left = batch ? MODEL_WATCH_REVISIONS_MAX : 1;
     int64_t revision = 0;
-    size_t place = watch->next_change;
+    size_t place = watch->next_change, count = 0;
     for (; place < end; place++) {
-        if (revision_of(watch->model, place) != revision && tells(watch, place)) {
-            if (revisions_left-- == 0) {
-                break;
-            }
-            revision = revision_of(watch->model, place);
+        if (!tells(watch, place)) {
+            continue;
         }
+        if (revision_of(watch->model, place) != revision && revisions_left-- == 0) {
+            break;
+        }
+        revision = revision_of(watch->model, place);
+        count++;
     }
     watch->fragments_end = place;
+    watch->fragments_left = count;
     watch->fragments_revision = batch ? member_of(watch)->revision : revision;
-}
-
-static size_t count_events(const struct rollcall__model_watch *watch)
-{
-    size_t count = 0;
-    for (size_t i = watch->next_change; i < watch->fragments_end; i++) {
-        count += tells(watch, i);
-    }
-    return count;
 }
 
 static void fill_event(const struct rollcall__model_watch *watch, struct transport_event *event,
@@ -284,21 +275,22 @@ static struct transport_watch_response *tell_events(struct rollcall__model_watch
     if (watch->fragments_end == 0) {
         begin_response(watch);
     }
-    const size_t all = count_events(watch);
     const size_t most = watch->model->options.events_per_response_max;
-    const size_t count = most != 0 && all > most ? most : all;
+    const bool cut = most != 0 && watch->fragments_left > most;
+    const size_t count = cut ? most : watch->fragments_left;
     struct transport_watch_response *response = create(watch->fragments_revision, count);
     struct transport_event *events = (struct transport_event *)(response + 1);
-    while (response->event_count < count) {
+    for (; response->event_count < count; watch->next_change++) {
+        ROLLCALL_ASSERT(watch->next_change < watch->fragments_end);
         if (tells(watch, watch->next_change)) {
             fill_event(watch, &events[response->event_count++],
                        &watch->model->history[watch->next_change]);
         }
-        watch->next_change++;
     }
     response->events = events;
-    response->fragment = count < all;
-    if (!response->fragment) {
+    response->fragment = cut;
+    watch->fragments_left -= count;
+    if (!cut) {
         watch->next_change = watch->fragments_end;
         watch->fragments_end = 0;
         seek(watch);

@@ -17,7 +17,7 @@ enum {
     DELAY_MAX_MS = 8000 /* longer than the deadline of a call */
 };
 
-enum event_kind { ASK, ANSWER, RENEW, RENEWED, RESPONSE };
+enum event_kind { ASK, ANSWER, RENEW, RENEWED, OPEN, RESPONSE };
 
 /* Something on its way. */
 struct event {
@@ -28,13 +28,13 @@ struct event {
     uint64_t token;
     int64_t lease_id, ttl_s;
     enum rollcall_status status;
-    struct rollcall_object *object; /* a request, a result or a response; owned */
+    struct rollcall_object *object; /* a request, a range, a result or a response; owned */
 };
 
 struct watch {
     uint32_t link;
     uint64_t token;
-    struct rollcall__model_watch *watch; /* NULL: it has ended, but for acknowledgements */
+    struct rollcall__model_watch *watch; /* NULL: it has not reached its member */
     uint32_t outstanding;                /* responses on their way or not acknowledged */
     int64_t last_ms;                     /* when the last response arrives: none overtakes it */
 };
@@ -62,6 +62,7 @@ struct rollcall__net {
     size_t held_count, held_capacity;
     uint64_t sequence;
     int64_t weather_ms;
+    bool pump; /* a watch may go on: its window has opened */
     enum rollcall__member_state states[ROLLCALL__MODEL_MEMBERS_MAX];
     int64_t until_ms[ROLLCALL__MODEL_MEMBERS_MAX]; /* when that state ends; INT64_MAX: never */
 };
@@ -281,23 +282,42 @@ static void forget_watch(struct rollcall__net *net, struct watch *watch)
 void rollcall__net_watch(struct rollcall__net *net, uint32_t link, uint64_t token,
                          struct transport_range *range)
 {
+    const int64_t at_ms = net->sim->now_ms + latency_ms(net);
     ROLLCALL_ASSERT(net->watch_count < WATCHES_MAX);
-    const uint32_t member = net->links[link].member;
-    struct watch *watch = &net->watches[net->watch_count++];
-    *watch = (struct watch){.link = link, .token = token};
-    if (net->states[member] == ROLLCALL__MEMBER_DOWN) {
-        struct transport_watch_response *response = need(rollcall__sim_watch_failed(
-            ROLLCALL_E_UNAVAILABLE, "the simulated etcd refuses connections"));
-        rotate(net, &net->links[link]);
-        send(net,
-             (struct event){
-                 .kind = RESPONSE, .link = link, .token = token, .object = &response->object},
-             net->sim->now_ms + REFUSED_MS);
-        forget_watch(net, watch);
+    net->watches[net->watch_count++] =
+        (struct watch){.link = link, .token = token, .last_ms = at_ms};
+    send(net,
+         (struct event){.kind = OPEN,
+                        .link = link,
+                        .member = net->links[link].member,
+                        .token = token,
+                        .object = rollcall_object_keep(&range->object)},
+         at_ms);
+}
+
+static void open_watch(struct rollcall__net *net, const struct event *event)
+{
+    struct watch *watch = find_watch(net, event->link, event->token);
+    if (watch == NULL) {
+        return; /* cancelled on its way */
+    }
+    if (net->states[event->member] != ROLLCALL__MEMBER_DOWN) {
+        watch->watch = need(rollcall__model_watch_open(
+            net->model, event->member, (struct transport_range *)event->object));
         return;
     }
-    watch->last_ms = net->sim->now_ms + latency_ms(net); /* the request's own way */
-    watch->watch = need(rollcall__model_watch_open(net->model, member, range));
+    struct transport_watch_response *response = need(rollcall__sim_watch_failed(
+        ROLLCALL_E_UNAVAILABLE, "the simulated etcd refuses connections"));
+    if (net->links[event->link].member == event->member) {
+        rotate(net, &net->links[event->link]);
+    }
+    send(net,
+         (struct event){.kind = RESPONSE,
+                        .link = event->link,
+                        .token = event->token,
+                        .object = &response->object},
+         net->sim->now_ms + REFUSED_MS);
+    forget_watch(net, watch);
 }
 
 void rollcall__net_watch_ack(struct rollcall__net *net, uint32_t link, uint64_t token)
@@ -306,6 +326,7 @@ void rollcall__net_watch_ack(struct rollcall__net *net, uint32_t link, uint64_t 
     if (watch != NULL) {
         ROLLCALL_ASSERT(watch->outstanding > 0); /* acknowledged twice */
         watch->outstanding--;
+        net->pump = true;
     }
 }
 
@@ -323,7 +344,7 @@ static bool pump_watch(struct rollcall__net *net, struct watch *watch)
 {
     struct transport_watch_response *response;
     const int64_t now_ms = net->sim->now_ms;
-    while (watch->outstanding < TRANSPORT_WATCH_WINDOW &&
+    while (watch->watch != NULL && watch->outstanding < TRANSPORT_WATCH_WINDOW &&
            (response = rollcall__model_watch_next(watch->watch, now_ms)) != NULL) {
         const bool last = response->canceled || response->error.status != ROLLCALL_OK;
         watch->outstanding += response->fragment ? 0 : 1;
@@ -343,6 +364,7 @@ static bool pump_watch(struct rollcall__net *net, struct watch *watch)
 
 static void pump_watches(struct rollcall__net *net)
 {
+    net->pump = false;
     for (uint32_t i = 0; i < net->watch_count;) {
         i += pump_watch(net, &net->watches[i]) ? 0 : 1;
     }
@@ -369,6 +391,11 @@ void rollcall__net_cut(struct rollcall__net *net, uint32_t link, bool streams_on
     }
     const struct sim_broken broken = {.streams_only = streams_only};
     post(net, link, SIM_BROKEN, &broken, sizeof broken, NULL);
+}
+
+bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member)
+{
+    return net->states[member] == ROLLCALL__MEMBER_UP;
 }
 
 void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
@@ -403,7 +430,7 @@ void rollcall__net_heal(struct rollcall__net *net)
 
 static void arrive(struct rollcall__net *net, struct event *event)
 {
-    const bool at_member = event->kind == ASK || event->kind == RENEW;
+    const bool at_member = event->kind == ASK || event->kind == RENEW || event->kind == OPEN;
     if (event->generation != net->links[event->link].generation ||
         rollcall_ref_is_nobody(net->links[event->link].actor)) {
         rollcall_object_drop(event->object);
@@ -423,6 +450,10 @@ static void arrive(struct rollcall__net *net, struct event *event)
         break;
     case RENEW:
         answer_renew(net, event);
+        break;
+    case OPEN:
+        open_watch(net, event);
+        rollcall_object_drop(event->object);
         break;
     case ANSWER:
         post(net, event->link, SIM_ANSWERED, &answered, sizeof answered, event->object);
@@ -460,25 +491,9 @@ void rollcall__net_run(struct rollcall__net *net)
     pump_watches(net);
 }
 
-/* Just opened, acknowledged, or what it watches has changed. */
-static bool has_to_tell(const struct rollcall__net *net)
-{
-    for (uint32_t i = 0; i < net->watch_count; i++) {
-        const struct watch *watch = &net->watches[i];
-        if (watch->outstanding < TRANSPORT_WATCH_WINDOW &&
-            rollcall__model_watch_ready(watch->watch, net->sim->now_ms)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int64_t rollcall__net_next_ms(const struct rollcall__net *net)
 {
-    if (has_to_tell(net)) {
-        return net->sim->now_ms;
-    }
-    int64_t next_ms = rollcall__model_next_ms(net->model);
+    int64_t next_ms = net->pump ? net->sim->now_ms : rollcall__model_next_ms(net->model);
     const int64_t arrival_ms = net->count > 0 ? net->heap[0].at_ms : INT64_MAX;
     next_ms = arrival_ms < next_ms ? arrival_ms : next_ms;
     if (!net->faults->off && net->weather_ms < next_ms) {

@@ -73,6 +73,7 @@ uint32_t rollcall__net_links(const struct rollcall__net *net);
 uint32_t rollcall__net_members(const struct rollcall__net *net);
 /* Breaks a link.  streams_only: watches and renewals, as when a token has expired. */
 void rollcall__net_cut(struct rollcall__net *net, uint32_t link, bool streams_only);
+bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member);
 void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
                               enum rollcall__member_state state, int64_t until_ms);
 /* Looks at every opportunity that there is at any moment: members, connections, clocks. */

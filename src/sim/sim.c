@@ -20,6 +20,7 @@ struct choice {
     uint32_t worker, source;
     enum rollcall__lane_kind lane;
 };
+_Static_assert(ROLLCALL__SOURCES_MAX <= 32, "a bit of `mail` each");
 enum {
     CHOICES_MAX = 1 + ROLLCALL__WORKERS_MAX * (2 + ROLLCALL__SOURCES_MAX * ROLLCALL__LANE_KINDS)
 };
@@ -39,9 +40,9 @@ static int64_t wall_ms(struct rollcall_runtime *rt)
     return WALL_EPOCH_MS + sim_of(rt)->now_ms + sim_of(rt)->wall_offset_ms;
 }
 
-static void wake(struct rollcall_runtime *rt, uint32_t worker)
+static void wake(struct rollcall_runtime *rt, uint32_t worker, uint32_t source)
 {
-    (void)rt, (void)worker; /* every worker is looked at before every step */
+    sim_of(rt)->mail[worker] |= UINT32_C(1) << source;
 }
 
 static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
@@ -49,6 +50,7 @@ static enum rollcall_status call(struct rollcall_runtime *rt, uint32_t worker,
 {
     sim_of(rt)->playing = &rt->workers[worker];
     control->run(&rt->workers[worker], control);
+    (void)rollcall__worker_flush(&rt->workers[worker]); /* else its mail waits until after a step */
     sim_of(rt)->playing = NULL;
     return ROLLCALL_OK;
 }
@@ -84,7 +86,28 @@ static const struct rollcall__executor EXECUTOR = {.now_ms = now_ms,
 
 /* ---- one step ---- */
 
-static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, struct choice *choices)
+/* The lanes of one source that hold a cell; the worker's mail forgets it when there is none. */
+static uint32_t list_lanes(struct rollcall_sim *sim, uint32_t index, uint32_t source,
+                           struct choice *choices)
+{
+    const struct rollcall__worker *worker = &sim->rt.workers[index];
+    uint32_t count = 0;
+    for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
+        const struct rollcall__lane *lane = worker->in[source][kind];
+        const bool waits =
+            worker->waits && source == ROLLCALL__SOURCE_APPLICATION && kind == ROLLCALL__USER;
+        if (lane != NULL && (waits || !rollcall__lane_empty(lane))) {
+            choices[count++] =
+                (struct choice){DELIVER, index, source, (enum rollcall__lane_kind)kind};
+        }
+    }
+    if (count == 0) {
+        sim->mail[index] &= ~(UINT32_C(1) << source);
+    }
+    return count;
+}
+
+static uint32_t list_worker(struct rollcall_sim *sim, uint32_t index, struct choice *choices)
 {
     const struct rollcall__worker *worker = &sim->rt.workers[index];
     uint32_t count = 0;
@@ -97,16 +120,8 @@ static uint32_t list_worker(const struct rollcall_sim *sim, uint32_t index, stru
     if (rollcall__timers_next_ms(&worker->timers) <= sim->now_ms) {
         choices[count++] = (struct choice){.kind = FIRE, .worker = index};
     }
-    for (uint32_t source = 0; source < ROLLCALL__SOURCES_MAX; source++) {
-        for (int kind = 0; kind < ROLLCALL__LANE_KINDS; kind++) {
-            const struct rollcall__lane *lane = worker->in[source][kind];
-            const bool waits =
-                worker->waits && source == ROLLCALL__SOURCE_APPLICATION && kind == ROLLCALL__USER;
-            if (lane != NULL && (waits || !rollcall__lane_empty(lane))) {
-                choices[count++] =
-                    (struct choice){DELIVER, index, source, (enum rollcall__lane_kind)kind};
-            }
-        }
+    for (uint32_t left = sim->mail[index]; left != 0; left &= left - 1) {
+        count += list_lanes(sim, index, (uint32_t)__builtin_ctz(left), choices + count);
     }
     return count;
 }

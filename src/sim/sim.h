@@ -13,7 +13,9 @@ struct rollcall_sim {
     struct rollcall__random random;
     uint64_t seed, steps;
     int64_t frozen_until_ms[ROLLCALL__WORKERS_MAX]; /* a worker that is not played until then */
-    struct rollcall__worker *playing;               /* NULL: no handler runs */
+    struct rollcall__worker *playing;               /* whose turn it is; NULL between steps */
+    /* Bit s of a worker's: source s may have a cell in its lanes.  No other lane is looked at. */
+    uint32_t mail[ROLLCALL__WORKERS_MAX];
     struct rollcall__faults faults;
     struct rollcall__net *net; /* NULL: nobody has connected */
     uint32_t members, quirks;

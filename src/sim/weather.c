@@ -28,7 +28,10 @@ static void trouble_member(struct rollcall_sim *sim, enum rollcall_fault fault,
                            enum rollcall__member_state state, int64_t most_ms)
 {
     const uint32_t member = (uint32_t)draw(sim, fault, rollcall__net_members(sim->net));
-    rollcall__net_set_member(sim->net, member, state, sim->now_ms + draw_ms(sim, fault, most_ms));
+    const int64_t until_ms = sim->now_ms + draw_ms(sim, fault, most_ms);
+    if (rollcall__net_member_up(sim->net, member)) { /* one trouble at a time: it ends by itself */
+        rollcall__net_set_member(sim->net, member, state, until_ms);
+    }
 }
 
 /* ---- what others do to the store ---- */

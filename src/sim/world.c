@@ -260,7 +260,10 @@ static void heal(struct rollcall_world *world)
         world->scenario->heal_ms != 0 ? world->scenario->heal_ms : HEAL_MS;
     const int64_t until_ms = sim->now_ms + heal_ms;
     const uint64_t steps_max = sim->steps + HEAL_STEPS_FACTOR * (world->run->steps + 1000);
-    memset(sim->frozen_until_ms, 0, sizeof sim->frozen_until_ms);
+    for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
+        int64_t *frozen_ms = &sim->frozen_until_ms[i];
+        *frozen_ms = *frozen_ms > sim->now_ms ? sim->now_ms : *frozen_ms;
+    }
     if (sim->net != NULL) {
         rollcall__net_heal(sim->net);
     }

@@ -128,27 +128,11 @@ static void check_suspect(const char *points)
     finish(&member);
 }
 
-TEST(failpoint, renewals_that_fail_or_are_late_are_suspect_and_active_once_they_succeed)
+TEST(failpoint, renewals_that_fail_are_lost_or_late_are_suspect_and_active_once_they_succeed)
 {
     check_suspect("etcd/renewal=error");
+    check_suspect("etcd/renewal=drop");
     check_suspect("etcd/renewal=delay(60s)");
-}
-
-TEST(failpoint, renewals_that_are_lost_are_asked_for_again)
-{
-    struct member member;
-    begin(&member, "", TTL_S);
-    arm(&member.scene, "etcd/renewal=drop@1");
-    await_fired(&member.scene, 1);
-    struct rollcall_runtime_stats before, now;
-    clear(&member.scene);
-    arm(&member.scene, "etcd/renewal=delay(1ms)@2"); /* the second renewal after the lost one */
-    CHECK_INT(rollcall_runtime_stats(member.scene.runtime, &before), ROLLCALL_OK);
-    await_fired(&member.scene, 1);
-    CHECK_INT(rollcall_runtime_stats(member.scene.runtime, &now), ROLLCALL_OK);
-    CHECK_INT(now.failures, before.failures);
-    CHECK_INT(api_session_count(&member.log, ROLLCALL_SESSION_LOST), 0);
-    finish(&member);
 }
 
 TEST(failpoint, a_lease_that_etcd_does_not_know_is_lost)
@@ -171,10 +155,45 @@ TEST(failpoint, a_registration_whose_calls_fail_tries_again)
     finish(&member);
 }
 
+TEST(failpoint, a_call_that_etcd_refuses_is_told_with_its_status)
+{
+    struct api_scene scene;
+    struct rollcall_session *session = NULL;
+    struct rollcall_error error;
+    api_scene_open(&scene, etcd_fixture_shared());
+    arm(&scene, "etcd/call=error(E_DENIED)");
+    CHECK_INT(
+        rollcall_session_open(scene.etcd,
+                              ROLLCALL_SESSION_OPTIONS(.root = scene.root, .role = "querynode",
+                                                       .address = "a:1", .server_id = 7),
+                              &session, &error),
+        ROLLCALL_E_DENIED);
+    api_check_contains(error.text, "injected at etcd/call");
+    api_scene_close(&scene);
+}
+
+TEST(failpoint, a_watch_that_etcd_refuses_is_told_with_its_status)
+{
+    struct api_scene scene;
+    struct api_watch_log log;
+    api_scene_open(&scene, etcd_fixture_shared());
+    api_watch_log_init(&log);
+    arm(&scene, "etcd/watch=error(E_DENIED)");
+    struct rollcall_watch *watch = api_watch(&scene, "querynode", 0, &log);
+    CHECK(api_watch_await(&log, ROLLCALL_WATCH_FAILED, 1, API_SOON_MS));
+    CHECK_INT(api_watch_last(&log).status, ROLLCALL_E_DENIED);
+    api_check_contains(api_watch_last(&log).reason, "injected at etcd/watch");
+    api_watch_close(watch, &log);
+    api_watch_log_fini(&log);
+    api_scene_close(&scene);
+}
+
 TEST(failpoint, a_call_that_is_lost_is_answered_by_its_deadline)
 {
     struct member member;
-    begin(&member, "etcd/call=drop@2", 30); /* answered after the 5 s a call has */
+    const int64_t begun_ms = process_now_ms();
+    begin(&member, "etcd/call=drop@2", 30);
+    CHECK(process_now_ms() - begun_ms >= 5000); /* what a call has */
     CHECK(fired(&member.scene) >= 1);
     CHECK(api_session_await(&member.log, ROLLCALL_SESSION_ACTIVE, 1, API_SOON_MS));
     CHECK_INT(api_session_count(&member.log, ROLLCALL_SESSION_LOST), 0);
@@ -189,6 +208,14 @@ TEST(failpoint, late_answers_change_nothing_but_the_time)
     CHECK(process_now_ms() - begun_ms >= 150); /* not before: the answers were held */
     await_fired(&member.scene, 6);
     api_session_check_story(&member.log, "ACTIVE");
+    finish(&member);
+}
+
+TEST(failpoint, the_actor_of_the_connection_is_no_fail_point)
+{
+    struct member member;
+    begin(&member, "transport/*=crash; transport/ROLLCALL_DOWN=crash", TTL_S);
+    CHECK_INT(fired(&member.scene), 0);
     finish(&member);
 }
 

@@ -6,6 +6,8 @@
 #include "support/etcd_fixture.h"
 #include "support/test.h"
 
+#include <rollcall/admin.h>
+
 /* LATE_MS: what a busy machine may add. */
 enum { THREADS = 16, ASYNC = 200, CHAIN = 5, RACES = 5, LATE_MS = 3000 };
 
@@ -29,6 +31,62 @@ static struct rollcall_session *start_at_nobody(const struct api_scene *scene)
         &session, NULL);
     CHECK_INT(status, ROLLCALL_OK);
     return session;
+}
+
+/* ---- by another process ---- */
+
+static bool is_stopping(struct rollcall_session *session)
+{
+    struct rollcall_record *record;
+    CHECK_INT(rollcall_session_get_record(session, &record, NULL), ROLLCALL_OK);
+    const bool stopping = record->stopping;
+    rollcall_record_free(record);
+    return stopping;
+}
+
+/* Nothing is told of it, so it is looked for. */
+static bool await_stopping(struct rollcall_session *session)
+{
+    const int64_t until_ms = process_now_ms() + API_SOON_MS;
+    while (!is_stopping(session) && process_now_ms() < until_ms) {
+    }
+    return is_stopping(session);
+}
+
+TEST(going_stop, of_another_process_is_in_info_and_record_and_outlasts_a_loss)
+{
+    struct api_scene ours, theirs;
+    struct rollcall_session *session = NULL;
+    struct api_session_log log;
+    api_scene_open(&ours, etcd_fixture_shared());
+    api_scene_open_beside(&theirs, &ours);
+    api_session_log_init(&log);
+    const enum rollcall_status status =
+        rollcall_session_open(ours.etcd,
+                              ROLLCALL_SESSION_OPTIONS(.root = ours.root, .role = "querynode",
+                                                       .address = "10.0.0.7:21123", .server_id = 1,
+                                                       .on_lost = ROLLCALL_ON_LOST_REREGISTER,
+                                                       .on_event = api_session_note, .user = &log),
+                              &session, NULL);
+    CHECK_INT(status, ROLLCALL_OK);
+    const struct rollcall_target target = {.key = api_info(session).key};
+    CHECK(!is_stopping(session));
+    CHECK_INT(rollcall_mark_stopping(theirs.etcd, &target, API_SOON_MS, NULL), ROLLCALL_OK);
+    CHECK(await_stopping(session));
+    CHECK(api_info(session).stopping);
+    const int64_t version = api_stored(&ours, target.key).version;
+    CHECK_INT(mark(session), ROLLCALL_OK);
+    CHECK_INT(api_stored(&ours, target.key).version, version); /* it was marked already */
+    api_session_check_story(&log, "ACTIVE");
+    api_lease_revoke(&ours, api_info(session).lease_id);
+    CHECK(api_session_await(&log, ROLLCALL_SESSION_ACTIVE, 2, API_SOON_MS));
+    CHECK(api_session_at(&log, 3).info.stopping);
+    CHECK(!api_session_at(&log, 1).info.stopping);
+    CHECK(strstr(api_stored(&ours, target.key).value, "Stopping") != NULL);
+    close_session(session);
+    api_session_log_fini(&log);
+    api_scene_close(&theirs);
+    api_scene_close(&ours);
 }
 
 /* ---- who may ask, and when ---- */

@@ -121,6 +121,7 @@ TEST(liveness, garbage_under_the_key_is_told_as_overwritten)
     const int64_t lease_id = api_lease_grant(&stage.scene, TTL_S);
     api_store(&stage.scene, stage.key, "garbage", lease_id);
     check_lost(&stage, ROLLCALL_LOSS_OVERWRITTEN);
+    api_check_contains(api_session_at(&stage.log, 1).reason, "not this session's record");
     CHECK_STR(api_stored(&stage.scene, stage.key).value, "garbage");
     tear_down(&stage);
     api_lease_revoke(&stage.scene, lease_id);
@@ -195,8 +196,10 @@ TEST(liveness, a_lease_revoked_behind_its_back_is_told_and_the_process_lives)
     set_up(&stage);
     api_lease_revoke(&stage.scene, stage.info.lease_id);
     CHECK(api_session_await(&stage.log, ROLLCALL_SESSION_LOST, 1, TOLD_MS));
-    const enum rollcall_loss loss = api_info(stage.session).loss; /* of who saw it first */
-    CHECK(loss == ROLLCALL_LOSS_LEASE || is_loss(loss, ROLLCALL_LOSS_DELETED));
+    const struct api_session_note told = api_session_at(&stage.log, 1);
+    CHECK_INT(told.info.loss, ROLLCALL_LOSS_LEASE); /* though its key was seen to go first */
+    CHECK_INT(told.status, ROLLCALL_E_LEASE_LOST);
+    CHECK_INT(told.info.losses, 1);
     CHECK(!api_session_await(&stage.log, ROLLCALL_SESSION_LOST, 2, QUIET_MS));
     api_session_check_story(&stage.log, "ACTIVE LOST");
     tear_down(&stage);

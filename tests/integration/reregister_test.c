@@ -98,8 +98,10 @@ TEST(reregister, a_deleted_key_is_put_again_under_a_new_lease)
     CHECK(after.loss == ROLLCALL_LOSS_DELETED || after.loss == ROLLCALL_LOSS_MISSING);
     CHECK_INT(api_lease_left_s(&scene, before.lease_id), -1);
     check_member(&scene, &after);
-    CHECK(!after.stopping); /* a new life: a mark is of the one before */
-    CHECK(strstr(api_stored(&scene, after.key).value, "Stopping") == NULL);
+    CHECK(after.stopping); /* who was told to send it no new work is told so again */
+    const struct api_stored stored = api_stored(&scene, after.key);
+    CHECK(strstr(stored.value, "Stopping") != NULL);
+    CHECK_INT(stored.version, 1); /* put so, not marked later */
     close_session(session);
     api_session_log_fini(&log);
     api_scene_close(&scene);

@@ -210,6 +210,23 @@ const struct bench_record *bench_next(struct bench *bench, uint16_t type)
     return record;
 }
 
+void bench_forget(struct bench *bench)
+{
+    struct bench_notebook *notebook = bench->notebook;
+    size_t kept = 0;
+    rollcall__monitor_lock(&notebook->monitor);
+    for (size_t i = 0; i < notebook->count; i++) {
+        if (notebook->records[i].taken) {
+            rollcall_object_drop(notebook->records[i].object);
+        } else {
+            notebook->records[kept++] = notebook->records[i];
+        }
+    }
+    memset(&notebook->records[kept], 0, (notebook->count - kept) * sizeof notebook->records[0]);
+    notebook->count = kept;
+    rollcall__monitor_unlock(&notebook->monitor);
+}
+
 const struct transport_result *bench_ask(struct bench *bench, struct rollcall_ref probe,
                                          struct transport_call call,
                                          struct transport_request *request)

@@ -9,8 +9,9 @@
  * SUSPECT: etcd may have given the key away by now, or will soon; stop acting as its owner.  It is
  * reported before etcd can have expired the lease, and renewals go on.  LOST: proof that the lease
  * is gone, or that the key is no longer ours; told once per loss, with the reason, and never after
- * the session was asked to leave; a key that is gone at once is LOST without ever being ACTIVE.
- * FAILED: it never became a member.
+ * STOPPING; a key that is gone at once is LOST without ever being ACTIVE.
+ * FAILED: it never became a member.  Nothing of it goes on then: a lease that was asked for and not
+ * answered may come to be in etcd all the same, lives out its TTL, and has no key.
  *
  * Threads: any thread may call any function.  Callbacks run on a runtime thread, one at a time per
  *          session, in order; the first ones may run before start or open has stored the handle.  A
@@ -48,14 +49,15 @@ enum rollcall_session_state {
 /* "ACTIVE" and so on. */
 ROLLCALL_API const char *rollcall_session_state_name(enum rollcall_session_state state);
 
-/* What was lost: the reason of a LOST. */
+/* What was lost: the reason of a LOST.  Of a key that is gone etcd is asked whether its lease is
+ * too; LEASE and DELETED are told apart as far as it answers within a second. */
 enum rollcall_loss {
     ROLLCALL_LOSS_NONE,        /* nothing, so far */
-    ROLLCALL_LOSS_LEASE,       /* etcd says that the lease is gone */
-    ROLLCALL_LOSS_DELETED,     /* somebody deleted the key */
-    ROLLCALL_LOSS_OVERWRITTEN, /* somebody put another session's record there */
+    ROLLCALL_LOSS_LEASE,       /* etcd says that the lease is gone: revoked or expired */
+    ROLLCALL_LOSS_DELETED,     /* somebody deleted the key, and may have put it there again */
+    ROLLCALL_LOSS_OVERWRITTEN, /* something is there that is not this session's record */
     ROLLCALL_LOSS_MOVED,       /* our record is there, but under another lease or none */
-    ROLLCALL_LOSS_MISSING,     /* the key was not there when we first looked */
+    ROLLCALL_LOSS_MISSING,     /* the same, before we first looked */
     ROLLCALL_LOSS_FAULT        /* our own actors failed; the lease lives out its TTL */
 };
 
@@ -64,7 +66,7 @@ struct rollcall_session_info {
     enum rollcall_session_state state;
     bool registered;         /* it has its key, as far as is known: ACTIVE, SUSPECT or STOPPING */
     bool disconnected;       /* it had one and lost it, and has not registered again */
-    bool stopping;           /* its record is marked Stopping */
+    bool stopping;           /* its record is marked Stopping, by whomever; alone it is no event */
     enum rollcall_loss loss; /* of the last LOST */
     uint64_t losses;         /* so far; they may be more than the LOST told: see above */
     int64_t server_id;
@@ -87,7 +89,8 @@ typedef void rollcall_session_event_fn(void *user, const struct rollcall_session
 /* What follows LOST. */
 enum rollcall_on_lost {
     ROLLCALL_ON_LOST_STOP,      /* nothing: it is over, unless it is restarted */
-    ROLLCALL_ON_LOST_REREGISTER /* REGISTERING again, under a new lease, with the same server ID */
+    ROLLCALL_ON_LOST_REREGISTER /* REGISTERING again, under a new lease, with the same server ID;
+                                   marked Stopping from the first if it was */
 };
 
 struct rollcall_session_options {
@@ -173,7 +176,8 @@ typedef void rollcall_done_fn(void *user, const struct rollcall_error *error);
 
 /*
  * Going-stop: marks the stored record Stopping, so that others send no new work here, and stays a
- * member.  Once marked, ROLLCALL_OK at once.
+ * member.  Once marked, whoever did it, ROLLCALL_OK at once.  The mark outlasts a loss by on_lost,
+ * but not restart.
  * Returns: ROLLCALL_OK when it is stored; ROLLCALL_E_BUSY while it is not registered yet, or in a
  *          callback; ROLLCALL_E_LEASE_LOST, E_KEY_LOST or why else it was LOST, and nothing was
  *          written; ROLLCALL_E_STOPPED once it leaves or is over; ROLLCALL_E_FULL when
@@ -206,8 +210,8 @@ rollcall_session_wait_over(struct rollcall_session *session, int64_t timeout_ms,
                            struct rollcall_error *error);
 
 /*
- * Registers again, with the same options and, if it had one, the same server ID; then as after
- * start.  A stop, revoke or close that is called after it, by whatever thread, ends it again, and
+ * Registers again, not marked, with the same options and, if it had one, the same server ID; then
+ * as after start.  A stop or close that is called after it, by whatever thread, ends it again, and
  * one that was called before does not.
  * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY while it is not over, or is being closed: nothing happened.
  */
@@ -216,7 +220,9 @@ rollcall_session_restart(struct rollcall_session *session, struct rollcall_error
 
 /*
  * Leaves and frees: going-stop, revoke, within timeout_ms (0: without either, at once; the lease
- * then lives out its TTL).  No callback runs after it returns.  NULL: nothing.
+ * then lives out its TTL).  No callback runs after it returns.  NULL: nothing.  One that is over
+ * has nothing to leave and is freed at once: after LOST, that may cut short the revoke of a lease
+ * that has lost its key, which then lives out its TTL too.
  * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT if etcd did not confirm the revoke in time, or if a
  *          callback did not return within 10 s more: closed all the same, but `user` is borrowed
  *          until that callback returns; ROLLCALL_E_BUSY in a callback, or ROLLCALL_E_FORKED in a

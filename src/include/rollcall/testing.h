@@ -16,8 +16,12 @@
  *
  * Fail points, at the end, make any runtime fail where you want it to, also one in production.
  *
- * Threads: one thread owns a simulation; nothing here blocks.
- * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls.
+ * A public call that waits does so in virtual time: it steps, and turns the clock, until what it
+ * waits for has come or its timeout has passed.  In a callback it is refused, as on a thread.
+ *
+ * Threads: one thread owns a simulation; nothing ever blocks it.
+ * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls
+ *          and those that wait.
  */
 #ifndef ROLLCALL_TESTING_H
 #define ROLLCALL_TESTING_H
@@ -249,13 +253,17 @@ ROLLCALL_API const struct rollcall_scenario *rollcall_scenario_at(size_t index);
  *                  error: the watch ends with the status; delay: told later, in order
  *                  drop: the watch ends with E_UNAVAILABLE, for no response goes missing alone
  *
+ * The library reads no environment: the command `rollcall` takes ROLLCALL_FAILPOINTS, and a program
+ * of yours does with ROLLCALL_RUNTIME_OPTIONS(.failpoints = getenv("ROLLCALL_FAILPOINTS")).  What
+ * is armed is said in the log, at level warn.
+ *
  * Threads: any; but in a handler or a callback the answer is E_BUSY.
  */
 
 /* Adds points to those armed; at most 64 in all.  text: borrowed.
  * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID, with the place in the text and what it allows, and
- *          nothing was armed; or ROLLCALL_E_TIMEOUT when a worker is stuck in a callback: it has
- *          not been armed. */
+ *          nothing was armed; or ROLLCALL_E_TIMEOUT when a worker is stuck in a callback, or
+ *          ROLLCALL_E_NO_MEMORY: then some workers are armed and others not. */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_failpoints_arm(struct rollcall_runtime *runtime, const char *text,
                         struct rollcall_error *error);

@@ -23,7 +23,8 @@ struct rollcall_watch;
 
 enum rollcall_watch_event_type {
     ROLLCALL_WATCH_SNAPSHOT_BEGIN,
-    ROLLCALL_WATCH_SESSION, /* in a snapshot */
+    ROLLCALL_WATCH_SESSION, /* in a snapshot; after a failure that cut it in two, also UPDATE and
+                               DELETE of what it has told: END makes it whole */
     ROLLCALL_WATCH_SNAPSHOT_END,
     ROLLCALL_WATCH_ADD,
     ROLLCALL_WATCH_UPDATE,

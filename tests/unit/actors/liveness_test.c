@@ -81,14 +81,68 @@ TEST(liveness, a_key_that_is_deleted_later_is_deleted)
     }
 }
 
-TEST(liveness, the_end_of_the_lease_is_a_deletion_too)
+static void check_lease_lost(struct bench *b)
+{
+    world_run(&b->world, 5000);
+    CHECK_STATE(&b->world, b->actor, "LOST");
+    CHECK_INT(told(b, SESSION_LEASE_LOST), 1);
+    CHECK_INT(told(b, SESSION_KEY_LOST), 0);
+}
+
+TEST(liveness, a_key_that_went_with_its_lease_is_told_as_the_lease)
+{
+    for (int watching = 0; watching < 2; watching++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open(&b);
+            if (watching) {
+                start(&b);
+                world_settle(&b.world);
+            }
+            fake_etcd_end_lease(b.etcd, OUR_LEASE);
+            if (watching) {
+                pump(&b);
+            } else {
+                start(&b);
+            }
+            check_lease_lost(&b);
+            close_bench(&b);
+        }
+    }
+}
+
+/* That the lease cannot be asked after does not keep the loss back. */
+TEST(liveness, a_key_that_is_gone_is_deleted_when_etcd_does_not_say_more)
+{
+    static const enum rollcall_status WHY[] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_DENIED};
+    for (size_t i = 0; i < 2; i++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_watching(&b);
+            b.steps.plan[ASK_LEASE].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[ASK_LEASE].status = WHY[i];
+            fake_etcd_end_lease(b.etcd, OUR_LEASE);
+            pump(&b);
+            check_lost(&b, ROLLCALL_LOSS_DELETED, true);
+            CHECK_INT(b.steps.plan[ASK_LEASE].seen, 1);
+            close_bench(&b);
+        }
+    }
+}
+
+TEST(liveness, crashed_while_it_asks_after_the_lease_it_asks_again)
 {
     while (world_next(SEEDS)) {
         struct bench b;
         open_watching(&b);
+        b.steps.plan[ASK_LEASE].fate = FAKE_ETCD_SILENT;
         fake_etcd_end_lease(b.etcd, OUR_LEASE);
         pump(&b);
-        check_lost(&b, ROLLCALL_LOSS_DELETED, true);
+        CHECK_STATE(&b.world, b.actor, "ASKING");
+        rollcall_sim_crash(b.world.sim, b.actor, ROLLCALL_E_ACTOR);
+        world_send(&b.world, b.actor, LIVENESS_RETELL, NULL, 0, NULL);
+        check_lease_lost(&b);
+        CHECK_INT(b.steps.plan[ASK_LEASE].seen, 2);
         close_bench(&b);
     }
 }

@@ -8,8 +8,8 @@ static const struct {
 } EXPECTED[WAY_COUNT] = {
     [BY_LEASE] = {ROLLCALL_LOSS_LEASE, ROLLCALL_E_LEASE_LOST, "lease is gone"},
     [BY_DELETION] = {ROLLCALL_LOSS_DELETED, ROLLCALL_E_KEY_LOST, "deleted"},
-    [BY_OVERWRITING] = {ROLLCALL_LOSS_OVERWRITTEN, ROLLCALL_E_KEY_LOST, "another session's"},
-    [BY_SHARING] = {ROLLCALL_LOSS_OVERWRITTEN, ROLLCALL_E_KEY_LOST, "another session's"},
+    [BY_OVERWRITING] = {ROLLCALL_LOSS_OVERWRITTEN, ROLLCALL_E_KEY_LOST, "not this session's"},
+    [BY_SHARING] = {ROLLCALL_LOSS_OVERWRITTEN, ROLLCALL_E_KEY_LOST, "not this session's"},
     [BY_MOVING] = {ROLLCALL_LOSS_MOVED, ROLLCALL_E_KEY_LOST, "moved away"},
     [BY_FAULT] = {ROLLCALL_LOSS_FAULT, ROLLCALL_E_ACTOR, "6 failures"},
 };
@@ -306,23 +306,71 @@ TEST(session_loss, a_fault_takes_our_own_key_over_without_waiting_for_its_lease)
     }
 }
 
-TEST(session_loss, one_that_was_marked_is_not_when_it_registers_again)
+static bool is_stopping(const struct bench *b)
+{
+    return stored_record_read(fake_etcd_find(b->etcd, KEY)->value).stopping;
+}
+
+/* Whoever sends it work looks at the record. */
+TEST(session_loss, one_that_was_marked_registers_again_marked_from_the_first)
+{
+    for (enum way way = BY_LEASE; way <= BY_DELETION; way++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_active(&b, &AGAIN);
+            mark(&b, 1);
+            CHECK(last_event(&b)->stopping);
+            for (uint64_t i = 0; i < 2; i++) {
+                lose(&b, way);
+                world_run(&b.world, 4000);
+                CHECK_INT(last_event(&b)->change, 4 + 3 * i);
+                CHECK(!change(&b, 1 + 3 * i)->stopping); /* there is no record */
+                CHECK(!change(&b, 2 + 3 * i)->stopping);
+                CHECK(change(&b, 3 + 3 * i)->stopping);
+                CHECK(is_stopping(&b));
+                CHECK_INT(fake_etcd_find(b.etcd, KEY)->version, 1); /* it was put so */
+                mark(&b, 2 + i);
+                CHECK_INT(answer_to(&b, 2 + i), ROLLCALL_OK);
+            }
+            CHECK_INT(b.steps.plan[MARK].seen, 1);
+            say(&b, SESSION_LEAVE);
+            world_run(&b.world, 4000);
+            CHECK_INT(last_event(&b)->state, ROLLCALL_SESSION_STOPPED);
+            CHECK_INT(b.steps.plan[MARK].seen, 1); /* it needs no other */
+            close_bench(&b);
+        }
+    }
+}
+
+TEST(session_loss, one_that_was_marked_and_is_restarted_is_not)
 {
     while (world_next(SEEDS)) {
         struct bench b;
-        open_active(&b, &AGAIN);
+        open_active(&b, &STOP);
         mark(&b, 1);
-        CHECK(last_event(&b)->stopping);
         lose(&b, BY_DELETION);
         world_run(&b.world, 4000);
+        say(&b, SESSION_RESTART);
+        world_run(&b.world, 4000);
         check_told(&b, "ACTIVE LOST REGISTERING ACTIVE");
-        for (uint64_t i = 1; i < 4; i++) {
-            CHECK(!change(&b, i)->stopping);
-        }
-        CHECK(!stored_record_read(fake_etcd_find(b.etcd, KEY)->value).stopping);
+        CHECK(!last_event(&b)->stopping && !is_stopping(&b));
         mark(&b, 2);
         CHECK_INT(answer_to(&b, 2), ROLLCALL_OK);
-        CHECK(stored_record_read(fake_etcd_find(b.etcd, KEY)->value).stopping);
+        CHECK(is_stopping(&b));
+        close_bench(&b);
+    }
+}
+
+TEST(session_loss, a_lease_whose_end_the_watch_sees_first_is_told_as_the_lease)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_active(&b, &STOP);
+        end_lease(&b, our_lease(&b));
+        check_told(&b, "ACTIVE LOST");
+        check_loss(last_event(&b), BY_LEASE);
+        CHECK_STATE(&b.world, b.session, "OVER");
+        CHECK_INT(b.steps.plan[REVOKE].seen, 0); /* there is nothing to revoke */
         close_bench(&b);
     }
 }

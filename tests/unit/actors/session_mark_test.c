@@ -349,3 +349,62 @@ TEST(session_mark, whatever_happens_each_request_is_answered_in_the_end)
         close_bench(&b);
     }
 }
+
+/* ---- by somebody else ---- */
+
+static void put_ours(struct bench *b, bool stopping)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "{\"ServerID\":1,\"ServerName\":\"coord\",\"Address\":\"" OUR_ADDRESS
+             "\",\"Version\":\"2.4.2\"%s}",
+             stopping ? ",\"Stopping\":true" : "");
+    fake_etcd_put(b->etcd, KEY, text, our_lease(b));
+    pump(b);
+    world_settle(&b->world);
+}
+
+TEST(session_mark, one_from_outside_is_told_without_a_change_of_state)
+{
+    for (int suspect = 0; suspect < 2; suspect++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_active(&b, ROLLCALL_ON_LOST_REREGISTER);
+            b.etcd->renews_nothing = suspect;
+            world_run(&b.world, 6000);
+            const char *expected = suspect ? "ACTIVE SUSPECT" : "ACTIVE";
+            put_ours(&b, true);
+            CHECK(last_event(&b)->stopping);
+            check_told(&b, expected);
+            put_ours(&b, false);
+            CHECK(!last_event(&b)->stopping);
+            put_ours(&b, true);
+            mark(&b, 1);
+            check_answers(&b, 1, 1, ROLLCALL_OK);
+            CHECK_INT(b.steps.plan[MARK].seen, 0); /* it is marked already */
+            check_told(&b, expected);
+            b.etcd->renews_nothing = false;
+            lose(&b, BY_DELETION);
+            world_run(&b.world, 5000);
+            CHECK(last_event(&b)->registered && last_event(&b)->stopping && is_stopping(&b));
+            close_bench(&b);
+        }
+    }
+}
+
+TEST(session_mark, one_from_outside_answers_those_who_wait_for_their_own)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_active(&b, ROLLCALL_ON_LOST_STOP);
+        b.steps.plan[MARK].fate = FAKE_ETCD_SILENT;
+        mark(&b, 1);
+        put_ours(&b, true);
+        check_answers(&b, 1, 1, ROLLCALL_OK);
+        say(&b, SESSION_LEAVE); /* it has nothing to wait for */
+        world_run(&b.world, 1000);
+        check_told(&b, "ACTIVE STOPPING STOPPED");
+        CHECK_INT(last_event(&b)->answer.status, ROLLCALL_OK);
+        close_bench(&b);
+    }
+}

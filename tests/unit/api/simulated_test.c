@@ -317,3 +317,15 @@ TEST(simulated, open_with_a_silent_etcd_fails_in_time_and_leaves_nothing_open)
         close_cluster(&cluster);
     }
 }
+
+TEST(simulated, a_real_etcd_is_refused_on_a_simulation)
+{
+    struct world world;
+    struct rollcall_etcd *etcd = NULL;
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    world_open(&world);
+    CHECK_INT(rollcall_etcd_connect(world.rt, NULL, &etcd, &error), ROLLCALL_E_INVALID);
+    CHECK(etcd == NULL);
+    CHECK(strstr(error.text, "simulation") != NULL);
+    world_close(&world);
+}

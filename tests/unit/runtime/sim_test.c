@@ -263,7 +263,6 @@ TEST(sim, a_call_from_a_handler_that_would_wait_is_busy_as_it_is_on_threads)
     probe_destroy(probe);
 }
 
-/* Deadlines, and what the clock was when each wait had ended. */
 TEST(sim, a_wait_turns_the_clock_at_most_to_its_deadline_and_one_without_end_ends_with_the_timers)
 {
     struct rollcall_sim *sim = create(1, 2);
@@ -285,4 +284,68 @@ TEST(sim, a_wait_turns_the_clock_at_most_to_its_deadline_and_one_without_end_end
     rollcall__monitor_unlock(&monitor);
     rollcall__monitor_fini(&monitor);
     rollcall_sim_destroy(sim);
+}
+
+enum { STOPPED = 100 }; /* more than a lane for signals holds */
+struct stopper {
+    struct rollcall_runtime *rt;
+    struct rollcall_ref whom[STOPPED];
+};
+
+static void stop_all(void *options)
+{
+    const struct stopper *stopper = options;
+    for (int i = 0; i < STOPPED; i++) {
+        rollcall_runtime_stop(stopper->rt, stopper->whom[i]);
+    }
+}
+
+/* What a worker does for the application, between steps, may have mail for another worker. */
+TEST(sim, all_that_a_refused_spawn_stops_on_another_worker_are_stopped)
+{
+    struct rollcall_sim *sim = create(1, 2);
+    struct stopper stopper = {.rt = rollcall_sim_runtime(sim)};
+    struct rollcall_actor_type type = PEER;
+    struct rollcall_ref nobody;
+    type.options_size_bytes = sizeof stopper;
+    type.options_fini = stop_all;
+    for (int i = 0; i < STOPPED; i++) {
+        CHECK_INT(rollcall_runtime_spawn(stopper.rt, 1, ROLLCALL_SPAWN_OPTIONS(.type = &PEER),
+                                         &stopper.whom[i], NULL),
+                  ROLLCALL_OK);
+    }
+    CHECK(rollcall_sim_settle(sim, 1000));
+    CHECK_INT(rollcall_runtime_spawn(
+                  stopper.rt, 0,
+                  ROLLCALL_SPAWN_OPTIONS(.type = &type, .options = &stopper, .mailbox_messages = 3),
+                  &nobody, NULL),
+              ROLLCALL_E_INVALID);
+    CHECK(rollcall_sim_settle(sim, 1000));
+    for (int i = 0; i < STOPPED; i++) {
+        CHECK_STR(rollcall_sim_state(sim, stopper.whom[i]), "ENDED");
+    }
+    rollcall_sim_destroy(sim);
+}
+
+TEST(sim, the_last_message_from_outside_waits_for_room_in_a_full_mailbox)
+{
+    enum { MAILBOX = 8 }; /* one fewer fit */
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct rollcall_sim *sim = create(seed, 1);
+        struct rollcall_runtime *rt = rollcall_sim_runtime(sim);
+        struct rollcall_runtime_stats stats;
+        const int64_t hops = -1; /* goes nowhere, at once */
+        CHECK_INT(rollcall_runtime_spawn(
+                      rt, 0, ROLLCALL_SPAWN_OPTIONS(.type = &PEER, .mailbox_messages = MAILBOX),
+                      &peers[0], NULL),
+                  ROLLCALL_OK);
+        for (int i = 0; i < MAILBOX; i++) {
+            CHECK_INT(rollcall_runtime_send(rt, peers[0], PEER_TOKEN, &hops, sizeof hops, NULL),
+                      ROLLCALL_OK);
+        }
+        CHECK(rollcall_sim_settle(sim, 1000));
+        CHECK_INT(rollcall_runtime_stats(rt, &stats), ROLLCALL_OK);
+        CHECK_INT(stats.delivered, MAILBOX);
+        rollcall_sim_destroy(sim);
+    }
 }
