@@ -130,6 +130,7 @@ TEST(net, a_cut_ends_calls_and_watches_as_unavailable_and_the_next_call_is_answe
         CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
         CHECK_INT(answers_to(&scene, 0, 1), 1);
         CHECK_INT(probe_count(scene.askers[0], ASKER_RESPONSE), 2);
+        CHECK_INT(store_revision(&scene), 2); /* the first was on its way, and is lost */
         scene_close(&scene);
     }
 }
