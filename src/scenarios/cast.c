@@ -21,8 +21,7 @@ static uint64_t draw(struct cast *cast, uint64_t below)
 static bool allowed(struct cast *cast, enum rollcall_status status, const char *call)
 {
     const uint64_t *taken = rollcall_world_sim(cast->world)->faults.taken;
-    if (status != ROLLCALL_OK &&
-        !(status == ROLLCALL_E_FULL && taken[ROLLCALL_FAULT_FULL] != 0) &&
+    if (status != ROLLCALL_OK && !(status == ROLLCALL_E_FULL && taken[ROLLCALL_FAULT_FULL] != 0) &&
         !(status == ROLLCALL_E_NO_MEMORY && taken[ROLLCALL_FAULT_MEMORY] != 0) &&
         !(status == ROLLCALL_E_ACTOR && taken[ROLLCALL_FAULT_CRASH] != 0)) {
         rollcall_world_violate(cast->world, "calls-are-answered", "%s answered %s", call,
@@ -143,8 +142,8 @@ static void on_watch(void *user, const struct rollcall_watch_event *event)
 
 static void open_watch(struct cast *cast, struct cast_watch *watch)
 {
-    const uint32_t process =
-        (uint32_t)(watch - cast->watches + 1) % cast->play.processes; /* not the first one's alone */
+    const uint32_t process = (uint32_t)(watch - cast->watches + 1) %
+                             cast->play.processes; /* not the first one's alone */
     watch->check = (struct rollcall__watch_check){.world = cast->world, .root = ROOT, .role = ROLE};
     const enum rollcall_status status = rollcall_watch_open(
         cast->etcds[process],

@@ -29,8 +29,8 @@ struct cast_play {
     uint32_t processes, members, watches; /* how many there are */
     bool exclusive;                       /* all sessions are of one key */
     bool leave;                           /* members leave, and come again */
-    bool mark;                            /* members are marked Stopping, by themselves and others */
-    bool evict;                           /* members are revoked by others */
+    bool mark;  /* members are marked Stopping, by themselves and others */
+    bool evict; /* members are revoked by others */
 };
 
 struct cast {

@@ -8,13 +8,15 @@
 
 /* ---- the order of states ---- */
 
-enum { REGISTERING = 1 << ROLLCALL_SESSION_REGISTERING,
-       ACTIVE = 1 << ROLLCALL_SESSION_ACTIVE,
-       SUSPECT = 1 << ROLLCALL_SESSION_SUSPECT,
-       LOST = 1 << ROLLCALL_SESSION_LOST,
-       STOPPING = 1 << ROLLCALL_SESSION_STOPPING,
-       STOPPED = 1 << ROLLCALL_SESSION_STOPPED,
-       FAILED = 1 << ROLLCALL_SESSION_FAILED };
+enum {
+    REGISTERING = 1 << ROLLCALL_SESSION_REGISTERING,
+    ACTIVE = 1 << ROLLCALL_SESSION_ACTIVE,
+    SUSPECT = 1 << ROLLCALL_SESSION_SUSPECT,
+    LOST = 1 << ROLLCALL_SESSION_LOST,
+    STOPPING = 1 << ROLLCALL_SESSION_STOPPING,
+    STOPPED = 1 << ROLLCALL_SESSION_STOPPED,
+    FAILED = 1 << ROLLCALL_SESSION_FAILED
+};
 
 /* The arrows of session.h.  An event that found no room may be told by the next one alone, but for
  * LOST: so what can be skipped is skipped here, too. */
@@ -80,10 +82,9 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
         check_loss(check, &event->info);
     }
     if (event->state == ROLLCALL_SESSION_ACTIVE || event->state == ROLLCALL_SESSION_SUSPECT) {
-        check->member_ms =
-            check->lease_id == event->info.lease_id
-                ? check->member_ms
-                : rollcall_sim_now_ms(rollcall_world_sim(check->world));
+        check->member_ms = check->lease_id == event->info.lease_id
+                               ? check->member_ms
+                               : rollcall_sim_now_ms(rollcall_world_sim(check->world));
         check->lease_id = event->info.lease_id;
     } else if (event->state != ROLLCALL_SESSION_STOPPING &&
                event->state != ROLLCALL_SESSION_STOPPED) {
@@ -125,7 +126,8 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
     /* One that is revoked ends without warning; all others are counted. */
     if (!lease->revoked && (end_ms > awake_ms ? end_ms : awake_ms) + grace_ms <= sim->now_ms) {
         rollcall_world_violate(check->world, "alive-implies-lease",
-                               "%s is told ACTIVE at %" PRId64 " ms, and its lease ran out at %" PRId64,
+                               "%s is told ACTIVE at %" PRId64
+                               " ms, and its lease ran out at %" PRId64,
                                check->key, sim->now_ms, end_ms);
     }
 }
@@ -140,8 +142,8 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
         lease->granted_ms > check->member_ms) {
         return; /* the last: an early try that a frozen member did after the revoke */
     }
-    const struct transport_kv *kv = rollcall__model_find(
-        rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
+    const struct transport_kv *kv =
+        rollcall__model_find(rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
     if (lease->ended_ms == INT64_MAX || (kv != NULL && kv->lease_id == check->lease_id)) {
         rollcall_world_violate(check->world, "no-lease-left",
                                "%s was closed, and its %s is still there", check->key,

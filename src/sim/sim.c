@@ -226,8 +226,8 @@ int64_t rollcall__sim_next_ms(const struct rollcall_sim *sim)
     int64_t next_ms = sim->net == NULL ? INT64_MAX : rollcall__net_next_ms(sim->net);
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         const bool frozen = sim->frozen_until_ms[i] > sim->now_ms;
-        const int64_t at_ms = frozen ? sim->frozen_until_ms[i]
-                                     : rollcall__timers_next_ms(&sim->rt.workers[i].timers);
+        const int64_t at_ms =
+            frozen ? sim->frozen_until_ms[i] : rollcall__timers_next_ms(&sim->rt.workers[i].timers);
         next_ms = at_ms < next_ms ? at_ms : next_ms;
     }
     return next_ms;

@@ -10,9 +10,10 @@
 #include <string.h>
 
 enum {
-    ACT_STEPS = 24,          /* between two calls of `act`, on average */
-    HEAL_MS = 60000,         /* unless the scenario says otherwise */
-    HEAL_STEPS_FACTOR = 100, /* a run that heals for more steps than this many of it goes in circles */
+    ACT_STEPS = 24,  /* between two calls of `act`, on average */
+    HEAL_MS = 60000, /* unless the scenario says otherwise */
+    HEAL_STEPS_FACTOR =
+        100, /* a run that heals for more steps than this many of it goes in circles */
     STILL_STEPS_MAX = 200000, /* without the clock moving: likewise */
     IDLE_ACTS_MAX = 1000,     /* of a world that stands still, none of which moved it: it is over */
     TRACE_SHOWN = 60
@@ -25,11 +26,11 @@ struct rollcall_world {
     void *state;
     struct rollcall__random random; /* for the scenario: no other draw disturbs it */
     struct rollcall__outcome *outcome;
-    uint64_t act_at; /* the step of the next `act` */
+    uint64_t act_at;    /* the step of the next `act` */
     uint32_t idle_acts; /* since the last step */
     uint64_t still_steps, shown[ROLLCALL__WORKERS_MAX];
     int64_t still_ms;
-    bool restless; /* it goes in circles */
+    bool restless;  /* it goes in circles */
     jmp_buf broken; /* where a broken contract leads */
 };
 
@@ -128,7 +129,7 @@ static void on_broken(void *watcher, const char *sentence)
 {
     struct rollcall_world *world = watcher;
     rollcall_world_violate(world, "contract", "%s", sentence);
-    longjmp(world->broken, 1);
+    longjmp(world->broken, 1); /* tidy: allow - out of any depth of a handler that is given up */
 }
 
 /* ---- the report ---- */
@@ -263,8 +264,7 @@ static void play(struct rollcall_world *world)
 static void heal(struct rollcall_world *world)
 {
     struct rollcall_sim *sim = world->sim;
-    const int64_t heal_ms =
-        world->scenario->heal_ms != 0 ? world->scenario->heal_ms : HEAL_MS;
+    const int64_t heal_ms = world->scenario->heal_ms != 0 ? world->scenario->heal_ms : HEAL_MS;
     const int64_t until_ms = sim->now_ms + heal_ms;
     const uint64_t steps_max = sim->steps + HEAL_STEPS_FACTOR * (world->run->steps + 1000);
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
@@ -310,7 +310,7 @@ static void finish(struct rollcall_world *world)
 /* False: a contract was broken on the way, and nothing of the run may be touched again. */
 static bool perform(struct rollcall_world *world)
 {
-    if (setjmp(world->broken) != 0) {
+    if (setjmp(world->broken) != 0) { /* tidy: allow - see on_broken */
         finish(world);
         return false;
     }
@@ -339,12 +339,14 @@ static enum rollcall_status open_world(struct rollcall_world *world, struct roll
     const struct rollcall__run *run = world->run;
     const struct rollcall_scenario *scenario = run->scenario;
     struct rollcall__fault_plan plan;
-    const struct rollcall_sim_options options = {
-        .size_bytes = sizeof options,
-        .seed = run->seed,
-        .workers = scenario->workers,
-        .members = scenario->members != 0 ? scenario->members : run->seed % 2 == 0 ? 1 : 3,
-        .old_etcd = run->seed % 4 >= 2};
+    const struct rollcall_sim_options options = {.size_bytes = sizeof options,
+                                                 .seed = run->seed,
+                                                 .workers = scenario->workers,
+                                                 .members = scenario->members != 0
+                                                                ? scenario->members
+                                                            : run->seed % 2 == 0 ? 1
+                                                                                 : 3,
+                                                 .old_etcd = run->seed % 4 >= 2};
     const enum rollcall_status status = rollcall_sim_create(&options, &world->sim, error);
     if (status != ROLLCALL_OK) {
         return status;
