@@ -319,10 +319,19 @@ static void check_nothing_left(struct cast *cast)
     struct rollcall_runtime_stats stats;
     struct rollcall_sim *sim = rollcall_world_sim(cast->world);
     rollcall_sim_run_until(sim, rollcall_sim_now_ms(sim) + 1000);
-    if (rollcall_runtime_stats(rollcall_sim_runtime(sim), &stats) == ROLLCALL_OK &&
-        stats.actors != 0) {
+    if (rollcall_runtime_stats(rollcall_sim_runtime(sim), &stats) != ROLLCALL_OK) {
+        return;
+    }
+    if (stats.actors != 0) {
         rollcall_world_violate(cast->world, "nothing-left", "%" PRIu64 " actors have not ended",
                                stats.actors);
+    }
+    const uint64_t known =
+        stats.delivered + stats.bounced + stats.dead_letters + stats.stale + stats.dropped;
+    if (stats.sent != known) {
+        rollcall_world_violate(cast->world, "messages-are-accounted-for",
+                               "%" PRIu64 " were sent, and %" PRIu64 " delivered or counted",
+                               stats.sent, known);
     }
 }
 

@@ -71,9 +71,11 @@ ROLLCALL_API void rollcall_runtime_stop(struct rollcall_runtime *runtime, struct
 
 /* Totals since create, summed over workers. */
 struct rollcall_runtime_stats {
-    uint64_t delivered;    /* messages handled */
-    uint64_t full;         /* sends answered E_FULL */
-    uint64_t bounced;      /* cross-worker messages that found a full mailbox */
+    uint64_t sent;      /* messages, signals and timers that were accepted; each is on its way, or
+                           is one of delivered, bounced, dead_letters, stale and dropped */
+    uint64_t delivered; /* messages handled */
+    uint64_t full;      /* sends answered E_FULL */
+    uint64_t bounced;   /* cross-worker messages that found a full mailbox */
     uint64_t dead_letters; /* to an actor that has ended */
     uint64_t stale;        /* to an incarnation that has been restarted, and cancelled timers */
     uint64_t impossible;   /* messages whose cell is absent */
