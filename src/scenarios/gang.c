@@ -35,11 +35,12 @@ static int on_tick(struct rollcall_context *cx, void *self, const struct rollcal
     return ROLLCALL_STAY;
 }
 
-static uint32_t failures_since(const struct gang *gang, int64_t since_ms)
+/* Within the period before that instant: what fails at it may be news to the supervisor. */
+static uint32_t failures_before(const struct gang *gang, int64_t now_ms)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < gang->failures; i++) {
-        count += gang->failures_ms[i] > since_ms;
+        count += gang->failures_ms[i] > now_ms - PERIOD_MS && gang->failures_ms[i] < now_ms;
     }
     return count;
 }
@@ -51,10 +52,10 @@ static void check_return(struct gang *gang, uint32_t index, int64_t now_ms)
     if (gang->escalations > 0 && now_ms > gang->escalated_ms) { /* before, it was on its way */
         rollcall_world_violate(gang->world, "escalates-once", "hand %u is back after that", index);
     }
-    if (failures_since(gang, now_ms - PERIOD_MS) > INTENSITY) {
+    if (failures_before(gang, now_ms) > INTENSITY) {
         rollcall_world_violate(gang->world, "restart-intensity",
                                "hand %u is back, and %u have failed within %d ms", index,
-                               failures_since(gang, now_ms - PERIOD_MS), PERIOD_MS);
+                               failures_before(gang, now_ms), PERIOD_MS);
     }
     if (failed_ms != 0 && now_ms - failed_ms < BACKOFF_MIN_MS / 2 && !gang->rest_for_one) {
         rollcall_world_violate(gang->world, "restart-backoff",
