@@ -2,10 +2,8 @@
  * liveness - watches the session's own key, and says when it is not ours any more.
  *
  *    IDLE --START--> READING --ANSWER(ours)--> WATCHING
- *                       |                         |
- *                       |--ANSWER(gone)------>    | RESPONSE(gone)
- *                       |                    ASKING --ANSWER--> LOST
- *                       \--ANSWER(another's), RESPONSE(another's)--^
+ *    READING, WATCHING --ANSWER, RESPONSE(gone)------> ASKING --ANSWER--> LOST
+ *    READING, WATCHING --ANSWER, RESPONSE(not ours)---------------------> LOST
  *
  * Why beside keepalive: a lease lives on when somebody deletes its key, puts another record there,
  * or moves it to another lease; then others do not see us, or see somebody else, while etcd renews.

@@ -17,8 +17,8 @@
  * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
  * It spawns a supervisor, and under it registration, keepalive, liveness and departure, on its own
  * worker; the application is an actor on another.  To register again is to stop that supervisor and
- * spawn another: nothing of the membership before survives but its server ID, and what its actors
- * still say is known by their addresses.
+ * spawn another: nothing of the membership before survives but its server ID and its mark, and what
+ * its actors still say is known by their addresses.
  * A loss, a failure and an end are told once: a cell that tells one leads to where none does.
  */
 #include "actors/session.h"

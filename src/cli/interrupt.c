@@ -15,7 +15,7 @@
 
 static int first[2] = {-1, -1}, second[2] = {-1, -1};
 static atomic_flag was_signalled = ATOMIC_FLAG_INIT;
-static volatile sig_atomic_t exits;
+static volatile sig_atomic_t exits, again_exits;
 
 /* Runs on any thread, perhaps on two at once. */
 static void on_signal(int number)
@@ -25,7 +25,11 @@ static void on_signal(int number)
         _exit(CLI_EXIT_INTERRUPTED);
     }
     const int saved = errno;
-    const int fd = atomic_flag_test_and_set(&was_signalled) ? second[1] : first[1];
+    const bool again = atomic_flag_test_and_set(&was_signalled);
+    if (again && again_exits) {
+        _exit(CLI_EXIT_INTERRUPTED);
+    }
+    const int fd = again ? second[1] : first[1];
     const ssize_t written = write(fd, "", 1);
     (void)written; /* a pipe full of signals is readable, which is all we want */
     errno = saved;
@@ -55,6 +59,11 @@ void cli_interrupt_exits(void)
     if (cli_interrupted()) {
         _exit(CLI_EXIT_INTERRUPTED);
     }
+}
+
+void cli_interrupt_again_exits(void)
+{
+    again_exits = 1;
 }
 
 int cli_interrupt_fd(void)

@@ -13,6 +13,8 @@
 bool cli_interrupt_init(void);
 /* From now on a signal ends the process at once with exit code 130. */
 void cli_interrupt_exits(void);
+/* The same of a second signal. */
+void cli_interrupt_again_exits(void);
 
 int cli_interrupt_fd(void);       /* readable for good after the first signal; -1 before init */
 int cli_interrupt_again_fd(void); /* and after the second */

@@ -2,6 +2,7 @@
 
 #define FIELD(name) offsetof(struct cli_options, name)
 #define REGISTER CLI_FOR(CLI_REGISTER)
+#define SIM CLI_FOR(CLI_SIM)
 #define LIST_AND_WATCH (CLI_FOR(CLI_LIST) | CLI_FOR(CLI_WATCH))
 
 /* clang-format off */
@@ -46,6 +47,28 @@ const struct cli_option cli_option_table[] = {
      "no snapshot: tell the events from this revision on", "a snapshot first", {0}},
     {"count", 0, CLI_INTEGER, CLI_FOR(CLI_WATCH), FIELD(count), 1, INT64_MAX, "N",
      "end after N events; those of the snapshot do not count", "until SIGINT", {0}},
+
+    {"scenario", 0, CLI_TEXT, SIM, FIELD(scenario), 0, 0, "NAME",
+     "only this one", "all, one after the other", {0}},
+    {"seeds", 0, CLI_INTEGER, SIM, FIELD(seeds), 1, INT64_C(1000000000000), "N",
+     "runs of each scenario, each with the next seed", "1000", {0}},
+    {"first-seed", 0, CLI_SEED, SIM, 0, 0, 0, "S|random",
+     "the seed of the first run; random, or 0: a fresh one, printed first, on stderr", "1", {0}},
+    {"steps", 0, CLI_INTEGER, SIM, FIELD(steps), 1, INT64_C(1000000000000), "N",
+     "of each run under faults, before it heals", "1000", {0}},
+    {"faults", 0, CLI_TEXT, SIM, FIELD(faults), 0, 0, "FAULTS",
+     "what goes wrong: by rate, as \"cut=0.01,crash=0.001\"; exactly the nth opportunities, as "
+     "\"cut@17,crash@203\"; or none",
+     "each seed draws its own mix", {0}},
+    {"keep-going", 0, CLI_FLAG, SIM, FIELD(keep_going), 0, 0, NULL,
+     "after a violation too: tells how many seeds fail, and explains the first of each scenario",
+     NULL, {0}},
+    {"trace", 0, CLI_FLAG, SIM, FIELD(trace), 0, 0, NULL,
+     "print every message of every run, on stderr", NULL, {0}},
+    {"matrix", 0, CLI_FLAG, SIM, FIELD(matrix), 0, 0, NULL,
+     "print how often each fault found an actor in each state", NULL, {0}},
+    {"list", 0, CLI_FLAG, SIM, FIELD(list), 0, 0, NULL,
+     "print the scenarios and the faults, and exit", NULL, {0}},
 
     {"fast", 0, CLI_FLAG, CLI_FOR(CLI_DEMO), FIELD(fast), 0, 0, NULL,
      "without the pauses for reading", NULL, {0}},
@@ -100,7 +123,7 @@ const char *cli_command_name(enum cli_command command)
     static const char *const names[CLI_COMMAND_COUNT] = {
         [CLI_NO_COMMAND] = "", [CLI_REGISTER] = "register", [CLI_LIST] = "list",
         [CLI_WATCH] = "watch", [CLI_STOP] = "stop",         [CLI_REVOKE] = "revoke",
-        [CLI_DEMO] = "demo",
+        [CLI_SIM] = "sim",     [CLI_DEMO] = "demo",
     };
     return names[command];
 }

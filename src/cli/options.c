@@ -65,7 +65,7 @@ static enum cli_command command_of(const char *name)
 
 static bool is_later_command(const char *name)
 {
-    static const char *const later[] = {"force", "doctor", "sim", "bench", "completion"};
+    static const char *const later[] = {"force", "doctor", "bench", "completion"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         if (strcmp(name, later[i]) == 0) {
             return true;
@@ -162,6 +162,19 @@ static enum rollcall_status set_number(struct parser *parser, const struct cli_o
                        text, (long long)option->min, (long long)option->max);
 }
 
+static enum rollcall_status set_seed(struct parser *parser, const char *name, const char *text)
+{
+    int64_t *seed = &parser->options->first_seed;
+    if (strcmp(text, "random") == 0) {
+        *seed = 0;
+        return ROLLCALL_OK;
+    }
+    return cli_integer_parse(text, 0, INT64_MAX, seed)
+               ? ROLLCALL_OK
+               : USAGE(parser, "%s cannot be \"%.80s\": give a number from 0, or random", name,
+                       text);
+}
+
 /* name: "--option", or the variable, which lives on; text: its value, "" for a flag. */
 static enum rollcall_status set_option(struct parser *parser, const struct cli_option *option,
                                        const char *name, const char *text)
@@ -195,6 +208,8 @@ static enum rollcall_status set_option(struct parser *parser, const struct cli_o
         return set_label(parser, name, text);
     case CLI_ON_LOST:
         return set_on_lost(parser, name, text);
+    case CLI_SEED:
+        return set_seed(parser, name, text);
     case CLI_LATER:
         break;
     }
@@ -282,7 +297,8 @@ static enum rollcall_status parse_word(struct parser *parser)
                    : USAGE(parser, "there is no command \"%.80s\"", word);
     }
     const char **field = names_a_key(options->command) ? &options->target : &options->role;
-    if (options->command == CLI_DEMO || *field != NULL) {
+    const bool takes_none = options->command == CLI_DEMO || options->command == CLI_SIM;
+    if (takes_none || *field != NULL) {
         return USAGE(parser, "there is one argument too many: \"%.80s\"", word);
     }
     *field = word;
@@ -382,7 +398,8 @@ static enum rollcall_status check_command(struct parser *parser)
 {
     const struct cli_options *options = parser->options;
     if (options->command == CLI_NO_COMMAND) {
-        return USAGE(parser, "%s", "give a command: register, list, watch, stop, revoke or demo");
+        return USAGE(parser, "%s",
+                     "give a command: register, list, watch, stop, revoke, sim or demo");
     }
     if (!names_a_key(options->command)) {
         return check_role(parser);
@@ -443,8 +460,12 @@ static enum rollcall_status check_files(struct parser *parser)
 enum rollcall_status cli_options_parse(int argc, char **argv, cli_environment_fn *environment,
                                        struct cli_options *options, struct rollcall_error *error)
 {
-    *options = (struct cli_options){
-        .dial_timeout_ms = 5000, .call_timeout_ms = 5000, .log_level = ROLLCALL_WARN};
+    *options = (struct cli_options){.dial_timeout_ms = 5000,
+                                    .call_timeout_ms = 5000,
+                                    .log_level = ROLLCALL_WARN,
+                                    .seeds = 1000,
+                                    .first_seed = 1,
+                                    .steps = 1000};
     struct parser parser = {.options = options, .error = error, .argc = argc, .argv = argv};
     enum rollcall_status status = parse_arguments(&parser);
     options->help = options->help || (parser.asks_help && status == ROLLCALL_OK);

@@ -20,6 +20,7 @@ enum cli_command {
     CLI_WATCH,
     CLI_STOP,
     CLI_REVOKE,
+    CLI_SIM,
     CLI_DEMO,
     CLI_COMMAND_COUNT
 };
@@ -61,6 +62,11 @@ struct cli_options {
     int64_t from_revision; /* 0: a snapshot first */
     int64_t count;         /* events to tell; 0: all */
 
+    const char *scenario, *faults; /* sim; NULL: all, each seed's own */
+    int64_t seeds, first_seed;     /* first_seed 0: a random one */
+    int64_t steps;
+    bool trace, keep_going, matrix, list;
+
     bool fast; /* demo */
 
     /* By row of the table: the variable its value came from, "" for the command line, NULL: not
@@ -78,6 +84,7 @@ enum cli_kind {
     CLI_INDEX_VERSION, /* index_version_min, index_version_current */
     CLI_LABEL,         /* one more of labels */
     CLI_ON_LOST,       /* on_lost */
+    CLI_SEED,          /* first_seed */
     CLI_LATER          /* promised for a later version: using it is an error, help is silent */
 };
 

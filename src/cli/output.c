@@ -109,6 +109,13 @@ static void write_error(const char *data, size_t size_bytes)
     }
 }
 
+void cli_output_stderr(const struct cli_text *text)
+{
+    if (!text->failed) {
+        write_error(text->data, text->size_bytes);
+    }
+}
+
 static void write_line(const char *message)
 {
     struct cli_text line = {0};

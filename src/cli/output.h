@@ -43,6 +43,9 @@ bool cli_output_has_reader(struct cli_output *output);
 /* One line for people, on stderr: "rollcall: ...". */
 void cli_notice(const char *format, ...) ROLLCALL_PRINTF(1, 2);
 
+/* Text for people as it is, on stderr, at once. */
+void cli_output_stderr(const struct cli_text *text);
+
 /* Reports a failure, as a line and, with -o json, as an object; returns its exit code. */
 int cli_output_fail(const struct cli_output *output, const struct rollcall_error *error);
 

@@ -30,7 +30,7 @@ struct rollcall__session_check {
     enum rollcall_session_state state;
     int64_t lease_id, create_revision; /* of the last registration told */
     int64_t lost_create_revision;      /* of the last LOST */
-    int64_t lost_ms;                   /* when it was told */
+    int64_t lost_ms, member_ms;        /* when it was told, and when ACTIVE was first */
     char key[256];
 };
 void rollcall__check_session_event(struct rollcall__session_check *check,

@@ -80,6 +80,10 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
         check_loss(check, &event->info);
     }
     if (event->state == ROLLCALL_SESSION_ACTIVE || event->state == ROLLCALL_SESSION_SUSPECT) {
+        check->member_ms =
+            check->lease_id == event->info.lease_id
+                ? check->member_ms
+                : rollcall_sim_now_ms(rollcall_world_sim(check->world));
         check->lease_id = event->info.lease_id;
     } else if (event->state != ROLLCALL_SESSION_STOPPING &&
                event->state != ROLLCALL_SESSION_STOPPED) {
@@ -132,8 +136,9 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
     const struct rollcall_sim *sim = rollcall_world_sim(check->world);
     const struct rollcall__model_lease *lease = lease_of(check);
     check->closed = true;
-    if (status != ROLLCALL_OK || lease == NULL || check->state != ROLLCALL_SESSION_STOPPED) {
-        return;
+    if (status != ROLLCALL_OK || lease == NULL || check->state != ROLLCALL_SESSION_STOPPED ||
+        lease->granted_ms > check->member_ms) {
+        return; /* the last: an early try that a frozen member did after the revoke */
     }
     const struct transport_kv *kv = rollcall__model_find(
         rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEDS_DEFAULT = 1000, STEPS_DEFAULT = 1000, PROGRESS_EVERY = 64, SHRINK_RUNS_MAX = 400 };
+enum { SEEDS_DEFAULT = 1000, STEPS_DEFAULT = 1000, SHRINK_RUNS_MAX = 400 };
 
 struct explorer {
     const struct rollcall_scenario *scenario;
@@ -85,6 +85,7 @@ static bool drop_parts(struct shrinking *sh, size_t size)
     return dropped;
 }
 
+/* Writes nothing when they do not fit: with a part of them nothing could be replayed. */
 static void write_faults(const struct shrinking *sh, char *text, size_t size_bytes)
 {
     size_t used = 0;
@@ -93,6 +94,9 @@ static void write_faults(const struct shrinking *sh, char *text, size_t size_byt
         used += (size_t)snprintf(text + used, size_bytes - used, "%s%s@%" PRIu64,
                                  i == 0 ? "" : ",", rollcall_fault_name(sh->kept[i].fault),
                                  sh->kept[i].nth);
+    }
+    if (used >= size_bytes) {
+        text[0] = '\0';
     }
 }
 
@@ -118,6 +122,16 @@ static void shrink(struct explorer *ex, uint64_t seed, struct shrinking *sh)
 
 /* ---- the report ---- */
 
+static void write_replay(const struct explorer *ex, uint64_t seed)
+{
+    struct rollcall_explore_result *result = ex->result;
+    const char *faults = result->faults[0] != '\0' ? result->faults : ex->options.faults;
+    snprintf(result->replay, sizeof result->replay,
+             "%s --scenario %s --first-seed %" PRIu64 " --seeds 1 --steps %" PRIu64 "%s%s --trace",
+             ex->options.command, ex->scenario->name, seed, ex->options.steps,
+             faults != NULL ? " --faults " : "", faults != NULL ? faults : "");
+}
+
 static void note_outcome(struct rollcall_explore_result *result,
                          const struct rollcall__outcome *outcome)
 {
@@ -130,7 +144,8 @@ static void explain(struct explorer *ex, uint64_t seed)
 {
     struct rollcall_explore_result *result = ex->result;
     struct shrinking *sh = calloc(1, sizeof *sh);
-    char line[1400];
+    char line[sizeof result->replay + 16];
+    write_replay(ex, seed);
     if (sh == NULL) {
         return;
     }
@@ -138,18 +153,16 @@ static void explain(struct explorer *ex, uint64_t seed)
     const bool replayable = still_fails(sh, sh->kept, sh->kept_count);
     if (replayable) {
         note_outcome(result, &sh->outcome); /* of the run that they will see */
+        write_faults(sh, result->faults, sizeof result->faults);
+        write_replay(ex, seed);
     }
-    write_faults(sh, result->faults, sizeof result->faults);
     sh->run.print = ex->options.print;
     sh->run.plan = replayable ? &sh->plan : ex->planned ? &ex->plan : NULL;
     snprintf(line, sizeof line, "seed %" PRIu64 " of %s fails at step %" PRIu64, seed,
              ex->scenario->name, result->step);
     print(ex, line);
     ROLLCALL_DROP(rollcall__world_run(&sh->run, &sh->outcome, NULL), "it has run before");
-    snprintf(line, sizeof line, "replay: %s --scenario %s --first-seed %" PRIu64
-             " --seeds 1 --steps %" PRIu64 "%s%s --trace",
-             ex->options.command, ex->scenario->name, seed, ex->options.steps,
-             replayable ? " --faults " : "", replayable ? result->faults : "");
+    snprintf(line, sizeof line, "replay: %s", result->replay);
     print(ex, line);
     free(sh);
 }
@@ -167,21 +180,22 @@ static void note_violation(struct explorer *ex, uint64_t seed)
     explain(ex, seed);
 }
 
-static void tell_progress(const struct explorer *ex)
+/* False: that is enough. */
+static bool tell_progress(const struct explorer *ex)
 {
     const struct rollcall_explore_progress progress = {.seeds = ex->result->seeds,
                                                        .seeds_wanted = ex->options.seeds,
-                                                       .steps = ex->result->steps};
-    if (ex->options.on_progress != NULL) {
-        ex->options.on_progress(ex->options.user, &progress);
-    }
+                                                       .steps = ex->result->steps,
+                                                       .simulated_ms = ex->result->simulated_ms};
+    return ex->options.on_progress == NULL || ex->options.on_progress(ex->options.user, &progress);
 }
 
 static enum rollcall_status run_seed(struct explorer *ex, uint64_t seed,
                                      struct rollcall_error *error)
 {
     struct rollcall_explore_result *result = ex->result;
-    const struct rollcall__run run = run_of(ex, seed);
+    struct rollcall__run run = run_of(ex, seed);
+    run.matrix = ex->options.matrix;
     const enum rollcall_status status = rollcall__world_run(&run, &ex->outcome, error);
     if (status != ROLLCALL_OK) {
         return status;
@@ -202,16 +216,11 @@ static enum rollcall_status run_seed(struct explorer *ex, uint64_t seed,
 static enum rollcall_status run_seeds(struct explorer *ex, struct rollcall_error *error)
 {
     enum rollcall_status status = ROLLCALL_OK;
-    for (uint64_t i = 0; i < ex->options.seeds && status == ROLLCALL_OK; i++) {
-        if (i % PROGRESS_EVERY == 0 && i != 0) {
-            tell_progress(ex);
-        }
+    bool goes_on = true;
+    for (uint64_t i = 0; i < ex->options.seeds && status == ROLLCALL_OK && goes_on; i++) {
         status = run_seed(ex, ex->options.first_seed + i, error);
-        if (ex->result->violations != 0 && !ex->options.keep_going) {
-            break;
-        }
+        goes_on = tell_progress(ex) && (ex->result->violations == 0 || ex->options.keep_going);
     }
-    tell_progress(ex);
     return status;
 }
 

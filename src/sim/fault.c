@@ -56,6 +56,7 @@ void rollcall__faults_init(struct rollcall__faults *faults, uint64_t seed,
     faults->plan = *plan;
     faults->off = true;
     faults->list_count = 0;
+    faults->on_taken = NULL;
     memset(faults->seen, 0, sizeof faults->seen);
     memset(faults->taken, 0, sizeof faults->taken);
     memset(faults->draws, 0, sizeof faults->draws);
@@ -94,6 +95,9 @@ bool rollcall__fault(struct rollcall__faults *faults, enum rollcall_fault fault)
     faults->draws[fault] = 0;
     if (faults->list_count < ROLLCALL__FAULTS_TAKEN_MAX) {
         faults->list[faults->list_count++] = (struct rollcall__fault_at){fault, nth};
+    }
+    if (faults->on_taken != NULL) {
+        faults->on_taken(faults->user, fault);
     }
     return true;
 }

@@ -52,6 +52,9 @@ struct rollcall__faults {
     uint64_t draws[ROLLCALL_FAULT_COUNT]; /* since the last one was taken */
     struct rollcall__fault_at list[ROLLCALL__FAULTS_TAKEN_MAX];
     size_t list_count;
+    /* Told of each that is taken, before it does anything; NULL: nobody. */
+    void (*on_taken)(void *user, enum rollcall_fault fault);
+    void *user;
 };
 void rollcall__faults_init(struct rollcall__faults *faults, uint64_t seed,
                            const struct rollcall__fault_plan *plan);

@@ -1,6 +1,7 @@
 #include "sim/world.h"
 
 #include "base/assert.h"
+#include "sim/matrix.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -114,6 +115,12 @@ static void before_clock(void *watcher)
     if (world->scenario->settled != NULL && !rollcall_world_violated(world)) {
         world->scenario->settled(world, world->state);
     }
+}
+
+static void on_fault(void *watcher, enum rollcall_fault fault)
+{
+    struct rollcall_world *world = watcher;
+    rollcall__matrix_count(world->run->matrix, &world->sim->rt, fault);
 }
 
 /* What lies in memory is not to be trusted any more: the run is left as it is. */
@@ -350,6 +357,10 @@ static enum rollcall_status open_world(struct rollcall_world *world, struct roll
     world->sim->after_step = after_step;
     world->sim->before_clock = before_clock;
     world->sim->on_broken = on_broken;
+    if (run->matrix != NULL) {
+        world->sim->faults.on_taken = on_fault;
+        world->sim->faults.user = world;
+    }
     return ROLLCALL_OK;
 }
 

@@ -20,6 +20,7 @@ struct rollcall__run {
     bool trace;
     void (*print)(void *user, const char *line);
     void *user;
+    struct rollcall_matrix *matrix; /* NULL: not wanted */
 };
 
 /* What came of it. */

@@ -16,7 +16,8 @@ enum { DEMO_MS = 120000 };
 
 TEST(cli, help_and_version_go_to_stdout)
 {
-    static const char *const commands[] = {"register", "list", "watch", "stop", "revoke", "demo"};
+    static const char *const commands[] = {"register", "list", "watch", "stop",
+                                           "revoke",   "sim",  "demo"};
     struct process process;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         RUN(&process, NULL, 0, commands[i], "--help");

@@ -9,10 +9,11 @@
 
 enum {
     OPERATIONS = 20000,
-    SYNC_EVERY = 40,     /* operations; the events of a watch are compared then */
-    COMPACT_EVERY = 700, /* operations */
+    SYNC_EVERY = 200,    /* turns; events are compared then.  Behind, etcd tells each 100 ms */
+    COMPACT_EVERY = 400, /* turns */
     KEYS = 24,
     LEASES = 12,
+    BURST = 8,
     QUIET_MS = 300
 };
 
@@ -144,7 +145,7 @@ static void do_put(struct pair *pair)
     ask_and_forget(pair, transport_request_txn(&txn));
 }
 
-static void do_range(struct pair *pair)
+static struct transport_request *draw_range(struct pair *pair)
 {
     struct transport_request *request =
         transport_request_range(one_in(pair, 3) ? ALL : draw_key(pair), draw_end(pair));
@@ -156,7 +157,33 @@ static void do_range(struct pair *pair)
     request->range.keys_only = one_in(pair, 4);
     request->range.count_only = one_in(pair, 6);
     request->range.serializable = one_in(pair, 3);
-    ask_and_forget(pair, request);
+    return request;
+}
+
+/* Reads do not disturb each other, so these are asked all at once, and answered in any order. */
+static void do_ranges(struct pair *pair)
+{
+    static const uint64_t FIRST_ID = UINT64_C(1) << 32; /* bench_ask counts from 1 */
+    struct transport_request *requests[BURST];
+    for (uint64_t i = 0; i < BURST; i++) {
+        const struct transport_call call = {.id = FIRST_ID + i, .wait_for_ready = true};
+        const struct rollcall_ref probe = i % 2 == 0 ? pair->bench.control : pair->bench.bulk;
+        requests[i] = draw_range(pair);
+        rollcall_object_keep(&requests[i]->object);
+        bench_tell(&pair->bench, probe, PROBE_CALL, &call, sizeof call, &requests[i]->object);
+    }
+    for (uint64_t i = 0; i < BURST; i++) {
+        const struct bench_record *record = bench_next(&pair->bench, PROBE_ANSWER);
+        const uint64_t which = record->payload[0] - FIRST_ID;
+        CHECK(which < BURST && requests[which] != NULL);
+        struct transport_result *model =
+            rollcall__model_perform(pair->model, 0, requests[which], now_ms(pair));
+        same_result(pair, (const struct transport_result *)record->object, model);
+        rollcall_object_drop(&model->object);
+        rollcall_object_drop(&requests[which]->object);
+        requests[which] = NULL;
+    }
+    pair->operation += BURST - 1; /* the loop counts one */
 }
 
 /* A list in pages, all of one revision, as the watcher does it. */
@@ -265,17 +292,41 @@ static void do_watch(struct pair *pair)
     watched->watch = rollcall__model_watch_open(pair->model, 0, range);
     bench_tell(&pair->bench, pair->bench.bulk, PROBE_WATCH, &watched->watch_id,
                sizeof watched->watch_id, &range->object);
-    sync_watch(pair, watched); /* so that its prev_kv is looked up before anything changes */
+    struct transport_watch_response *created =
+        rollcall__model_watch_next(watched->watch, now_ms(pair));
+    same_control(pair, watched, created);
+    if (created->canceled) {
+        close_both(pair, watched, false);
+    }
+    rollcall_object_drop(&created->object);
 }
 
-/* The values before the events are looked up when they are sent: so all are sent before. */
+/* etcd has looked at every watch that began in the past: it looks at all of them together, every
+ * 100 ms, and one more, opened now, has been told what it is to find. */
+static void settle_watches(struct pair *pair)
+{
+    const struct watched last = {.watch_id = ++pair->last_watch_id};
+    do_put(pair);
+    struct transport_range *range = transport_range_create(ALL, ALL);
+    range->revision = rollcall__model_revision(pair->model);
+    bench_tell(&pair->bench, pair->bench.bulk, PROBE_WATCH, &last.watch_id, sizeof last.watch_id,
+               &range->object);
+    struct reader reader = {.pair = pair, .watched = &last};
+    (void)real_event(&reader); /* only that there is one */
+    bench_tell(&pair->bench, pair->bench.bulk, PROBE_CANCEL, &last.watch_id, sizeof last.watch_id,
+               NULL);
+}
+
+/* A watch that has not caught up would be canceled, and the value before an event is looked up when
+ * it is sent: so all are told everything before. */
 static void do_compact(struct pair *pair)
 {
     const int64_t compacted = rollcall__model_compacted(pair->model);
     const int64_t revision = rollcall__model_revision(pair->model);
     const int64_t to = revision - (int64_t)below(pair, (uint64_t)(revision - compacted));
-    sync_watches(pair);
     char script[96];
+    settle_watches(pair);
+    sync_watches(pair);
     snprintf(script, sizeof script, "etcdctl compaction --physical %" PRId64, to);
     command_etcdctl(&pair->scene, script);
     SAME(pair, "compacted", true, rollcall__model_compact(pair->model, to));
@@ -284,15 +335,15 @@ static void do_compact(struct pair *pair)
 static void do_one(struct pair *pair)
 {
     const uint64_t kind = below(pair, 100);
-    if (kind < 20) {
+    if (kind < 25) {
         do_put(pair);
-    } else if (kind < 55) {
+    } else if (kind < 70) {
         do_txn(pair);
-    } else if (kind < 82) {
-        do_range(pair);
-    } else if (kind < 84) {
+    } else if (kind < 77) {
+        do_ranges(pair);
+    } else if (kind < 80) {
         do_pages(pair);
-    } else if (kind < 96) {
+    } else if (kind < 98) {
         do_lease(pair);
     } else {
         do_watch(pair);
@@ -311,12 +362,12 @@ TEST(model, every_answer_and_event_is_that_of_a_real_etcd)
     const uint64_t count = operations();
     /* What the etcd of most machines still does. */
     pair_open(&pair, seed_of_test(0xe7cd), ROLLCALL__QUIRK_DROPS_TOMBSTONE);
-    for (pair.operation = 0; pair.operation < count; pair.operation++) {
+    for (uint64_t turn = 1; pair.operation < count; turn++, pair.operation++) {
         do_one(&pair);
-        if (pair.operation % SYNC_EVERY == SYNC_EVERY - 1) {
+        if (turn % SYNC_EVERY == 0) {
             sync_watches(&pair);
         }
-        if (pair.operation % COMPACT_EVERY == COMPACT_EVERY - 1) {
+        if (turn % COMPACT_EVERY == 0) {
             do_compact(&pair);
         }
     }

@@ -5,8 +5,8 @@
  *    Waker (several)                        Sleeper (one)
  *    push into its lane                     (1) prepare: seen = count
  *    wake: count++, whole or not at all     (2) look at every lane, then at `stop`
- *          if the flag was up:              (3) park_wait(seen): raise the flag, the kernel compares
- *          lower it, wake in the kernel         count and flag once more, sleep
+ *          if the flag was up:              (3) park_wait(seen): raise the flag; the kernel
+ *          lower it, wake in the kernel         compares count and flag once more; sleep
  *
  * Modelled: each load and store of the shared words, in the order of ck_ec32_value, ck_ec32_inc,
  * ck_ec32_wake and ck_ec32_wait_pred_slow; the kernel's compare before it sleeps; sleeps that end
@@ -16,9 +16,9 @@
  * The fences, and why the other models may do without buffers: ck_ec32_inc is one locked
  * instruction behind ck_pr_fence_store_atomic, so a push is in memory before the count moves and
  * before the flag is read; the flag is raised by a compare-and-swap, locked too; ck_ec32_value ends
- * with ck_pr_fence_acquire, so no lane is looked at before the count was read.  A locked instruction
- * waits here for its thread's buffer.  The planted bugs NO_FENCE, NO_FENCE_SLEEPER and BUG_LOOK_FIRST
- * take these three away.  With them a wake is a full barrier, each lane has one
+ * with ck_pr_fence_acquire, so no lane is looked at before the count was read.  A locked
+ * instruction waits here for its thread's buffer.  The planted bugs NO_FENCE, NO_FENCE_SLEEPER and
+ * BUG_LOOK_FIRST take these three away.  With the three a wake is a full barrier, each lane has one
  * writer, and an interleaving of whole steps (Spin's memory) shows all that can happen.
  *
  * Abstracted: a lane is how many cells are in it, for ck_ring's SPSC publishes a cell by one store

@@ -1,6 +1,6 @@
 /*
- * What goes between two workers: rollcall__worker_send, _send_system, _drain, _run_one and _flush in
- * src/runtime/worker.c, run and turn in src/runtime/threads.c.
+ * What goes between two workers: rollcall__worker_send, _send_system, _drain, _run_one and _flush
+ * in src/runtime/worker.c, run and turn in src/runtime/threads.c.
  *
  *    Worker 0: asker  -- user lane: DATA, refused when full -->     Worker 1: answerer
  *                     -- system lane: SIGNAL, own list when full -->
@@ -15,11 +15,11 @@
  * the short sleep while a list is not empty, a mailbox that fills and bounces.
  *
  * Abstracted: the event count is whether it has moved since its worker read it, and each use of it
- * is one step: park.pml shows that this is what it does, and that a push is in memory before the wake.  A
- * push is one step with its look for room: the consumer can only make more room in between, and who
- * finds a lane full does then what he would have done a moment before.  A worker has one actor, so
- * that its run queues say only whether there is mail: sched.pml has the queues.  Sizes are small,
- * and only their being reached matters.
+ * is one step: park.pml shows that this is what it does, and that a push is in memory before the
+ * wake.  A push is one step with its look for room: the consumer can only make more room in
+ * between, and who finds a lane full does then what he would have done a moment before.  A worker
+ * has one actor, so that its run queues say only whether there is mail: sched.pml has the queues.
+ * Sizes are small, and only their being reached matters.
  *
  * Properties: nobody sleeps for ever while a cell is in a lane, in a list or in a mailbox (no
  * invalid end state); each cell is taken once, or the sender was told (E_FULL, BOUNCED); the cells

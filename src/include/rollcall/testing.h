@@ -167,6 +167,24 @@ ROLLCALL_API bool rollcall_world_violated(const struct rollcall_world *world);
 struct rollcall_explore_progress {
     uint64_t seeds, seeds_wanted; /* done so far */
     uint64_t steps;
+    int64_t simulated_ms;
+};
+
+/*
+ * States by faults: when a fault happens, the cell of each actor's state and that fault counts one
+ * more.  A type has a row for each of its states once an actor of it was seen, so what was never
+ * visited is there, as 0.  An actor that is new, failed or ended is in no state.
+ */
+enum { ROLLCALL_MATRIX_ROWS_MAX = 128 };
+struct rollcall_matrix_row {
+    const struct rollcall_actor_type *type; /* of rollcall/actor.h; borrowed */
+    uint16_t state;                         /* into its state_names */
+    uint64_t met[ROLLCALL_FAULT_COUNT];
+};
+struct rollcall_matrix {
+    struct rollcall_matrix_row rows[ROLLCALL_MATRIX_ROWS_MAX]; /* a type's stand together */
+    size_t row_count;
+    uint64_t left_out; /* how often an actor met a fault whose type had no room for its rows */
 };
 
 struct rollcall_explore_options {
@@ -178,12 +196,13 @@ struct rollcall_explore_options {
                             rate; "cut@17,crash@203": exactly these; "none" */
     bool trace;          /* prints every message of every run */
     bool keep_going;     /* after a violation too */
-    /* Called now and then, and after the last seed; NULL: nobody. */
-    void (*on_progress)(void *user, const struct rollcall_explore_progress *progress);
+    /* Called after each seed; false: enough, this was the last.  NULL: nobody. */
+    bool (*on_progress)(void *user, const struct rollcall_explore_progress *progress);
     /* Each line of a report; NULL: to stderr. */
     void (*print)(void *user, const char *line);
     void *user;
     const char *command; /* how a report names the way to replay it; NULL: "rollcall sim" */
+    struct rollcall_matrix *matrix; /* the caller's, first zeroed; each run adds to it; NULL: none */
 };
 #define ROLLCALL_EXPLORE_OPTIONS(...)                                                              \
     (&(const struct rollcall_explore_options){                                                     \
@@ -197,7 +216,9 @@ struct rollcall_explore_result {
     uint64_t seed, step;       /* of the first violation */
     char invariant[48];        /* its name; "": none */
     char text[256];            /* what was found */
-    char faults[1024];         /* as few as it takes, in the form of the options; may be cut */
+    char faults[1024];         /* as few as it takes, in the form of the options; "": they are
+                                  too many for here, or not known: the seed tells */
+    char replay[1400];         /* the command that replays it */
     uint64_t taken[ROLLCALL_FAULT_COUNT]; /* how often each fault has happened */
 };
 

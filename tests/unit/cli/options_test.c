@@ -271,6 +271,9 @@ TEST(options, what_cannot_be_is_refused_with_what_to_do)
     check_refused(PARSE("watch"), "watch needs a ROLE");
     check_refused(PARSE("watch", "a", "b"), "one argument too many: \"b\"");
     check_refused(PARSE("demo", "a"), "one argument too many: \"a\"");
+    check_refused(PARSE("sim", "watch"), "one argument too many: \"watch\"");
+    check_refused(PARSE("sim", "--seeds", "0"), "--seeds cannot be \"0\"");
+    check_refused(PARSE("sim", "--first-seed", "-1"), "give a number from 0, or random");
     check_refused(PARSE("list", ""), "ROLE is empty");
     check_refused(PARSE("list", "--root", ""), "--root is empty");
     check_refused(PARSE("list", "--root"), "--root needs a value: PATH");
@@ -292,13 +295,36 @@ TEST(options, what_cannot_be_is_refused_with_what_to_do)
 TEST(options, what_comes_later_says_so)
 {
     static const char part[] = "not available in this version";
-    static const char *const commands[] = {"force", "doctor", "sim", "bench", "completion"};
+    static const char *const commands[] = {"force", "doctor", "bench", "completion"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         check_refused(PARSE(commands[i]), part);
     }
     check_refused(PARSE("register", "a", "--address", "b", "--standby"), part);
     check_refused(PARSE("watch", "a", "--metrics-listen", "h:1"), part);
     check_refused(PARSE("register", "a", "--metrics-listen=h:1"), part);
+}
+
+TEST(options, every_option_of_sim_arrives)
+{
+    const struct parsed p =
+        PARSE("sim", "--scenario", "watch", "--seeds", "5", "--first-seed", "7", "--steps=300",
+              "--faults", "cut@17,crash@203", "--keep-going", "--trace", "--matrix", "--list");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_STR(p.options.scenario, "watch");
+    CHECK_INT(p.options.seeds, 5);
+    CHECK_INT(p.options.first_seed, 7);
+    CHECK_INT(p.options.steps, 300);
+    CHECK_STR(p.options.faults, "cut@17,crash@203");
+    CHECK(p.options.keep_going && p.options.trace && p.options.matrix && p.options.list);
+}
+
+TEST(options, sim_is_repeatable_unless_a_random_seed_is_asked_for)
+{
+    CHECK_INT(PARSE("sim").options.first_seed, 1);
+    CHECK_INT(PARSE("sim").options.seeds, 1000);
+    CHECK_INT(PARSE("sim").options.steps, 1000);
+    CHECK_INT(PARSE("sim", "--first-seed", "random").options.first_seed, 0);
+    CHECK_INT(PARSE("sim", "--first-seed", "0").options.first_seed, 0);
 }
 
 TEST(options, what_follows_two_dashes_is_the_command_untouched)

@@ -94,6 +94,19 @@ TEST(etcd_leases, a_lease_ends_up_to_half_a_second_after_its_time)
     CHECK(most_ms <= CHECK_MS && most_ms > CHECK_MS - 25);
 }
 
+TEST(etcd_leases, no_lease_ends_with_another_before_its_own_time)
+{
+    struct world world = world_open(1);
+    (void)grant(&world, 1, 5);
+    const int64_t due_ms = rollcall__model_next_ms(world.model);
+    pass(&world, due_ms - 5000 + 1); /* over one millisecond after the other's end */
+    (void)grant(&world, 2, 5);
+    pass(&world, 20000);
+    CHECK_INT(lease_of(&world, 1)->ended_ms, due_ms);
+    CHECK_INT(lease_of(&world, 2)->ended_ms, due_ms + CHECK_MS);
+    world_close(&world);
+}
+
 TEST(etcd_leases, what_is_due_next_is_told)
 {
     struct world world = world_open(1);
