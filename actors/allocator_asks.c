@@ -1,6 +1,8 @@
 /* actors/allocator_asks.c - see allocator_asks.h. */
 #include "actors/allocator_asks.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,9 +198,10 @@ static void refuse_one(struct rollcall_context *cx, struct allocator_asks *asks,
 static bool grow(struct allocator_asks *asks)
 {
     const size_t capacity = asks->capacity == 0 ? CAPACITY_MIN : 2 * asks->capacity;
-    struct allocator_waiting *waiting = realloc(asks->waiting, capacity * sizeof *waiting);
+    struct allocator_waiting *waiting =
+        rollcall__reallocate(asks->waiting, capacity * sizeof *waiting);
     asks->waiting = waiting == NULL ? asks->waiting : waiting;
-    struct allocator_owed *owed = realloc(asks->owed, capacity * sizeof *owed);
+    struct allocator_owed *owed = rollcall__reallocate(asks->owed, capacity * sizeof *owed);
     asks->owed = owed == NULL ? asks->owed : owed;
     const bool grown = waiting != NULL && owed != NULL;
     asks->capacity = grown ? capacity : asks->capacity;

@@ -26,6 +26,7 @@
 
 #include "actors/application.h"
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "session/record.h"
 #include "session/record_edit.h"
 #include "transport/request.h"
@@ -89,7 +90,7 @@ static int tell(struct rollcall_context *cx, const struct errand *er,
                 const struct rollcall_error *error, int64_t server_id)
 {
     const struct application_event payload = {.credit = 0};
-    struct errand_result *result = calloc(1, sizeof *result);
+    struct errand_result *result = rollcall__allocate_zeroed(1, sizeof *result);
     if (result == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a result");
     }

@@ -23,6 +23,7 @@
 
 #include "actors/session_requests.h"
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "session/keys.h"
 #include "transport/request.h"
 
@@ -341,7 +342,7 @@ static int hold(struct rollcall_context *cx, struct registration *re, int64_t re
                 int64_t create_revision)
 {
     struct registration_handover *held = re->held;
-    struct session_membership *won = malloc(sizeof *won + re->key.size_bytes + 1);
+    struct session_membership *won = rollcall__allocate(sizeof *won + re->key.size_bytes + 1);
     if (won == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a membership");
     }

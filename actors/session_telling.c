@@ -1,6 +1,7 @@
 #include "actors/session_telling.h"
 
 #include "actors/application.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void destroy_event(struct rollcall_object *object)
 static struct session_event *next_event(struct rollcall_context *cx,
                                         const struct session_telling *telling)
 {
-    struct session_event *event = calloc(1, sizeof *event);
+    struct session_event *event = rollcall__allocate_zeroed(1, sizeof *event);
     if (event == NULL) {
         rollcall_log(cx, ROLLCALL_ERROR, "out of memory: the application is not told");
         return NULL;

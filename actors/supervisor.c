@@ -10,6 +10,8 @@
  */
 #include "actors/supervisor.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +87,7 @@ static int on_adopt(struct rollcall_context *cx, void *self, const struct rollca
     const struct rollcall_adopt *adopt = message->payload;
     if (su->count == su->capacity) {
         const size_t capacity = su->capacity == 0 ? 8 : 2 * su->capacity;
-        struct child *children = realloc(su->children, capacity * sizeof *children);
+        struct child *children = rollcall__reallocate(su->children, capacity * sizeof *children);
         if (children == NULL) {
             return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a child");
         }

@@ -3,6 +3,7 @@
 #include "actors/watcher.h"
 
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "session/keys.h"
 #include "session/record.h"
 
@@ -18,7 +19,7 @@ static void destroy_item(struct rollcall_object *object)
 enum rollcall_status watcher_item_create(const struct transport_kv *kv, struct watcher_item **made,
                                          struct rollcall_error *error)
 {
-    struct watcher_item *item = calloc(1, sizeof *item);
+    struct watcher_item *item = rollcall__allocate_zeroed(1, sizeof *item);
     if (item == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
     }
@@ -69,7 +70,7 @@ static void destroy_event(struct rollcall_object *object)
 
 struct watcher_event *watcher_event_create(const struct watcher_event *draft, int64_t at_ms)
 {
-    struct watcher_event *event = malloc(sizeof *event);
+    struct watcher_event *event = rollcall__allocate(sizeof *event);
     if (event == NULL) {
         return NULL;
     }

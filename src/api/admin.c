@@ -3,6 +3,7 @@
 
 #include "actors/application.h"
 #include "api/handle.h"
+#include "base/memory.h"
 #include "runtime/port.h"
 #include "session/keys.h"
 
@@ -107,7 +108,7 @@ static const char *copy_text(struct rollcall__arena *arena, const char *text)
 static struct errand_config *create_config(const struct rollcall_etcd *etcd, enum errand_kind kind,
                                            int64_t timeout_ms)
 {
-    struct errand_config *config = calloc(1, sizeof *config);
+    struct errand_config *config = rollcall__allocate_zeroed(1, sizeof *config);
     if (config == NULL) {
         return NULL;
     }
@@ -144,7 +145,7 @@ static struct errand_config *create_target_config(const struct rollcall_etcd *et
 /* The allocator knows a root by a session's configuration: here one that has nothing else. */
 static struct session_config *create_root_config(const char *root)
 {
-    struct session_config *config = calloc(1, sizeof *config);
+    struct session_config *config = rollcall__allocate_zeroed(1, sizeof *config);
     if (config == NULL) {
         return NULL;
     }
@@ -248,7 +249,8 @@ static enum rollcall_status begin(struct rollcall_etcd *etcd, struct errand_conf
                                   const struct listener *listener, struct errand_handle **begun,
                                   struct rollcall_error *error)
 {
-    struct errand_handle *errand = config == NULL ? NULL : calloc(1, sizeof *errand);
+    struct errand_handle *errand =
+        config == NULL ? NULL : rollcall__allocate_zeroed(1, sizeof *errand);
     if (errand == NULL) {
         rollcall_object_drop(config == NULL ? NULL : &config->object);
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "admin: out of memory");

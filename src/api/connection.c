@@ -3,6 +3,7 @@
 
 #include "actors/allocator.h"
 #include "actors/supervisor.h"
+#include "base/memory.h"
 #include "etcd/cluster.h"
 #include "runtime/port.h"
 
@@ -51,7 +52,7 @@ static enum rollcall_status check_caller(const struct rollcall_runtime *runtime,
 /* NULL: out of memory, and the error says so.  Holds the runtime. */
 static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rollcall_error *error)
 {
-    struct rollcall_etcd *etcd = calloc(1, sizeof *etcd);
+    struct rollcall_etcd *etcd = rollcall__allocate_zeroed(1, sizeof *etcd);
     if (etcd == NULL) {
         rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a connection");
         return NULL;

@@ -1,6 +1,7 @@
 /* The public calls of rollcall/record.h that are about records, labels and keys alone. */
 #include <rollcall/record.h>
 
+#include "base/memory.h"
 #include "session/keys.h"
 #include "session/labels.h"
 #include "session/record.h"
@@ -76,7 +77,7 @@ enum rollcall_status rollcall_record_decode(struct rollcall_bytes json,
                                             struct rollcall_record **record,
                                             struct rollcall_error *error)
 {
-    struct owned_record *owned = calloc(1, sizeof *owned);
+    struct owned_record *owned = rollcall__allocate_zeroed(1, sizeof *owned);
     *record = NULL;
     if (owned == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY,

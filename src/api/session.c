@@ -3,6 +3,7 @@
 #include "api/handle.h"
 #include "api/session_options.h"
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "runtime/port.h"
 #include "session/record.h"
 
@@ -183,7 +184,7 @@ static struct rollcall_session *create(struct rollcall_etcd *etcd,
                                        const struct rollcall_session_options *o,
                                        struct session_config *config)
 {
-    struct rollcall_session *session = calloc(1, sizeof *session);
+    struct rollcall_session *session = rollcall__allocate_zeroed(1, sizeof *session);
     if (session == NULL) {
         rollcall_object_drop(&config->object);
         return NULL;
@@ -467,7 +468,7 @@ enum rollcall_status rollcall_session_mark_stopping_async(struct rollcall_sessio
                                   "done is missing: give a function to tell, or call the form that "
                                   "waits");
     }
-    struct mark *mark = calloc(1, sizeof *mark);
+    struct mark *mark = rollcall__allocate_zeroed(1, sizeof *mark);
     if (mark == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "session: out of memory");
     }

@@ -3,6 +3,7 @@
 
 #include "api/handle.h"
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "session/keys.h"
 #include "session/labels.h"
@@ -228,7 +229,7 @@ enum rollcall_status rollcall__session_config_create(const struct rollcall_sessi
     if (status != ROLLCALL_OK || (status = check(options, error)) != ROLLCALL_OK) {
         return status;
     }
-    struct session_config *config = calloc(1, sizeof *config);
+    struct session_config *config = rollcall__allocate_zeroed(1, sizeof *config);
     if (config == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "session: out of memory");
     }

@@ -4,6 +4,7 @@
 #include "actors/supervisor.h"
 #include "api/handle.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "session/keys.h"
 
@@ -102,7 +103,7 @@ static enum rollcall_status create_config(struct rollcall_etcd *etcd,
                                           struct watcher_config **created,
                                           struct rollcall_error *error)
 {
-    struct watcher_config *config = calloc(1, sizeof *config);
+    struct watcher_config *config = rollcall__allocate_zeroed(1, sizeof *config);
     enum rollcall_status status = ROLLCALL_OK;
     bool failed = false;
     if (config == NULL) {
@@ -193,7 +194,8 @@ static void collect(struct collection *collection, struct watcher_event *event)
     }
     if (collection->count == collection->capacity) {
         const size_t capacity = collection->capacity == 0 ? 64 : 2 * collection->capacity;
-        struct watcher_event **events = realloc(collection->events, capacity * sizeof(*events));
+        struct watcher_event **events =
+            rollcall__reallocate(collection->events, capacity * sizeof(*events));
         if (events == NULL) {
             rollcall_error_set(&collection->error, ROLLCALL_E_NO_MEMORY, "list: out of memory");
             return;
@@ -308,7 +310,7 @@ static enum rollcall_status open(struct rollcall_etcd *etcd,
         (status = create_config(etcd, &options, collection, &config, error)) != ROLLCALL_OK) {
         return status;
     }
-    struct rollcall_watch *watch = calloc(1, sizeof *watch);
+    struct rollcall_watch *watch = rollcall__allocate_zeroed(1, sizeof *watch);
     if (watch == NULL) {
         rollcall_object_drop(&config->object);
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");

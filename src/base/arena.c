@@ -1,5 +1,7 @@
 #include "base/arena.h"
 
+#include "base/memory.h"
+
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@ static int grow(struct rollcall__arena *arena, size_t need_bytes)
     if (size_bytes < need_bytes) {
         size_bytes = need_bytes;
     }
-    struct rollcall__arena_block *block = malloc(sizeof *block + size_bytes);
+    struct rollcall__arena_block *block = rollcall__allocate(sizeof *block + size_bytes);
     if (block == NULL) {
         return -1;
     }

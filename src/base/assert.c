@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The only thread-local of the project: an abort has no context to be handed one. */
+/* Of the two thread-locals of the project, the other is base/memory.c's: an abort has no context to
+ * be handed one. */
 static _Thread_local struct {
     void (*run)(void *user, const char *sentence);
     void *user;

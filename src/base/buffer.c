@@ -1,5 +1,7 @@
 #include "base/buffer.h"
 
+#include "base/memory.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@ static bool reserve(struct rollcall__buffer *buffer, size_t more)
     while (capacity < need) {
         capacity *= 2;
     }
-    char *data = realloc(buffer->data, capacity);
+    char *data = rollcall__reallocate(buffer->data, capacity);
     if (data == NULL) {
         buffer->failed = true;
         return false;

@@ -3,6 +3,7 @@
  * because the count sits in a public header that C++ programs include too.
  */
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <rollcall/actor.h>
 
@@ -44,7 +45,7 @@ static void destroy_reason(struct rollcall_object *object)
 
 struct rollcall_reason *rollcall_reason_create(const struct rollcall_error *error)
 {
-    struct rollcall_reason *reason = malloc(sizeof *reason);
+    struct rollcall_reason *reason = rollcall__allocate(sizeof *reason);
     if (reason != NULL) {
         rollcall_object_init(&reason->object, destroy_reason);
         reason->error = *error;

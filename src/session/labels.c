@@ -1,6 +1,7 @@
 #include "session/labels.h"
 
 #include "base/buffer.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +154,7 @@ enum rollcall_status rollcall__labels_from_environment(const char *role,
     if (all == 0) {
         return ROLLCALL_OK;
     }
-    struct rollcall_label *found = malloc(2 * all * sizeof *found);
+    struct rollcall_label *found = rollcall__allocate(2 * all * sizeof *found);
     if (found == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY,
                                   "out of memory while sorting %zu labels", all);

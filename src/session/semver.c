@@ -1,6 +1,7 @@
 #include "session/semver.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -430,7 +431,8 @@ enum rollcall_status rollcall__semver_range_parse(struct rollcall_bytes text,
                             .capacity = (text.size_bytes + 1) / 3 + 1,
                             .begins_group = true,
                             .error = error};
-    parser.comparisons = malloc(parser.capacity * sizeof *parser.comparisons + text.size_bytes);
+    parser.comparisons =
+        rollcall__allocate(parser.capacity * sizeof *parser.comparisons + text.size_bytes);
     if (parser.comparisons == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY,
                                   "out of memory while reading a version range");

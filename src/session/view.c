@@ -1,6 +1,7 @@
 #include "session/view.h"
 
 #include "base/buffer.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,8 @@ static bool reserve(struct rollcall__view *view)
         return true;
     }
     const size_t capacity = view->capacity == 0 ? FIRST_CAPACITY : 2 * view->capacity;
-    struct rollcall__view_entry *entries = realloc(view->entries, capacity * sizeof *entries);
+    struct rollcall__view_entry *entries =
+        rollcall__reallocate(view->entries, capacity * sizeof *entries);
     if (entries == NULL) {
         return false;
     }
@@ -56,7 +58,7 @@ struct rollcall__view_entry *rollcall__view_put(struct rollcall__view *view,
     if (is_at(view, place, key)) {
         return &view->entries[place];
     }
-    char *copy = malloc(key.size_bytes + 1);
+    char *copy = rollcall__allocate(key.size_bytes + 1);
     if (copy == NULL || !reserve(view)) {
         free(copy);
         return NULL;

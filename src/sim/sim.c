@@ -5,6 +5,7 @@
 #include "sim/sim.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/options.h"
 
 #include <stdlib.h>
@@ -126,9 +127,16 @@ static uint32_t list_worker(struct rollcall_sim *sim, uint32_t index, struct cho
     return count;
 }
 
+/* None fails on purpose outside a handler. */
+static void no_memory_faults(void)
+{
+    rollcall__memory_hook((struct rollcall__memory_hook){.fails = NULL});
+}
+
 static void print_traces(void *user, const char *sentence)
 {
     const struct rollcall_sim *sim = user;
+    no_memory_faults();
     if (sim->on_broken != NULL) {
         sim->on_broken(sim->watcher, sentence); /* does not return */
     }
@@ -154,6 +162,20 @@ static void tempt(struct rollcall_sim *sim, struct rollcall__worker *worker)
     }
 }
 
+static bool memory_fails(void *user)
+{
+    struct rollcall_sim *sim = user;
+    return rollcall__fault(&sim->faults, ROLLCALL_FAULT_MEMORY);
+}
+
+/* The one place where handlers run. */
+static void run_actor(struct rollcall_sim *sim, struct rollcall__worker *worker)
+{
+    rollcall__memory_hook((struct rollcall__memory_hook){.fails = memory_fails, .user = sim});
+    rollcall__worker_run_one(worker);
+    no_memory_faults();
+}
+
 static void play(struct rollcall_sim *sim, const struct choice *choice)
 {
     struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
@@ -165,7 +187,7 @@ static void play(struct rollcall_sim *sim, const struct choice *choice)
                                 (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX));
         tempt(sim, worker);
         sim->playing = worker;
-        rollcall__worker_run_one(worker);
+        run_actor(sim, worker);
         sim->playing = NULL;
         break;
     case NETWORK:

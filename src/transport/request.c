@@ -1,6 +1,8 @@
 /* transport/request.c - each object is one block: the struct, then the bytes it points at. */
 #include "transport/request.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +24,8 @@ static void destroy_block(struct rollcall_object *object)
 
 struct transport_range *transport_range_create(struct rollcall_bytes key, struct rollcall_bytes end)
 {
-    struct transport_range *range = calloc(1, sizeof *range + key.size_bytes + end.size_bytes);
+    struct transport_range *range =
+        rollcall__allocate_zeroed(1, sizeof *range + key.size_bytes + end.size_bytes);
     if (range == NULL) {
         return NULL;
     }
@@ -35,7 +38,7 @@ struct transport_range *transport_range_create(struct rollcall_bytes key, struct
 
 static struct transport_request *create(enum transport_kind kind, size_t bytes)
 {
-    struct transport_request *request = calloc(1, sizeof *request + bytes);
+    struct transport_request *request = rollcall__allocate_zeroed(1, sizeof *request + bytes);
     if (request != NULL) {
         rollcall_object_init(&request->object, destroy_block);
         request->kind = kind;
@@ -125,7 +128,7 @@ struct transport_request *transport_request_put_if(const struct transport_compar
 struct transport_result *transport_result_error(enum transport_kind kind,
                                                 const struct rollcall_error *error)
 {
-    struct transport_result *result = calloc(1, sizeof *result);
+    struct transport_result *result = rollcall__allocate_zeroed(1, sizeof *result);
     if (result != NULL) {
         rollcall_object_init(&result->object, destroy_block);
         result->kind = kind;
