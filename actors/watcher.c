@@ -341,10 +341,8 @@ static int on_response(struct rollcall_context *cx, void *self,
         return next;
     }
     contact(cx, wa);
-    if (response->event_count == 0 && !response->created && wa->waiting.count == 0 &&
-        response->revision >= wa->held->next_revision) {
-        wa->held->next_revision = response->revision + 1; /* progress: all up to it was told */
-    }
+    /* Progress, a response without events, is a sign of life and no bookmark: etcd before 3.4.25
+     * may send it ahead of events still to come. */
     if (!watcher_waiting_push(&wa->waiting, response)) {
         return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the transport broke the watch window");
     }

@@ -12,10 +12,11 @@
 
 enum {
     WATCHES_MAX = 256,
-    WEATHER_MS = 250,   /* how often faults have their chance when nothing else happens */
-    SLOW_ONE_IN = 16,   /* of all messages: a few that take longer, without any fault */
-    REFUSED_MS = 1,     /* a connection that nobody takes is refused as fast as that */
-    DELAY_MAX_MS = 8000 /* longer than the deadline of a call */
+    WEATHER_MS = 250,     /* how often faults have their chance when nothing else happens */
+    SLOW_ONE_IN = 16,     /* of all messages: a few that take longer, without any fault */
+    PROGRESS_ONE_IN = 16, /* times that there is weather: for each watch */
+    REFUSED_MS = 1,       /* a connection that nobody takes is refused as fast as that */
+    DELAY_MAX_MS = 8000   /* longer than the deadline of a call */
 };
 
 struct watch {
@@ -373,6 +374,15 @@ void rollcall__net_heal(struct rollcall__net *net)
 
 /* ---- one thing that is due ---- */
 
+/* etcd tells an idle watch now and then how far it is. */
+static void notify_progress(struct rollcall__net *net)
+{
+    const uint64_t chosen = rollcall__random_below(&net->random, PROGRESS_ONE_IN);
+    if (chosen < net->watch_count && net->watches[chosen].watch != NULL) {
+        rollcall__model_watch_progress(net->watches[chosen].watch);
+    }
+}
+
 static void arrive(struct rollcall__net *net, struct rollcall__flight *event)
 {
     const bool at_member = event->kind == ROLLCALL__FLIGHT_ASK ||
@@ -433,6 +443,7 @@ void rollcall__net_run(struct rollcall__net *net)
         arrive(net, &event);
     } else if (net->weather_ms <= now_ms) {
         net->weather_ms = now_ms + WEATHER_MS;
+        notify_progress(net);
     }
     rollcall__weather(net->sim);
     pump_watches(net);
