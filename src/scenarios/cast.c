@@ -39,13 +39,17 @@ static void on_session(void *user, const struct rollcall_session_event *event)
     member->failed = event->state == ROLLCALL_SESSION_FAILED;
 }
 
+/* Of one address are a process and its successor, and no two others. */
+static const char *const ADDRESSES[CAST_PROCESSES] = {"127.0.0.1:21121", "127.0.0.1:21122",
+                                                      "127.0.0.1:21123"};
+
 static void open_member(struct cast *cast, struct cast_member *member)
 {
     const uint32_t process = (uint32_t)(member - cast->members) % cast->play.processes;
     struct rollcall_session_options options = {.size_bytes = sizeof options,
                                                .root = ROOT,
                                                .role = ROLE,
-                                               .address = "127.0.0.1:21123",
+                                               .address = ADDRESSES[process],
                                                .host_name = "host",
                                                .ttl_s = TTL_S,
                                                .exclusive = cast->play.exclusive,
@@ -235,8 +239,35 @@ void cast_act(struct cast *cast)
     }
 }
 
+/* What nobody else takes away is believed in by one at a time: a lease that runs out is told as
+ * SUSPECT before.  Not so when a stranger, or an etcd of old, takes it; nor where an event waits
+ * for room or memory. */
+static void check_one_believes(struct cast *cast)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(cast->world);
+    const uint64_t *taken = sim->faults.taken;
+    uint32_t active = 0;
+    if (!cast->play.exclusive || taken[ROLLCALL_FAULT_REVOKE] != 0 ||
+        taken[ROLLCALL_FAULT_STRANGER] != 0 || taken[ROLLCALL_FAULT_FULL] != 0 ||
+        taken[ROLLCALL_FAULT_MEMORY] != 0 ||
+        (sim->quirks & ROLLCALL__QUIRK_OLD_LEADER_REVOKES) != 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        const struct cast_member *member = &cast->members[i];
+        active += member->session != NULL && member->check.told &&
+                  member->check.state == ROLLCALL_SESSION_ACTIVE &&
+                  sim->frozen_until_ms[2 * member->check.process] <= sim->now_ms;
+    }
+    if (active > 1) {
+        rollcall_world_violate(cast->world, "one-believes", "%u believe that they hold the key",
+                               active);
+    }
+}
+
 void cast_at_rest(struct cast *cast)
 {
+    check_one_believes(cast);
     for (uint32_t i = 0; i < cast->play.members; i++) {
         if (cast->members[i].session != NULL) {
             rollcall__check_session_at_rest(&cast->members[i].check);
