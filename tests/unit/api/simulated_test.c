@@ -205,7 +205,9 @@ static uint64_t live_through_it(void)
     const struct rollcall_target target = {.key = info.key, .lease_id = info.lease_id};
     CHECK_INT(rollcall_mark_stopping(first->etcd, &target, 0, NULL), ROLLCALL_OK);
     CHECK_INT(rollcall_revoke(first->etcd, &target, 0, NULL), ROLLCALL_OK);
-    CHECK_INT(rollcall_session_wait_over(second->session, 60000, NULL), ROLLCALL_E_KEY_LOST);
+    CHECK_INT(rollcall_session_wait_over(second->session, 60000, NULL), ROLLCALL_E_LEASE_LOST);
+    rollcall_session_get_info(second->session, &info);
+    CHECK_INT(info.loss, ROLLCALL_LOSS_LEASE); /* the key's end is seen first, the cause is told */
     world_run(&cluster.world, 1);
     CHECK_INT(second->adds, 2);
     CHECK_INT(second->updates, 2);

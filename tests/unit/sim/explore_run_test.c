@@ -163,13 +163,15 @@ static void print(void *user, const char *line)
     }
 }
 
+static uint64_t seeds_enough; /* for on_progress; 0: never */
+
 static bool on_progress(void *user, const struct rollcall_explore_progress *progress)
 {
     struct explored *explored = user;
     CHECK(progress->seeds >= explored->progress.seeds);
     explored->progress = *progress;
     explored->told++;
-    return true;
+    return progress->seeds != seeds_enough;
 }
 
 static void explore(struct explored *explored, const struct rollcall_scenario *scenario,
@@ -269,15 +271,23 @@ TEST(explore_run, settled_is_asked_before_the_clock_moves)
     CHECK(rests_of_last_run > 10);
 }
 
-TEST(explore_run, progress_is_told_now_and_then_and_at_the_end)
+TEST(explore_run, progress_is_told_after_every_seed)
 {
     EXPLORE(&one, &QUIET, .seeds = 130, .steps = 10);
-    CHECK_INT(one.told, 3);
+    CHECK_INT(one.told, 130);
     CHECK_INT(one.progress.seeds, 130);
     CHECK_INT(one.progress.seeds_wanted, 130);
     CHECK_INT(one.progress.steps, one.result.steps);
-    EXPLORE(&one, &QUIET, .seeds = 1, .steps = 10);
-    CHECK_INT(one.told, 1);
+}
+
+TEST(explore_run, who_is_told_of_progress_may_say_that_it_is_enough)
+{
+    seeds_enough = 3;
+    EXPLORE(&one, &QUIET, .seeds = 130, .steps = 10);
+    seeds_enough = 0;
+    CHECK_INT(one.status, ROLLCALL_OK);
+    CHECK_INT(one.told, 3);
+    CHECK_INT(one.result.seeds, 3);
 }
 
 TEST(explore_run, a_trace_prints_every_message)
