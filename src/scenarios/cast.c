@@ -62,8 +62,8 @@ static void open_member(struct cast *cast, struct cast_member *member)
     options.keep_predecessor = draw(cast, 4) == 0;
     options.reuse_server_id = !cast->play.exclusive && draw(cast, 4) == 0;
     member->check = (struct rollcall__session_check){.world = cast->world, .process = process};
-    member->cast = cast;
-    member->asked_to_leave = member->failed = member->marked = false;
+    member->marks = (struct cast_answers){.world = cast->world};
+    member->asked_to_leave = member->failed = false;
     if (!allowed(cast,
                  rollcall_session_start(cast->etcds[process], &options, &member->session, NULL),
                  "rollcall_session_start")) {
@@ -75,6 +75,7 @@ static void close_member(struct cast *cast, struct cast_member *member, int64_t 
 {
     const enum rollcall_status status = rollcall_session_close(member->session, timeout_ms);
     member->session = NULL;
+    member->marks.wanted = 0; /* what is not answered by now never is */
     rollcall__check_session_closed(&member->check, status);
     if (status != ROLLCALL_E_TIMEOUT) { /* which is what its budget is for */
         (void)allowed(cast, status, "rollcall_session_close");
@@ -94,20 +95,31 @@ static void restart_member(struct cast *cast, struct cast_member *member)
 
 static void on_done(void *user, const struct rollcall_error *error)
 {
-    struct cast *cast = user;
+    struct cast_answers *answers = user;
     (void)error;
-    cast->answers++;
-    if (cast->answers > cast->answers_wanted) {
-        rollcall_world_violate(cast->world, "one-answer", "a call was answered twice");
+    if (answers->wanted == 0) {
+        rollcall_world_violate(answers->world, "one-answer",
+                               "a call was answered twice, or after its session was closed");
+        return;
+    }
+    answers->wanted--;
+}
+
+static void check_answered(const struct cast_answers *answers, const char *who)
+{
+    if (answers->wanted != 0) {
+        rollcall_world_violate(answers->world, "one-answer", "%s: %" PRIu64 " calls have no answer",
+                               who, answers->wanted);
     }
 }
 
 static void mark_member(struct cast *cast, struct cast_member *member)
 {
-    member->marked = true;
-    if (allowed(cast, rollcall_session_mark_stopping_async(member->session, on_done, cast, NULL),
-                "rollcall_session_mark_stopping_async")) {
-        cast->answers_wanted++;
+    if (allowed(
+            cast,
+            rollcall_session_mark_stopping_async(member->session, on_done, &member->marks, NULL),
+            "rollcall_session_mark_stopping_async")) {
+        member->marks.wanted++;
     }
 }
 
@@ -118,9 +130,10 @@ static void mark_from_outside(struct cast *cast, struct cast_member *member)
     const struct rollcall_target target = {.key = member->check.key};
     struct rollcall_etcd *etcd = cast->etcds[draw(cast, cast->play.processes)];
     if (member->check.key[0] != '\0' &&
-        allowed(cast, rollcall_mark_stopping_async(etcd, &target, CALL_MS, on_done, cast, NULL),
+        allowed(cast,
+                rollcall_mark_stopping_async(etcd, &target, CALL_MS, on_done, &cast->errands, NULL),
                 "rollcall_mark_stopping_async")) {
-        cast->answers_wanted++;
+        cast->errands.wanted++;
     }
 }
 
@@ -131,9 +144,9 @@ static void evict_member(struct cast *cast, struct cast_member *member)
                                            .create_revision = member->check.create_revision};
     struct rollcall_etcd *etcd = cast->etcds[draw(cast, cast->play.processes)];
     if (member->check.key[0] != '\0' &&
-        allowed(cast, rollcall_revoke_async(etcd, &target, CALL_MS, on_done, cast, NULL),
+        allowed(cast, rollcall_revoke_async(etcd, &target, CALL_MS, on_done, &cast->errands, NULL),
                 "rollcall_revoke_async")) {
-        cast->answers_wanted++;
+        cast->errands.wanted++;
     }
 }
 
@@ -175,6 +188,7 @@ void cast_begin(struct cast *cast, struct rollcall_world *world, const struct ca
 {
     cast->world = world;
     cast->play = *play;
+    cast->errands = (struct cast_answers){.world = world};
     for (uint32_t i = 0; i < play->processes; i++) {
         (void)allowed(cast,
                       rollcall_sim_connect(rollcall_world_sim(world), i, &cast->etcds[i], NULL),
@@ -306,10 +320,12 @@ static void check_member(struct cast *cast, const struct cast_member *member)
         rollcall_world_violate(cast->world, "heals", "%s was asked to leave and is still %s",
                                member->check.key, rollcall_session_state_name(info.state));
     }
-    if (info.state == ROLLCALL_SESSION_SUSPECT || info.state == ROLLCALL_SESSION_STOPPING) {
+    if (info.state == ROLLCALL_SESSION_SUSPECT || info.state == ROLLCALL_SESSION_STOPPING ||
+        (info.state == ROLLCALL_SESSION_REGISTERING && !cast->play.exclusive)) {
         rollcall_world_violate(cast->world, "heals", "%s is still %s", member->check.key,
                                rollcall_session_state_name(info.state));
     }
+    check_answered(&member->marks, member->check.key);
 }
 
 /* Exactly one holds the key that all want, if anybody still does. */
@@ -344,7 +360,7 @@ static void check_leases(struct cast *cast)
     }
 }
 
-/* Every call was answered, each actor has ended, every message is accounted for. */
+/* Each actor has ended. */
 static void check_nothing_left(struct cast *cast)
 {
     struct rollcall_runtime_stats stats;
@@ -376,6 +392,7 @@ void cast_end(struct cast *cast)
     if (cast->play.exclusive) {
         check_exclusive(cast);
     }
+    check_answered(&cast->errands, "errands");
     for (uint32_t i = 0; i < cast->play.watches; i++) {
         if (cast->watches[i].watch != NULL) {
             rollcall__check_watch_converged(&cast->watches[i].check);

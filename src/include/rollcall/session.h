@@ -131,7 +131,9 @@ struct rollcall_session_options {
 /*
  * Starts a session and returns at once; the rest is told by events, and by rollcall_session_wait.
  * Returns: ROLLCALL_OK and *session; or ROLLCALL_E_INVALID with the option at fault, or
- *          ROLLCALL_E_BUSY in a callback (where restart is possible); then nothing was started.
+ *          ROLLCALL_E_BUSY in a callback (where restart is possible), ROLLCALL_E_FORKED in a child
+ *          process, ROLLCALL_E_TIMEOUT while a callback holds the thread it would run on, or
+ *          ROLLCALL_E_NO_MEMORY; then nothing was started.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_start(struct rollcall_etcd *etcd, const struct rollcall_session_options *options,
