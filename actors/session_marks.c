@@ -58,8 +58,8 @@ void session_marks_refuse(struct rollcall_context *cx, struct session_marks *mar
     enum rollcall_status status = ROLLCALL_E_STOPPED;
     const char *text = "the session has left, or is leaving";
     if (session_told(telling) == ROLLCALL_SESSION_LOST) {
-        status = telling->last->status;
-        text = telling->last->reason;
+        status = telling->last.status;
+        text = telling->last.reason;
     } else if (session_told(telling) == ROLLCALL_SESSION_REGISTERING) {
         status = ROLLCALL_E_BUSY;
         text = "the session is not registered yet: wait until it is ACTIVE";

@@ -25,34 +25,46 @@ static void destroy_event(struct rollcall_object *object)
     free(event);
 }
 
-/* A copy of the last event, to be changed and told; NULL: out of memory, and logged. */
-static struct session_event *next_event(struct rollcall_context *cx,
-                                        const struct session_telling *telling)
+static struct session_membership *keep(struct session_membership *membership)
+{
+    return membership == NULL
+               ? NULL
+               : (struct session_membership *)rollcall_object_keep(&membership->object);
+}
+
+static void set(struct session_event *said, const struct session_event *from)
+{
+    struct session_membership *before = said->membership;
+    *said = *from;
+    said->membership = keep(from->membership);
+    drop((struct rollcall_object *)before);
+}
+
+/* NULL: out of memory. */
+static struct session_event *create_event(const struct session_event *said)
 {
     struct session_event *event = rollcall__allocate_zeroed(1, sizeof *event);
-    if (event == NULL) {
-        rollcall_log(cx, ROLLCALL_ERROR, "out of memory: the application is not told");
+    if (event != NULL) {
+        set(event, said);
+        rollcall_object_init(&event->object, destroy_event);
+    }
+    return event;
+}
+
+/* The last event, with the loss for who missed it; NULL: out of memory. */
+static struct session_event *create_last(struct session_telling *telling)
+{
+    const bool is_after_loss = telling->last.sequence > telling->last_loss.sequence;
+    const bool carries = telling->losses > 0 && is_after_loss;
+    if (carries && telling->lost == NULL) {
+        telling->lost = create_event(&telling->last_loss);
+    }
+    if (carries && telling->lost == NULL) {
         return NULL;
     }
-    if (telling->last != NULL) { /* all but its header, which its readers count in */
-        const size_t head_bytes = offsetof(struct session_event, membership);
-        memcpy((char *)event + head_bytes, (const char *)telling->last + head_bytes,
-               sizeof *event - head_bytes);
-    }
-    rollcall_object_init(&event->object, destroy_event);
-    event->sequence++;
-    event->loss = telling->loss;
-    event->registered = telling->registered;
-    event->disconnected = telling->disconnected;
-    event->stopping = telling->marked;
-    event->membership = telling->membership;
-    if (event->membership != NULL) {
-        rollcall_object_keep(&event->membership->object);
-    }
-    event->losses = telling->losses;
-    event->lost = telling->lost;
-    if (event->lost != NULL) {
-        rollcall_object_keep(&event->lost->object);
+    struct session_event *event = create_event(&telling->last);
+    if (event != NULL && carries) {
+        event->lost = (struct session_event *)rollcall_object_keep(&telling->lost->object);
     }
     return event;
 }
@@ -71,11 +83,13 @@ void session_refused(struct rollcall_context *cx, struct session_telling *tellin
     }
 }
 
+/* What finds no memory is as what finds no room. */
 static void send_last(struct rollcall_context *cx, struct session_telling *telling)
 {
     const struct application_event payload = {.credit = 0};
-    if (rollcall_send_object(cx, telling->application, APPLICATION_EVENT, &payload, sizeof payload,
-                             rollcall_object_keep(&telling->last->object)) != ROLLCALL_OK) {
+    struct session_event *event = create_last(telling);
+    if (event == NULL || rollcall_send_object(cx, telling->application, APPLICATION_EVENT, &payload,
+                                              sizeof payload, &event->object) != ROLLCALL_OK) {
         session_refused(cx, telling);
     }
 }
@@ -93,15 +107,19 @@ void session_retell(struct rollcall_context *cx, struct session_telling *telling
     send_last(cx, telling);
 }
 
-/* event: moved. */
-static void send_event(struct rollcall_context *cx, struct session_telling *telling,
-                       struct session_event *event)
+/* The last event, to be changed and sent. */
+static struct session_event *next_event(struct session_telling *telling)
 {
-    if (telling->last != NULL) {
-        rollcall_object_drop(&telling->last->object);
-    }
-    telling->last = event;
-    send_last(cx, telling);
+    struct session_event next = telling->last;
+    next.sequence++;
+    next.loss = telling->loss;
+    next.losses = telling->losses;
+    next.registered = telling->registered;
+    next.disconnected = telling->disconnected;
+    next.stopping = telling->marked;
+    next.membership = telling->membership;
+    set(&telling->last, &next);
+    return &telling->last;
 }
 
 void session_won(struct session_telling *telling, struct session_membership *won)
@@ -111,20 +129,24 @@ void session_won(struct session_telling *telling, struct session_membership *won
     telling->marked = won->stopping;
 }
 
-void session_tell(struct rollcall_context *cx, struct session_telling *telling,
-                  enum rollcall_session_state state, enum rollcall_status status,
-                  const char *reason)
+static void change(struct rollcall_context *cx, struct session_telling *telling,
+                   enum rollcall_session_state state, enum rollcall_status status,
+                   const char *reason)
 {
-    struct session_event *event = next_event(cx, telling);
-    if (event == NULL) {
-        return;
-    }
+    struct session_event *event = next_event(telling);
     event->change++;
     event->state = state;
     event->at_ms = rollcall_wall_ms(cx);
     event->status = status;
     snprintf(event->reason, sizeof event->reason, "%s", reason);
-    send_event(cx, telling, event);
+}
+
+void session_tell(struct rollcall_context *cx, struct session_telling *telling,
+                  enum rollcall_session_state state, enum rollcall_status status,
+                  const char *reason)
+{
+    change(cx, telling, state, status, reason);
+    send_last(cx, telling);
 }
 
 void session_tell_active(struct rollcall_context *cx, struct session_telling *telling)
@@ -160,18 +182,15 @@ void session_tell_lost(struct rollcall_context *cx, struct session_telling *tell
     telling->disconnected = true;
     drop((struct rollcall_object *)telling->lost);
     telling->lost = NULL;
-    session_tell(cx, telling, ROLLCALL_SESSION_LOST, status, reason);
-    if (telling->last != NULL && telling->last->losses == telling->losses) {
-        telling->lost = (struct session_event *)rollcall_object_keep(&telling->last->object);
-    }
+    change(cx, telling, ROLLCALL_SESSION_LOST, status, reason);
+    set(&telling->last_loss, &telling->last);
+    send_last(cx, telling);
 }
 
 void session_tell_marked(struct rollcall_context *cx, struct session_telling *telling)
 {
-    struct session_event *event = next_event(cx, telling);
-    if (event != NULL) {
-        send_event(cx, telling, event);
-    }
+    next_event(telling);
+    send_last(cx, telling);
 }
 
 const char *session_loss_text(enum rollcall_loss loss)
@@ -194,12 +213,12 @@ const char *session_loss_text(enum rollcall_loss loss)
 
 enum rollcall_session_state session_told(const struct session_telling *telling)
 {
-    return telling->last == NULL ? ROLLCALL_SESSION_REGISTERING : telling->last->state;
+    return telling->last.state; /* REGISTERING before anything was told */
 }
 
 uint64_t session_answered(const struct session_telling *telling)
 {
-    return telling->last == NULL ? 0 : telling->last->answered;
+    return telling->last.answered;
 }
 
 void session_answer_marks_with(struct rollcall_context *cx, struct session_telling *telling,
@@ -208,13 +227,10 @@ void session_answer_marks_with(struct rollcall_context *cx, struct session_telli
     if (request <= session_answered(telling)) {
         return;
     }
-    struct session_event *event = next_event(cx, telling);
-    if (event == NULL) {
-        return;
-    }
+    struct session_event *event = next_event(telling);
     event->answered = request;
     event->answer = *error;
-    send_event(cx, telling, event);
+    send_last(cx, telling);
 }
 
 void session_answer_marks(struct rollcall_context *cx, struct session_telling *telling,
@@ -228,6 +244,7 @@ void session_answer_marks(struct rollcall_context *cx, struct session_telling *t
 void session_telling_fini(struct session_telling *telling)
 {
     drop((struct rollcall_object *)telling->membership);
-    drop((struct rollcall_object *)telling->last);
+    drop((struct rollcall_object *)telling->last.membership);
+    drop((struct rollcall_object *)telling->last_loss.membership);
     drop((struct rollcall_object *)telling->lost);
 }

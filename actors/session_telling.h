@@ -2,9 +2,9 @@
  * actors/session_telling.h - what a session's application is told, and how; a part of session.c.
  *
  * Every event says all there is to know, so while a callback is stuck and the application's mailbox
- * is full, it is enough to send the last one again later: after pauses that double up to a bound,
- * for thousands of sessions may wait for the same callback.  A loss that was overtaken so is in the
- * events after it.
+ * is full, or there is no memory, it is enough to send the last one again later: after pauses that
+ * double up to a bound, for thousands of sessions may wait for the same callback.  A loss that was
+ * overtaken so is in the events after it.
  */
 #ifndef ACTORS_SESSION_TELLING_H
 #define ACTORS_SESSION_TELLING_H
@@ -14,11 +14,13 @@
 struct session_telling {
     struct rollcall_ref application;
     struct session_membership *membership; /* shared; NULL until it has registered */
-    struct session_event *last;            /* shared; what was told last; NULL: nothing yet */
     bool registered, disconnected, marked; /* as the next event says */
     enum rollcall_loss loss;
     uint64_t losses;
-    struct session_event *lost; /* shared; what told the last loss; NULL: there was none */
+    /* What was told last, and the last that told a loss: values, so that neither is lost when there
+     * is no memory for the copy that is sent.  Their headers and `lost` are not used. */
+    struct session_event last, last_loss;
+    struct session_event *lost; /* shared; a copy of last_loss; NULL: not needed yet */
     int64_t pause_ms;           /* before it is tried again; 0: there is no need to */
     bool refused;               /* since the last try */
 };

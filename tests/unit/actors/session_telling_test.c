@@ -100,3 +100,50 @@ TEST(session_telling, an_application_that_has_room_again_is_told_soon)
         close_bench(&b);
     }
 }
+
+TEST(session_telling, what_finds_no_memory_is_told_when_there_is_some_again)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){.on_lost = ROLLCALL_ON_LOST_STOP});
+        world_run(&b.world, 1000);
+        b.etcd->renews_nothing = true;
+        world_memory(&b.world, false);
+        world_run(&b.world, TTL_S * 1000);
+        CHECK_STATE(&b.world, b.session, "SUSPECT");
+        check_told(&b, "ACTIVE");
+        world_memory(&b.world, true);
+        world_run(&b.world, 320); /* the bound */
+        check_told(&b, "ACTIVE SUSPECT");
+        close_bench(&b);
+    }
+}
+
+TEST(session_telling, a_loss_that_finds_no_memory_is_told_once_and_is_in_the_event_after_it)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b, &(struct session_choice){.on_lost = ROLLCALL_ON_LOST_STOP});
+        world_run(&b.world, 1000);
+        lose(&b, BY_LEASE);
+        world_memory(&b.world, false);
+        world_run(&b.world, TTL_S * 1000);
+        CHECK_STATE(&b.world, b.session, "OVER");
+        mark(&b, 1);
+        check_told(&b, "ACTIVE");
+        world_memory(&b.world, true);
+        world_run(&b.world, 320);
+        const struct session_event *last = last_event(&b);
+        CHECK_INT(last->state, ROLLCALL_SESSION_LOST);
+        CHECK_INT(last->answered, 1);
+        CHECK(last->lost != NULL);
+        CHECK_INT(last->lost->state, ROLLCALL_SESSION_LOST);
+        CHECK_INT(last->lost->loss, ROLLCALL_LOSS_LEASE);
+        CHECK_INT(last->lost->answered, 0);
+        CHECK_INT(last->lost->sequence + 1, last->sequence);
+        const size_t told = event_count(&b);
+        world_run(&b.world, 60000);
+        CHECK_INT(event_count(&b), told);
+        close_bench(&b);
+    }
+}

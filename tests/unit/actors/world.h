@@ -17,6 +17,7 @@
 #define TESTS_UNIT_ACTORS_WORLD_H
 
 #include "actors/supervisor.h"
+#include "sim/sim.h"
 
 #include "support/test.h"
 
@@ -96,6 +97,31 @@ static inline void world_trace(const struct world *world)
 static inline void world_close(struct world *world)
 {
     rollcall_sim_destroy(world->sim);
+}
+
+/* From here on, every allocation of a handler's fails, or none does. */
+static inline void world_memory(const struct world *world, bool there_is)
+{
+    struct rollcall__fault_plan plan = {.rates = {[ROLLCALL_FAULT_MEMORY] = there_is ? 0 : 1}};
+    rollcall__faults_init(&world->sim->faults, world_seed, &plan);
+    world->sim->faults.off = there_is;
+}
+
+/* Of the allocations of handlers from here on, the nth fails. */
+static inline void world_memory_fails_at(const struct world *world, uint64_t nth)
+{
+    static struct rollcall__fault_at script;
+    script = (struct rollcall__fault_at){ROLLCALL_FAULT_MEMORY, nth};
+    rollcall__faults_init(
+        &world->sim->faults, world_seed,
+        &(struct rollcall__fault_plan){.scripted = true, .script = &script, .script_count = 1});
+    world->sim->faults.off = false;
+}
+
+/* Whether one has, of those since then. */
+static inline bool world_memory_failed(const struct world *world)
+{
+    return world->sim->faults.taken[ROLLCALL_FAULT_MEMORY] != 0;
 }
 
 static inline void world_settle(const struct world *world)
