@@ -12,7 +12,7 @@ static void destroy(struct rollcall_object *object)
 struct session_membership *session_membership_create(const struct session_membership *draft,
                                                      struct rollcall_bytes key)
 {
-    struct session_membership *made = malloc(sizeof *made + key.size_bytes + 1);
+    struct session_membership *made = rollcall__allocate(sizeof *made + key.size_bytes + 1);
     if (made == NULL) {
         return NULL;
     }

@@ -278,6 +278,7 @@ TEST(explore_run, progress_is_told_after_every_seed)
     CHECK_INT(one.progress.seeds, 130);
     CHECK_INT(one.progress.seeds_wanted, 130);
     CHECK_INT(one.progress.steps, one.result.steps);
+    CHECK_INT(one.progress.simulated_ms, one.result.simulated_ms);
 }
 
 TEST(explore_run, who_is_told_of_progress_may_say_that_it_is_enough)
