@@ -1,6 +1,8 @@
 /* actors/session_membership.c - how a membership is made; what it is: session.h. */
 #include "actors/session.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
