@@ -413,8 +413,7 @@ struct rollcall__actor *rollcall__worker_peek(const struct rollcall__worker *wor
 
 static struct rollcall__actor *pop_next(struct rollcall__worker *worker, bool *system_only)
 {
-    struct rollcall__actor *actor =
-        ready_goes_first(worker) ? NULL : pop(worker, ROLLCALL__SYSTEM);
+    struct rollcall__actor *actor = ready_goes_first(worker) ? NULL : pop(worker, ROLLCALL__SYSTEM);
     *system_only = actor != NULL;
     worker->urgent_runs = *system_only ? worker->urgent_runs + 1 : 0;
     return actor != NULL ? actor : pop(worker, ROLLCALL__USER);

@@ -129,12 +129,12 @@ struct rollcall_world;
 struct rollcall_scenario {
     size_t size_bytes; /* set by ROLLCALL_SCENARIO */
     const char *name, *about;
-    uint32_t workers;           /* of its simulations; 0: 2 */
-    uint32_t members;           /* of their etcd; 0: 1 or 3, as the seed has it */
-    size_t state_size_bytes;    /* zeroed before begin */
-    const char *const *mortal;  /* names of actor types, NULL at the end, of which CRASH may strike
-                                   those that have a parent; NULL: none */
-    int64_t heal_ms;            /* from the last fault to `end`; 0: 60'000 */
+    uint32_t workers;          /* of its simulations; 0: 2 */
+    uint32_t members;          /* of their etcd; 0: 1 or 3, as the seed has it */
+    size_t state_size_bytes;   /* zeroed before begin */
+    const char *const *mortal; /* names of actor types, NULL at the end, of which CRASH may strike
+                                  those that have a parent; NULL: none */
+    int64_t heal_ms;           /* from the last fault to `end`; 0: 60'000 */
     /* Each is called between two steps and may use every call of the library; NULL: nothing. */
     void (*begin)(struct rollcall_world *world, void *state); /* without faults; required */
     void (*act)(struct rollcall_world *world, void *state);   /* at random moments: what users do */
@@ -202,7 +202,7 @@ struct rollcall_explore_options {
     void (*print)(void *user, const char *line);
     void *user;
     const char *command; /* how a report names the way to replay it; NULL: "rollcall sim" */
-    struct rollcall_matrix *matrix; /* the caller's, first zeroed; each run adds to it; NULL: none */
+    struct rollcall_matrix *matrix; /* zeroed by the caller; each run adds to it; NULL: none */
 };
 #define ROLLCALL_EXPLORE_OPTIONS(...)                                                              \
     (&(const struct rollcall_explore_options){                                                     \
@@ -211,21 +211,21 @@ struct rollcall_explore_options {
 struct rollcall_explore_result {
     uint64_t seeds, steps; /* run */
     int64_t simulated_ms;
-    uint64_t hash;             /* of all traces: equal for equal seeds, in any build */
-    uint64_t violations;       /* seeds that failed */
-    uint64_t seed, step;       /* of the first violation */
-    char invariant[48];        /* its name; "": none */
-    char text[256];            /* what was found */
-    char faults[1024];         /* as few as it takes, in the form of the options; "": they are
-                                  too many for here, or not known: the seed tells */
-    char replay[1400];         /* the command that replays it */
+    uint64_t hash;       /* of all traces: equal for equal seeds, in any build */
+    uint64_t violations; /* seeds that failed */
+    uint64_t seed, step; /* of the first violation */
+    char invariant[48];  /* its name; "": none */
+    char text[256];      /* what was found */
+    char faults[1024];   /* as few as it takes, in the form of the options; "": they are
+                            too many for here, or not known: the seed tells */
+    char replay[1400];   /* the command that replays it */
     uint64_t taken[ROLLCALL_FAULT_COUNT]; /* how often each fault has happened */
 };
 
 /*
  * Runs the scenario with each seed until one fails (or with all, if asked), and shrinks the faults
- * of the first that does.  It prints, for that one, in this order: the invariant and what was found,
- * the last messages, the state of each actor, and the command that replays it.
+ * of the first that does.  It prints, for that one, in this order: the invariant and what was
+ * found, the last messages, the state of each actor, and the command that replays it.
  * Returns: ROLLCALL_OK when everything held; ROLLCALL_E_ACTOR when something did not; else why
  *          nothing could be run, with *error.  *result: filled in the first two cases.
  */
