@@ -413,15 +413,15 @@ static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struc
 static int end_telling(struct rollcall_context *cx, struct watcher *wa)
 {
     struct watcher_handover *held = wa->held;
-    const struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END
-                                                                    : ROLLCALL_WATCH_SNAPSHOT_END,
-                                        .revision = wa->list_revision,
-                                        .count = held->told,
-                                        .skipped = held->skipped};
+    rollcall__view_sweep(&held->view); /* of what was deleted, and that is told */
+    const struct watcher_event event = {
+        .type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END : ROLLCALL_WATCH_SNAPSHOT_END,
+        .revision = wa->list_revision,
+        .count = held->snapshot_told ? held->told : held->view.count,
+        .skipped = held->skipped};
     if (!tell(cx, wa, &event)) {
         return cannot_tell(cx);
     }
-    rollcall__view_sweep(&held->view);
     held->telling = false;
     held->snapshot_told = true;
     held->resync_reason[0] = '\0';

@@ -202,8 +202,7 @@ struct rollcall_explore_options {
     void (*print)(void *user, const char *line);
     void *user;
     const char *command; /* how a report names the way to replay it; NULL: "rollcall sim" */
-    struct rollcall_matrix
-        *matrix; /* the caller's, first zeroed; each run adds to it; NULL: none */
+    struct rollcall_matrix *matrix; /* zeroed by the caller; each run adds to it; NULL: none */
 };
 #define ROLLCALL_EXPLORE_OPTIONS(...)                                                              \
     (&(const struct rollcall_explore_options){                                                     \
@@ -226,9 +225,9 @@ struct rollcall_explore_result {
 /*
  * Runs the scenario with each seed until one fails (or with all, if asked), and shrinks the faults
  * of the first that does.  It prints, for that one, in this order: the invariant and what was
- * found, the last messages, the state of each actor, and the command that replays it. Returns:
- * ROLLCALL_OK when everything held; ROLLCALL_E_ACTOR when something did not; else why nothing could
- * be run, with *error.  *result: filled in the first two cases.
+ * found, the last messages, the state of each actor, and the command that replays it.
+ * Returns: ROLLCALL_OK when everything held; ROLLCALL_E_ACTOR when something did not; else why
+ *          nothing could be run, with *error.  *result: filled in the first two cases.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_explore(const struct rollcall_scenario *scenario,

@@ -44,7 +44,7 @@ struct rollcall_watch_event {
     const struct rollcall_record *record;
     int64_t mod_revision, create_revision, lease_id;
     /* For SNAPSHOT_END and RESYNC_END: */
-    uint64_t count;   /* sessions told */
+    uint64_t count;   /* sessions in the snapshot; or changes told in the resync */
     uint64_t skipped; /* keys whose value is no session record */
     /* For RESYNC_BEGIN and FAILED: */
     enum rollcall_status status;
