@@ -19,7 +19,8 @@
  * "alive-implies-lease"  at rest, one that is told ACTIVE has a lease that etcd has not let run
  * out; "one-loss-one-word"    LOST is told once for each registration, and not after STOPPING;
  * "order-of-states"      only the arrows of session.h are told;
- * "tokens-rise"          each registration's create revision is higher than the one before;
+ * "tokens-rise"          each registration's create revision is higher than the one before, and one
+ *                        that was LOST is no member's again;
  * "nothing-after-close"  no event comes after close has returned;
  * "no-lease-left"        one that ended well has left no lease and no key.
  */

@@ -57,10 +57,13 @@ static void check_loss(struct rollcall__session_check *check,
 static void note_registration(struct rollcall__session_check *check,
                               const struct rollcall_session_info *info)
 {
+    const bool member = info->state == ROLLCALL_SESSION_ACTIVE ||
+                        info->state == ROLLCALL_SESSION_SUSPECT;
     if (info->create_revision == 0) {
         return; /* it has not registered yet */
     }
-    if (info->create_revision < check->create_revision) {
+    if (info->create_revision < check->create_revision ||
+        (member && info->create_revision == check->lost_create_revision)) {
         rollcall_world_violate(check->world, "tokens-rise",
                                "%s: create revision %" PRId64 " came after %" PRId64, info->key,
                                info->create_revision, check->create_revision);

@@ -420,6 +420,63 @@ TEST(explore_run, many_steps_of_users_without_a_timer_are_no_circle)
     CHECK_INT(one.status, ROLLCALL_OK);
 }
 
+/* ---- two at once ---- */
+
+static void begin_two(struct rollcall_world *world, void *state)
+{
+    struct rollcall_runtime *rt = rollcall_sim_runtime(rollcall_world_sim(world));
+    struct rollcall_ref *puppets = state;
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK_INT(rollcall_runtime_spawn(rt, i, ROLLCALL_SPAWN_OPTIONS(.type = &PUPPET),
+                                         &puppets[i], NULL),
+                  ROLLCALL_OK);
+    }
+}
+
+static void act_on_either(struct rollcall_world *world, void *state)
+{
+    const struct rollcall_ref *puppets = state;
+    ROLLCALL_DROP(rollcall_runtime_send(rollcall_sim_runtime(rollcall_world_sim(world)),
+                                        puppets[rollcall_world_random(world, 2)], PUPPET_NOTHING,
+                                        NULL, 0, NULL),
+                  "a full mailbox will do");
+}
+
+static void check_steps(struct rollcall_world *world, void *state)
+{
+    (void)state;
+    if (rollcall_world_sim(world)->steps == 150) {
+        rollcall_world_violate(world, "enough", "150 steps");
+    }
+}
+
+/* The clock stands, so only the order of steps says what was before what. */
+TEST(explore_run, a_report_has_the_last_messages_of_all_workers_in_the_order_of_the_trace)
+{
+    static const struct rollcall_scenario TWO =
+        ROLLCALL_SCENARIO(.name = "two", .workers = 2,
+                          .state_size_bytes = 2 * sizeof(struct rollcall_ref), .begin = begin_two,
+                          .act = act_on_either, .check = check_steps);
+    size_t lines = 0;
+    EXPLORE(&one, &TWO, .seeds = 1, .steps = 200);
+    EXPLORE(&other, &TWO, .seeds = 1, .steps = 200, .trace = true);
+    CHECK_STR(one.result.invariant, "enough");
+    const char *traced = other.lines;
+    char *line = strstr(one.lines, "\n    t=");
+    CHECK(line != NULL);
+    while (line != NULL && strncmp(line, "\n    t=", 7) == 0) {
+        char *end = strchr(line + 1, '\n');
+        *end = '\0';
+        const char *found = strstr(lines == 0 ? other.lines : traced, line + 5);
+        CHECK(found != NULL && (lines == 0 || found == traced)); /* right behind the one before */
+        traced = found + strlen(line + 5) + 1;
+        lines++;
+        *end = '\n';
+        line = end;
+    }
+    CHECK_INT(lines, 60);
+}
+
 /* ---- what cannot be run ---- */
 
 TEST(explore_run, what_cannot_be_run_is_invalid_and_says_why)
