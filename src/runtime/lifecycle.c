@@ -141,6 +141,7 @@ static void drop_reason(struct rollcall__actor *actor)
         rollcall_object_drop(&actor->reason->object);
         actor->reason = NULL;
     }
+    actor->failure = ROLLCALL_OK;
 }
 
 static void log_failure(const struct rollcall__actor *actor, enum rollcall_status status)
@@ -408,8 +409,8 @@ static bool apply(struct rollcall__actor *actor, int result)
         rollcall__actor_end(actor);
         return false;
     case ROLLCALL_FAIL:
-        rollcall__actor_fail(actor, actor->reason == NULL ? ROLLCALL_E_ACTOR
-                                                          : actor->reason->error.status);
+        rollcall__actor_fail(actor, actor->failure == ROLLCALL_OK ? ROLLCALL_E_ACTOR
+                                                                  : actor->failure);
         return false;
     default:
         actor->state = (int16_t)result;

@@ -104,7 +104,7 @@ void rollcall__check_session_restarted(struct rollcall__session_check *check)
 
 /* ---- the lease ---- */
 
-enum { RETELL_MS = 3000 }; /* how long an event may wait whose receiver's mailbox was full */
+enum { RETELL_MS = 3000 }; /* how long an event may wait for which there was no room or memory */
 
 static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
 {
@@ -125,7 +125,9 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
     const int64_t end_ms =
         lease->ended_ms < lease->expires_ms ? lease->ended_ms : lease->expires_ms;
     const int64_t awake_ms = sim->frozen_until_ms[2 * check->process];
-    const int64_t grace_ms = sim->faults.taken[ROLLCALL_FAULT_FULL] != 0 ? RETELL_MS : 0;
+    const uint64_t *taken = sim->faults.taken;
+    const bool waits = taken[ROLLCALL_FAULT_FULL] != 0 || taken[ROLLCALL_FAULT_MEMORY] != 0;
+    const int64_t grace_ms = waits ? RETELL_MS : 0;
     /* One that is revoked ends without warning; all others are counted. */
     if (!lease->revoked && (end_ms > awake_ms ? end_ms : awake_ms) + grace_ms <= sim->now_ms) {
         rollcall_world_violate(check->world, "alive-implies-lease",

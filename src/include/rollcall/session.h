@@ -20,9 +20,10 @@
  *          session, in order; the first ones may run before start or open has stored the handle.  A
  *          call that waits answers E_BUSY there, and each has a form that returns at once and tells
  *          a callback: start for open, stop and revoke for close, NAME_async for NAME.
- *          While callbacks of the runtime are slow, states that have passed may be left out, but a
- *          LOST never is: it is told before what came after it.  Of several in a row that waited so
- *          the last one is told, and info.losses counts them all.
+ *          While callbacks of the runtime are slow, or there is no memory for an event, it waits:
+ *          states that have passed may then be left out, but a LOST never is: it is told before
+ *          what came after it.  Of several in a row that waited so the last one is told, and
+ *          info.losses counts them all.
  *
  * Time:    durations are milliseconds, but a TTL is whole seconds, as in etcd.
  *
