@@ -57,8 +57,8 @@ static void check_loss(struct rollcall__session_check *check,
 static void note_registration(struct rollcall__session_check *check,
                               const struct rollcall_session_info *info)
 {
-    const bool member = info->state == ROLLCALL_SESSION_ACTIVE ||
-                        info->state == ROLLCALL_SESSION_SUSPECT;
+    const bool member =
+        info->state == ROLLCALL_SESSION_ACTIVE || info->state == ROLLCALL_SESSION_SUSPECT;
     if (info->create_revision == 0) {
         return; /* it has not registered yet */
     }
@@ -151,7 +151,9 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
         rollcall__model_find(rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
     if (lease->ended_ms == INT64_MAX || (kv != NULL && kv->lease_id == check->lease_id)) {
         rollcall_world_violate(check->world, "no-lease-left",
-                               "%s was closed, and its %s is still there", check->key,
-                               lease->ended_ms == INT64_MAX ? "lease" : "key");
+                               "%s was closed, and its %s is still there (granted at %" PRId64
+                               " ms, ACTIVE at %" PRId64 ")",
+                               check->key, lease->ended_ms == INT64_MAX ? "lease" : "key",
+                               lease->granted_ms, check->member_ms);
     }
 }
