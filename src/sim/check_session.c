@@ -94,6 +94,7 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
         check->lease_id = 0; /* what became of that one is not this session's to answer for */
     }
     check->told = true;
+    check->status = event->status;
     check->state = event->state;
 }
 
@@ -143,7 +144,8 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
     const struct rollcall_sim *sim = rollcall_world_sim(check->world);
     const struct rollcall__model_lease *lease = lease_of(check);
     check->closed = true;
-    if (status != ROLLCALL_OK || lease == NULL || check->state != ROLLCALL_SESSION_STOPPED ||
+    if (status != ROLLCALL_OK || check->status != ROLLCALL_OK || lease == NULL ||
+        check->state != ROLLCALL_SESSION_STOPPED ||
         lease->granted_ms > check->member_ms) {
         return; /* the last: an early try that a frozen member did after the revoke */
     }
