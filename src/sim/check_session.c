@@ -57,8 +57,8 @@ static void check_loss(struct rollcall__session_check *check,
 static void note_registration(struct rollcall__session_check *check,
                               const struct rollcall_session_info *info)
 {
-    const bool member = info->state == ROLLCALL_SESSION_ACTIVE ||
-                        info->state == ROLLCALL_SESSION_SUSPECT;
+    const bool member =
+        info->state == ROLLCALL_SESSION_ACTIVE || info->state == ROLLCALL_SESSION_SUSPECT;
     if (info->create_revision == 0) {
         return; /* it has not registered yet */
     }
