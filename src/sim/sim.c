@@ -134,7 +134,7 @@ static void no_memory_faults(void)
     rollcall__memory_hook((struct rollcall__memory_hook){.fails = NULL});
 }
 
-static void print_traces(void *user, const char *sentence)
+static void on_abort(void *user, const char *sentence)
 {
     const struct rollcall_sim *sim = user;
     no_memory_faults();
@@ -182,14 +182,13 @@ static void run_actor(struct rollcall_sim *sim, struct rollcall__worker *worker)
 static void play(struct rollcall_sim *sim, const struct choice *choice)
 {
     struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
-    rollcall__abort_hook(print_traces, sim); /* every step: a thread may own several simulations */
+    rollcall__abort_hook(on_abort, sim); /* every step: a thread may own several simulations */
     sim->playing = worker;
     switch (choice->kind) {
     case RUN:
         rollcall__worker_rotate(worker, (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
                                 (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX));
         tempt(sim, worker);
-        sim->playing = worker;
         run_actor(sim, worker);
         sim->playing = NULL;
         break;
