@@ -6,6 +6,7 @@
  *                     | +--ANSWER(surveyed before the race was lost)----+ |
  *                     +--RETRY-- PAUSING <-----ANSWER(lost the race)------+
  *    TAKING --ANSWER(taken), any --ANSWER(error)--> IDLE, or READING for the next root
+ *    READING --ANSWER(no key, no value)--> PAUSING       PAUSING --RETRY(nobody waits)--> IDLE
  *    any --RETELL--> the same: answers that found no room are sent again
  *
  * The id key holds the next ID.  To take n of them is to compare-and-put n higher; of many

@@ -3,13 +3,17 @@
  *
  *    IDLE --START--> SAFE --DEADLINE--> SUSPECT      SAFE, SUSPECT --ANSWER(ttl 0)--> LOST
  *         --START--> SUSPECT --ANSWER--> SAFE        (the grant's time was over already)
+ *    restarted: IDLE, if it had not been started; LOST, if that was told; else SUSPECT
  *
  * Why SUSPECT: a silent etcd is not a lost lease; only etcd's own word, a TTL of 0, is.  etcd
  * starts a TTL again when it handles a request, which is after we sent it, so until sent_ms + TTL -
  * margin no etcd has given the key away: the deadline may be early, but never late.  Past it we say
- * so, and go on renewing, for leases survive leader changes and restarts of etcd. Invariants: in
- * SAFE a DEADLINE timer is set at safe_until_ms; in SAFE and SUSPECT a RENEW timer is.  What is
- * told to the session is told once per change; if its mailbox is full, again later.
+ * so, and go on renewing, for leases survive leader changes and restarts of etcd.  A restart begins
+ * in SUSPECT, and says so whatever was said before, because a failure has no bound on its time; the
+ * first renewal that is answered ends it.
+ * Invariants: in SAFE a DEADLINE timer is set at safe_until_ms; in SAFE and SUSPECT a RENEW timer
+ * is.  What is told to the session is told once per change and restart; if its mailbox is full,
+ * again later.
  */
 #include "actors/keepalive.h"
 
@@ -29,17 +33,20 @@ enum {
 static const int64_t TTL_MAX_S = 9000000000;
 enum state { IDLE, SAFE, SUSPECT, LOST, STATE_COUNT };
 
+enum told { NOTHING, TOLD_SAFE, TOLD_SUSPECT };
+
 /* Survives a restart: a new incarnation goes on renewing at once. */
 struct keepalive_handover {
     int64_t lease_id; /* 0: not started */
     int64_t ttl_ms;
     int64_t safe_until_ms;
-    bool suspect_told, lost_told;
+    bool lost_told;
 };
 
 struct keepalive {
     struct rollcall_ref session, transport;
     struct keepalive_handover *held;
+    enum told told; /* last, by this incarnation: a SAFE of before may still be on its way */
 };
 
 static rollcall_handler_fn on_start, on_answer, on_renew, on_deadline, on_lost_again;
@@ -56,7 +63,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][KEEPALIVE_COUNT] = {
     [SUSPECT][KEEPALIVE_START]    = {rollcall_ignore, 0},
     [SUSPECT][KEEPALIVE_ANSWER]   = {on_answer,       ROLLCALL_TO(SAFE) | ROLLCALL_TO(LOST)},
     [SUSPECT][KEEPALIVE_RENEW]    = {on_renew,        0},
-    [SUSPECT][KEEPALIVE_DEADLINE] = {on_deadline,     0},
+    [SUSPECT][KEEPALIVE_DEADLINE] = {on_deadline,     ROLLCALL_TO(SUSPECT)},
 
     [LOST]   [KEEPALIVE_START]    = {rollcall_ignore, 0},
     [LOST]   [KEEPALIVE_ANSWER]   = {rollcall_ignore, 0}, /* came too late to matter */
@@ -115,10 +122,10 @@ static int on_start(struct rollcall_context *cx, void *self, const struct rollca
     ka->held->lease_id = start->lease_id;
     extend(cx, ka, start->sent_ms, ttl_ms_of(start->ttl_s));
     if (ka->held->safe_until_ms > rollcall_now_ms(cx) && report(cx, ka, SESSION_LEASE_SAFE)) {
+        ka->told = TOLD_SAFE;
         return SAFE;
     }
-    ka->held->suspect_told =
-        true; /* nobody relies on it yet: the first good answer makes it SAFE */
+    ka->told = TOLD_SUSPECT; /* as good as: nobody relies on it yet */
     rollcall_timer_set(cx, KEEPALIVE_RENEW, rollcall_now_ms(cx));
     return SUSPECT;
 }
@@ -156,11 +163,11 @@ static int on_answer(struct rollcall_context *cx, void *self,
     if (ka->held->safe_until_ms <= rollcall_now_ms(cx)) {
         return ROLLCALL_STAY; /* it was true when it was sent, but proves nothing for now */
     }
-    if (ka->held->suspect_told && report(cx, ka, SESSION_LEASE_SAFE)) {
-        ka->held->suspect_told = false;
-        rollcall_timer_set(cx, KEEPALIVE_DEADLINE, ka->held->safe_until_ms);
+    if (ka->told != TOLD_SAFE && !report(cx, ka, SESSION_LEASE_SAFE)) {
+        return ROLLCALL_STAY; /* the next answer tells */
     }
-    return ka->held->suspect_told ? ROLLCALL_STAY : SAFE;
+    ka->told = TOLD_SAFE;
+    return SAFE;
 }
 
 static int on_renew(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -180,11 +187,11 @@ static int on_deadline(struct rollcall_context *cx, void *self,
 {
     struct keepalive *ka = self;
     (void)message;
-    if (ka->held->suspect_told) {
+    if (ka->told == TOLD_SUSPECT || !report(cx, ka, SESSION_LEASE_SUSPECT)) {
         return ROLLCALL_STAY;
     }
-    ka->held->suspect_told = report(cx, ka, SESSION_LEASE_SUSPECT);
-    return ka->held->suspect_told ? SUSPECT : ROLLCALL_STAY;
+    ka->told = TOLD_SUSPECT;
+    return SUSPECT;
 }
 
 static int init(struct rollcall_context *cx, void *self, const void *options)
@@ -200,8 +207,8 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     if (ka->held->lost_told) {
         return LOST;
     }
+    rollcall_timer_set(cx, KEEPALIVE_DEADLINE, rollcall_now_ms(cx));
     rollcall_timer_set(cx, KEEPALIVE_RENEW, rollcall_now_ms(cx));
-    ka->held->suspect_told = true; /* by the session to itself, when it heard of the failure */
     return SUSPECT;
 }
 

@@ -29,8 +29,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
     RIVAL_WAIT_MIN_MS = 200,  /* doubled for each attempt, */
@@ -119,7 +117,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
 
     [DONE]      [REGISTRATION_ANSWER]      = {rollcall_ignore, 0},
     [DONE]      [REGISTRATION_ALLOCATED]   = {rollcall_ignore, 0}, /* was on its way */
-    [DONE]      [REGISTRATION_LEAVE]       = {on_leave_now,    ROLLCALL_TO(DONE)}, /* had given up */
+    [DONE]      [REGISTRATION_LEAVE]       = {on_leave_now,    ROLLCALL_TO(DONE)}, /* it gave up */
 
     COMES_BACK(ALLOCATING), COMES_BACK(GRANTING), COMES_BACK(CLAIMING),
     COMES_BACK(EVICTING),   COMES_BACK(YIELDING), COMES_BACK(REVOKING),
@@ -333,28 +331,22 @@ static int on_granted(struct rollcall_context *cx, void *self,
 
 /* ---- the key ---- */
 
-static void destroy_membership(struct rollcall_object *object)
-{
-    free(object); /* the object is the first member */
-}
-
 static int hold(struct rollcall_context *cx, struct registration *re, int64_t revision,
                 int64_t create_revision)
 {
     struct registration_handover *held = re->held;
-    struct session_membership *won = rollcall__allocate(sizeof *won + re->key.size_bytes + 1);
+    const struct session_membership draft = {.server_id = held->server_id,
+                                             .lease_id = held->lease_id,
+                                             .ttl_s = held->ttl_s,
+                                             .granted_sent_ms = held->granted_sent_ms,
+                                             .stopping = re->options->stopping,
+                                             .revision = revision,
+                                             .create_revision = create_revision};
+    struct session_membership *won =
+        session_membership_create(&draft, rollcall__buffer_bytes(&re->key));
     if (won == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a membership");
     }
-    *won = (struct session_membership){.server_id = held->server_id,
-                                       .lease_id = held->lease_id,
-                                       .ttl_s = held->ttl_s,
-                                       .granted_sent_ms = held->granted_sent_ms,
-                                       .stopping = re->options->stopping,
-                                       .revision = revision,
-                                       .create_revision = create_revision};
-    rollcall_object_init(&won->object, destroy_membership);
-    memcpy(won->key, re->key.data, re->key.size_bytes + 1);
     if (rollcall_send_object(cx, re->session, SESSION_REGISTERED, NULL, 0, &won->object) !=
         ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the session's mailbox is full");

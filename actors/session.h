@@ -81,6 +81,10 @@ struct session_membership {
     char key[];    /* terminated */
 };
 
+/* A copy of the draft for this key, with one reference.  NULL: out of memory. */
+struct session_membership *session_membership_create(const struct session_membership *draft,
+                                                     struct rollcall_bytes key);
+
 /* What the application is told: all there is to know, so that the newest says everything.
  * Immutable. */
 struct session_event {

@@ -14,12 +14,11 @@ static enum rollcall_status spawn(struct rollcall_context *cx,
                                   const struct rollcall_actor_type *type, const void *options,
                                   struct rollcall_ref *ref)
 {
-    const enum rollcall_status status =
-        rollcall_spawn(cx,
-                       ROLLCALL_SPAWN_OPTIONS(.type = type, .options = options,
-                                              .supervisor = children->supervisor,
-                                              .mailbox_messages = MAILBOX),
-                       ref);
+    const enum rollcall_status status = rollcall_spawn(
+        cx,
+        ROLLCALL_SPAWN_OPTIONS(.type = type, .options = options, .supervisor = children->supervisor,
+                               .mailbox_messages = MAILBOX),
+        ref);
     if (status == ROLLCALL_OK) {
         rollcall_monitor(cx, *ref); /* to hear of its restarts */
     }
@@ -122,10 +121,9 @@ static enum rollcall_status press_keepalive(struct rollcall_context *cx,
 static enum rollcall_status press_liveness(struct rollcall_context *cx,
                                            const struct session_children *children)
 {
-    return !children->start
-               ? ROLLCALL_OK
-               : rollcall_send_object(cx, children->liveness, LIVENESS_START, NULL, 0,
-                                      rollcall_object_keep(&children->mine->object));
+    return !children->start ? ROLLCALL_OK
+                            : rollcall_send_object(cx, children->liveness, LIVENESS_START, NULL, 0,
+                                                   rollcall_object_keep(&children->mine->object));
 }
 
 static enum rollcall_status press_registration(struct rollcall_context *cx,

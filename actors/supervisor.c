@@ -1,7 +1,8 @@
 /*
  * supervisor - restarts failed children, with backoff, and fails itself when that does not help.
  *
- *    WATCHING --DOWN(failed)--> BACKING_OFF      BACKING_OFF --RESTART--> WATCHING
+ *    WATCHING --DOWN(failed)--> BACKING_OFF --RESTART, DOWN(ended), nobody is due--> WATCHING
+ *    either --DOWN(failed), too often--> FAIL
  *
  * What counts against the intensity is a child's own failure.  A failure of class RETRY (etcd is
  * away) is the world's: it is retried for ever, at most every backoff_max_ms, and never escalates;

@@ -350,10 +350,8 @@ static int on_response(struct rollcall_context *cx, void *self,
         return next;
     }
     contact(cx, wa);
-    if (response->event_count == 0 && !response->created && wa->waiting.count == 0 &&
-        response->revision >= wa->held->next_revision) {
-        wa->held->next_revision = response->revision + 1; /* progress: all up to it was told */
-    }
+    /* Progress, a response without events, is a sign of life and no bookmark: etcd before 3.4.25
+     * may send it ahead of events still to come. */
     if (!watcher_waiting_push(&wa->waiting, response)) {
         return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the transport broke the watch window");
     }
@@ -428,16 +426,16 @@ static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struc
 static int end_telling(struct rollcall_context *cx, struct watcher *wa)
 {
     struct watcher_handover *held = wa->held;
-    const struct watcher_event event = {.type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END
-                                                                    : ROLLCALL_WATCH_SNAPSHOT_END,
-                                        .revision = wa->list_revision,
-                                        .count = held->told,
-                                        .skipped = held->skipped};
+    rollcall__view_sweep(&held->view); /* of what was deleted, and that is told */
+    const struct watcher_event event = {
+        .type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END : ROLLCALL_WATCH_SNAPSHOT_END,
+        .revision = wa->list_revision,
+        .count = held->snapshot_told ? held->told : held->view.count,
+        .skipped = held->skipped};
     const enum rollcall_status status = tell(cx, wa, &event);
     if (status != ROLLCALL_OK) {
         return cannot_tell(cx, status);
     }
-    rollcall__view_sweep(&held->view);
     held->telling = false;
     held->snapshot_told = true;
     held->resync_reason[0] = '\0';

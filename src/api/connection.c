@@ -31,9 +31,10 @@ static enum rollcall_status check_caller(const struct rollcall_runtime *runtime,
                                   "runtime is NULL: create one with rollcall_runtime_create");
     }
     if (rollcall__runtime_simulated(runtime)) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "the runtime is a simulation, and has no threads for a real etcd: "
-                                  "connect to its own with rollcall_sim_connect");
+        return rollcall_error_set(
+            error, ROLLCALL_E_INVALID,
+            "the runtime is a simulation, and has no threads for a real etcd: "
+            "connect to its own with rollcall_sim_connect");
     }
     if (rollcall__runtime_forked(runtime)) {
         return rollcall_error_set(error, ROLLCALL_E_FORKED,

@@ -3,11 +3,11 @@
  *
  *   RUNNING --STOP--> STOPPING --the last batch completed--> ended
  *
- * In both states every message has the same handler: what is asked while STOPPING is answered
- * E_STOPPED, and what completes is accounted for.
- * Invariant: an operation's memory lives until the message of its last batch has been handled, so a
- * pointer in a message from the poller is never stale; therefore the actor ends only when nothing
- * is in flight.
+ * In both states what is asked and what completes has the same handler: what is asked while
+ * STOPPING is answered E_STOPPED, and what completes is accounted for.  Of watchers that end, and
+ * of timers but the outbox's, nothing is left to do then. Invariant: an operation's memory lives
+ * until the message of its last batch has been handled, so a pointer in a message from the poller
+ * is never stale; therefore the actor ends only when nothing is in flight.
  */
 #include "etcd/channel.h"
 
@@ -16,10 +16,9 @@
 
 #include <stdlib.h>
 
-enum { OUTBOX_PAUSE_MS = 1 };
 enum state { RUNNING, STOPPING, STATE_COUNT };
 
-static rollcall_handler_fn on_stop, on_sent, on_received, on_status, on_outbox_due;
+static rollcall_handler_fn on_stop, on_sent, on_received, on_status;
 
 #define ON_CALL rollcall__channel_on_call
 #define ON_KEEPALIVE rollcall__channel_on_keepalive
@@ -31,6 +30,7 @@ static rollcall_handler_fn on_stop, on_sent, on_received, on_status, on_outbox_d
 #define ON_RENEWED rollcall__channel_on_renewed
 #define ON_WAITING_DUE rollcall__channel_on_waiting_due
 #define ON_RENEWALS_DUE rollcall__channel_on_renewals_due
+#define ON_OUTBOX_DUE rollcall__channel_on_outbox_due
 #define ON_DELAYED_DUE rollcall__channel_on_delayed_due
 
 /* clang-format off */
@@ -47,7 +47,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [RUNNING]  [CHANNEL_STREAM_RECEIVED] = {on_received,     0},
     [RUNNING]  [CHANNEL_RENEWED]         = {ON_RENEWED,      0},
     [RUNNING]  [CHANNEL_STREAM_STATUS]   = {on_status,       0},
-    [RUNNING]  [CHANNEL_OUTBOX_DUE]      = {on_outbox_due,   0},
+    [RUNNING]  [CHANNEL_OUTBOX_DUE]      = {ON_OUTBOX_DUE,   0},
     [RUNNING]  [CHANNEL_WAITING_DUE]     = {ON_WAITING_DUE,  0},
     [RUNNING]  [CHANNEL_RENEWALS_DUE]    = {ON_RENEWALS_DUE, 0},
     [RUNNING]  [CHANNEL_DELAYED_DUE]     = {ON_DELAYED_DUE,  0},
@@ -64,7 +64,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [STOPPING] [CHANNEL_STREAM_RECEIVED] = {on_received,     0},
     [STOPPING] [CHANNEL_RENEWED]         = {ON_RENEWED,      0},
     [STOPPING] [CHANNEL_STREAM_STATUS]   = {on_status,       0},
-    [STOPPING] [CHANNEL_OUTBOX_DUE]      = {on_outbox_due,   0},
+    [STOPPING] [CHANNEL_OUTBOX_DUE]      = {ON_OUTBOX_DUE,   0},
     [STOPPING] [CHANNEL_WAITING_DUE]     = {rollcall_ignore, 0}, /* nothing waits any more */
     [STOPPING] [CHANNEL_RENEWALS_DUE]    = {rollcall_ignore, 0},
     [STOPPING] [CHANNEL_DELAYED_DUE]     = {rollcall_ignore, 0},
@@ -113,37 +113,6 @@ void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
     if (endpoint == channel->endpoint && rollcall__etcd_blames_endpoint(error)) {
         channel->endpoint = (endpoint + 1) % channel->link->endpoints.count;
     }
-}
-
-/* ---- answers ---- */
-
-struct rollcall__answer *rollcall__channel_answer_create(struct rollcall_caller to, uint16_t type)
-{
-    struct rollcall__answer *answer = calloc(1, sizeof *answer);
-    if (answer != NULL) {
-        answer->to = to;
-        answer->type = type;
-    }
-    return answer;
-}
-
-void rollcall__channel_answer(struct rollcall_context *cx, struct rollcall__channel *channel,
-                              struct rollcall__answer *answer)
-{
-    if (rollcall__outbox_send(&channel->outbox, cx, answer)) {
-        rollcall_timer_set(cx, CHANNEL_OUTBOX_DUE, rollcall_now_ms(cx) + OUTBOX_PAUSE_MS);
-    }
-}
-
-static int on_outbox_due(struct rollcall_context *cx, void *self,
-                         const struct rollcall_message *message)
-{
-    struct rollcall__channel *channel = self;
-    (void)message;
-    if (rollcall__outbox_retry(&channel->outbox, cx)) {
-        rollcall_timer_set(cx, CHANNEL_OUTBOX_DUE, rollcall_now_ms(cx) + OUTBOX_PAUSE_MS);
-    }
-    return ROLLCALL_STAY;
 }
 
 /* ---- streams ---- */

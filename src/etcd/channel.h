@@ -3,8 +3,8 @@
  *
  * One actor per link owns everything that changes: calls in flight, requests that wait for a token
  * or a connection, the keepalive stream and its queue, the watches.  Its code is in channel.c
- * (table, life), channel_call.c, channel_auth.c, channel_renewal.c, channel_watch.c,
- * channel_fail.c.
+ * (table, streams, life), channel_call.c, channel_auth.c, channel_renewal.c, channel_watch.c,
+ * channel_answer.c.
  *
  * Threads: the actor's; the poller only posts the messages.
  */
@@ -83,7 +83,7 @@ struct rollcall__watch {
     int64_t late_until_ms; /* by a fail point: nothing is answered before */
 };
 
-struct rollcall__delayed; /* channel_fail.c */
+struct rollcall__delayed; /* channel_answer.c */
 
 struct rollcall__channel {
     struct rollcall__link *link;
@@ -124,11 +124,6 @@ bool rollcall__channel_connected(struct rollcall__channel *channel);
 /* What failed on `endpoint` goes to the next one, if the error says it is the endpoint's fault. */
 void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
                              const struct rollcall_error *error);
-/* Moves the answer to its asker, now or when there is room. */
-void rollcall__channel_answer(struct rollcall_context *cx, struct rollcall__channel *channel,
-                              struct rollcall__answer *answer);
-/* A place for an answer; NULL: out of memory. */
-struct rollcall__answer *rollcall__channel_answer_create(struct rollcall_caller to, uint16_t type);
 /* In the list from here on, until destroyed. */
 void rollcall__channel_add_stream(struct rollcall__channel *channel,
                                   struct rollcall__stream *stream);
@@ -168,10 +163,10 @@ rollcall_handler_fn rollcall__channel_on_keepalive, rollcall__channel_on_renewed
     rollcall__channel_on_renewals_due;
 /* Opens the stream and sends, as far as that can be done now; sets the timer for the rest. */
 void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channel *channel);
-/* Cancels the stream and answers every renewal outstanding. */
 /* Logs what broke the keepalive stream: loud the first time of an outage, quiet after that. */
 void rollcall__channel_renewals_broke(struct rollcall_context *cx,
                                       struct rollcall__channel *channel, const char *why);
+/* Cancels the stream and answers every renewal outstanding. */
 void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      enum rollcall_status status);
 
@@ -179,7 +174,7 @@ void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcal
 
 rollcall_handler_fn rollcall__channel_on_watch, rollcall__channel_on_watch_ack,
     rollcall__channel_on_watch_cancel, rollcall__channel_on_down;
-/* One response, or NULL, from a stream that is still wanted. */
+/* One response of a stream that is still wanted. */
 void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__channel *channel,
                                struct rollcall__watch *watch, struct rollcall_object *response);
 /* Gives the last answer and forgets the watch. */
@@ -191,9 +186,14 @@ void rollcall__channel_watches_release(struct rollcall_context *cx,
                                        const struct rollcall_error *error);
 void rollcall__channel_watches_stop(struct rollcall_context *cx, struct rollcall__channel *channel);
 
-/* ---- channel_fail.c ---- */
+/* ---- channel_answer.c ---- */
 
-rollcall_handler_fn rollcall__channel_on_delayed_due;
+rollcall_handler_fn rollcall__channel_on_outbox_due, rollcall__channel_on_delayed_due;
+/* A place for an answer; NULL: out of memory. */
+struct rollcall__answer *rollcall__channel_answer_create(struct rollcall_caller to, uint16_t type);
+/* Moves the answer to its asker, now or when there is room. */
+void rollcall__channel_answer(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              struct rollcall__answer *answer);
 /* As rollcall__channel_answer, but not before at_ms; in time already: at once. */
 void rollcall__channel_answer_at(struct rollcall_context *cx, struct rollcall__channel *channel,
                                  struct rollcall__answer *answer, int64_t at_ms);

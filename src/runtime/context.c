@@ -153,6 +153,7 @@ void rollcall_restart_child(struct rollcall_context *cx, struct rollcall_ref chi
     struct rollcall__worker *worker = cx->actor->worker;
     struct rollcall__actor *actor = rollcall__worker_find(worker, child);
     if (actor == NULL || actor->parent != cx->actor) {
+        worker->stats.sent++; /* as a message would be */
         worker->stats.dead_letters++;
         return;
     }

@@ -34,6 +34,7 @@ static void run_attach(struct rollcall__worker *worker, struct rollcall__control
         rollcall__worker_drain(worker, attach->source, ROLLCALL__SYSTEM, UINT32_MAX);
     }
     worker->in[attach->source][ROLLCALL__SYSTEM] = attach->lane;
+    worker->stats.sent += attach->dropped;
     worker->stats.dead_letters += attach->dropped;
 }
 

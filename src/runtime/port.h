@@ -1,5 +1,6 @@
 /*
- * runtime/port.h - how one foreign thread (a gRPC poller) speaks into the runtime.
+ * runtime/port.h - how those who are no worker speak into the runtime, and wait for it: a foreign
+ * thread (a gRPC poller, a simulation's network) through a port of its own, and the public calls.
  *
  * A port owns one SPSC lane to each worker, so exactly one thread may post through it.  Posting
  * never fails and never blocks: what does not fit in a lane waits in the port's own list, which is
@@ -13,7 +14,8 @@
 struct rollcall__monitor;
 struct rollcall__port;
 
-/* ROLLCALL_E_INVALID in a simulation, whose one thread is its own.  Threads: any but a worker. */
+/* Returns: ROLLCALL_OK; ROLLCALL_E_BUSY when all are taken; ROLLCALL_E_NO_MEMORY.
+ * Threads: any but a worker. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__port_open(struct rollcall_runtime *runtime,
                                                            struct rollcall__port **port,
                                                            struct rollcall_error *error);
@@ -28,6 +30,8 @@ void rollcall__port_post(struct rollcall__port *port, struct rollcall_caller to,
  * than a message.  Returns true when everything fitted; else call again in a millisecond.
  * Threads: the port's. */
 bool rollcall__port_flush(struct rollcall__port *port);
+
+/* ---- for the public calls ---- */
 
 /* Sends a message in the system lane: waits for room, at most for the stop timeout; never in a
  * callback.  Callbacks and other threads have lanes of their own: between these there is no order.

@@ -349,6 +349,7 @@ static void add_stats(struct rollcall_runtime_stats *sum, const struct rollcall_
     sum->delivered += one->delivered;
     sum->full += one->full;
     sum->bounced += one->bounced;
+    sum->sent += one->sent;
     sum->dead_letters += one->dead_letters;
     sum->stale += one->stale;
     sum->impossible += one->impossible;

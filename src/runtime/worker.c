@@ -165,7 +165,8 @@ static enum rollcall_status enqueue(struct rollcall__worker *worker,
     if (actor->phase == ROLLCALL__ACTOR_FAILED && kind == ROLLCALL__SYSTEM &&
         cell->type == ROLLCALL_STOP) {
         rollcall_object_drop(cell->object);
-        rollcall__actor_end(actor); /* nobody is there to answer a STOP */
+        worker->stats.delivered++; /* nobody is there to answer a STOP */
+        rollcall__actor_end(actor);
         return ROLLCALL_OK;
     }
     if (worker->failpoints != NULL && kind == ROLLCALL__USER &&
@@ -194,6 +195,7 @@ enum rollcall_status rollcall__worker_send(struct rollcall__worker *worker,
     const uint32_t to = rollcall__ref_worker(cell->to);
     enum rollcall_status status = ROLLCALL_OK;
     if (rollcall_ref_is_nobody(cell->to) || to >= worker->rt->worker_count) {
+        worker->stats.sent++;
         worker->stats.dead_letters++;
         rollcall_object_drop(cell->object);
         return ROLLCALL_OK;
@@ -210,8 +212,16 @@ enum rollcall_status rollcall__worker_send(struct rollcall__worker *worker,
     if (status != ROLLCALL_OK) {
         worker->stats.full++;
         rollcall_object_drop(cell->object);
+    } else {
+        worker->stats.sent++;
     }
     return status;
+}
+
+/* What is for a receiver's table, not for the runtime or the worker. */
+static bool is_message(const struct rollcall__cell *cell)
+{
+    return cell->kind == ROLLCALL__CELL_MESSAGE || cell->kind == ROLLCALL__CELL_TIMER;
 }
 
 static void add_pending(struct rollcall__worker *worker, uint32_t to,
@@ -237,6 +247,7 @@ void rollcall__worker_send_system(struct rollcall__worker *worker,
         rollcall_object_drop(cell->object);
         return;
     }
+    worker->stats.sent += is_message(cell);
     if (to == worker->index) {
         ROLLCALL_DROP(enqueue(worker, cell, ROLLCALL__SYSTEM), "the system lane is never full");
         return;
@@ -334,6 +345,7 @@ uint32_t rollcall__worker_drain(struct rollcall__worker *worker, uint32_t source
         return 0;
     }
     while (lane != NULL && count < cells_max && rollcall__lane_pop(lane, &cell)) {
+        worker->stats.sent += source >= ROLLCALL__SOURCE_APPLICATION && is_message(&cell);
         if (!take(worker, &cell, kind)) {
             worker->waiting = cell;
             worker->waits = true;
@@ -415,8 +427,7 @@ struct rollcall__actor *rollcall__worker_peek(const struct rollcall__worker *wor
 
 static struct rollcall__actor *pop_next(struct rollcall__worker *worker, bool *system_only)
 {
-    struct rollcall__actor *actor =
-        ready_goes_first(worker) ? NULL : pop(worker, ROLLCALL__SYSTEM);
+    struct rollcall__actor *actor = ready_goes_first(worker) ? NULL : pop(worker, ROLLCALL__SYSTEM);
     *system_only = actor != NULL;
     worker->urgent_runs = *system_only ? worker->urgent_runs + 1 : 0;
     return actor != NULL ? actor : pop(worker, ROLLCALL__USER);

@@ -11,12 +11,19 @@
 
 enum { CAST_PROCESSES = 3, CAST_MEMBERS = 6, CAST_WATCHES = 4 };
 
+/* Calls that are not waited for: each is answered once, and by the end of a minute without faults.
+ */
+struct cast_answers {
+    struct rollcall_world *world;
+    uint64_t wanted; /* still */
+};
+
 /* One session of one process; it is opened, asked to leave, restarted and closed in its turn. */
 struct cast_member {
     struct rollcall_session *session; /* NULL: none is open */
     struct rollcall__session_check check;
-    struct cast *cast;
-    bool asked_to_leave, reregisters, exclusive, failed, marked;
+    struct cast_answers marks;
+    bool asked_to_leave, reregisters, failed;
 };
 
 struct cast_watch {
@@ -29,8 +36,8 @@ struct cast_play {
     uint32_t processes, members, watches; /* how many there are */
     bool exclusive;                       /* all sessions are of one key */
     bool leave;                           /* members leave, and come again */
-    bool mark;                            /* members are marked Stopping, by themselves and others */
-    bool evict;                           /* members are revoked by others */
+    bool mark;  /* members are marked Stopping, by themselves and others */
+    bool evict; /* members are revoked by others */
 };
 
 struct cast {
@@ -39,7 +46,7 @@ struct cast {
     struct rollcall_etcd *etcds[CAST_PROCESSES];
     struct cast_member members[CAST_MEMBERS];
     struct cast_watch watches[CAST_WATCHES];
-    uint64_t answers_wanted, answers; /* of calls that are not waited for */
+    struct cast_answers errands; /* of all: they are answered whatever becomes of a session */
 };
 
 void cast_begin(struct cast *cast, struct rollcall_world *world, const struct cast_play *play);

@@ -1,5 +1,6 @@
-/* The library's own scenarios, each a cast and what it may do. */
+/* The library's own scenarios: a cast and what it may do, and a gang that crashes. */
 #include "scenarios/cast.h"
+#include "scenarios/gang.h"
 
 /* All that a supervisor restarts. */
 static const char *const MORTAL[] = {"registration", "keepalive", "liveness", "departure",
@@ -46,12 +47,18 @@ static void end(struct rollcall_world *world, void *state)
                       .state_size_bytes = sizeof(struct cast), .mortal = MORTAL,                   \
                       .begin = begin_##word, .act = act, .settled = settled, .heal = heal,         \
                       .end = end)
+static const char *const HANDS[] = {"hand", NULL};
 static const struct rollcall_scenario SCENARIOS[] = {
     SCENARIO(members, 2, "sessions of two processes stay members, or say that they are not"),
     SCENARIO(watch, 2, "watches tell every change of sessions that come and go"),
     SCENARIO(stop, 2, "sessions are marked, stopped, revoked, restarted and closed at any moment"),
     SCENARIO(exclusive, 3, "three processes want one key"),
     SCENARIO(admin, 2, "sessions are marked and revoked by others"),
+    ROLLCALL_SCENARIO(.name = "supervisor",
+                      .about = "actors crash, and their supervisor knows when "
+                               "it is enough",
+                      .heal_ms = 5000, .state_size_bytes = sizeof(struct gang), .mortal = HANDS,
+                      .begin = gang_begin, .end = gang_end),
 };
 
 const struct rollcall_scenario *rollcall_scenario_at(size_t index)

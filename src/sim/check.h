@@ -16,10 +16,11 @@
 
 /*
  * A session:
- * "alive-implies-lease"  at rest, one that is told ACTIVE has a lease that etcd has not let run out;
- * "one-loss-one-word"    LOST is told once for each registration, and not after STOPPING;
+ * "alive-implies-lease"  at rest, one that is told ACTIVE has a lease that etcd has not let run
+ * out; "one-loss-one-word"    LOST is told once for each registration, and not after STOPPING;
  * "order-of-states"      only the arrows of session.h are told;
- * "tokens-rise"          each registration's create revision is higher than the one before;
+ * "tokens-rise"          each registration's create revision is higher than the one before, and one
+ *                        that was LOST is no member's again;
  * "nothing-after-close"  no event comes after close has returned;
  * "no-lease-left"        one that ended well has left no lease and no key.
  */
@@ -45,9 +46,9 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
 
 /*
  * A watch of one role from a snapshot on:
- * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held at its revision;
- * "every-change-once"    between them each change is told, once, in the order of its revision;
- * "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
+ * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held at its
+ * revision; "every-change-once"    between them each change is told, once, in the order of its
+ * revision; "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
  * "watch-goes-on"        a watch that etcd has answered once does not fail for what may pass;
  * "view-converges"       after healing it has told all there is.
  */

@@ -8,13 +8,15 @@
 
 /* ---- the order of states ---- */
 
-enum { REGISTERING = 1 << ROLLCALL_SESSION_REGISTERING,
-       ACTIVE = 1 << ROLLCALL_SESSION_ACTIVE,
-       SUSPECT = 1 << ROLLCALL_SESSION_SUSPECT,
-       LOST = 1 << ROLLCALL_SESSION_LOST,
-       STOPPING = 1 << ROLLCALL_SESSION_STOPPING,
-       STOPPED = 1 << ROLLCALL_SESSION_STOPPED,
-       FAILED = 1 << ROLLCALL_SESSION_FAILED };
+enum {
+    REGISTERING = 1 << ROLLCALL_SESSION_REGISTERING,
+    ACTIVE = 1 << ROLLCALL_SESSION_ACTIVE,
+    SUSPECT = 1 << ROLLCALL_SESSION_SUSPECT,
+    LOST = 1 << ROLLCALL_SESSION_LOST,
+    STOPPING = 1 << ROLLCALL_SESSION_STOPPING,
+    STOPPED = 1 << ROLLCALL_SESSION_STOPPED,
+    FAILED = 1 << ROLLCALL_SESSION_FAILED
+};
 
 /* The arrows of session.h.  An event that found no room may be told by the next one alone, but for
  * LOST: so what can be skipped is skipped here, too. */
@@ -55,10 +57,13 @@ static void check_loss(struct rollcall__session_check *check,
 static void note_registration(struct rollcall__session_check *check,
                               const struct rollcall_session_info *info)
 {
+    const bool member =
+        info->state == ROLLCALL_SESSION_ACTIVE || info->state == ROLLCALL_SESSION_SUSPECT;
     if (info->create_revision == 0) {
         return; /* it has not registered yet */
     }
-    if (info->create_revision < check->create_revision) {
+    if (info->create_revision < check->create_revision ||
+        (member && info->create_revision == check->lost_create_revision)) {
         rollcall_world_violate(check->world, "tokens-rise",
                                "%s: create revision %" PRId64 " came after %" PRId64, info->key,
                                info->create_revision, check->create_revision);
@@ -80,10 +85,9 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
         check_loss(check, &event->info);
     }
     if (event->state == ROLLCALL_SESSION_ACTIVE || event->state == ROLLCALL_SESSION_SUSPECT) {
-        check->member_ms =
-            check->lease_id == event->info.lease_id
-                ? check->member_ms
-                : rollcall_sim_now_ms(rollcall_world_sim(check->world));
+        check->member_ms = check->lease_id == event->info.lease_id
+                               ? check->member_ms
+                               : rollcall_sim_now_ms(rollcall_world_sim(check->world));
         check->lease_id = event->info.lease_id;
     } else if (event->state != ROLLCALL_SESSION_STOPPING &&
                event->state != ROLLCALL_SESSION_STOPPED) {
@@ -128,7 +132,8 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
     /* One that is revoked ends without warning; all others are counted. */
     if (!lease->revoked && (end_ms > awake_ms ? end_ms : awake_ms) + grace_ms <= sim->now_ms) {
         rollcall_world_violate(check->world, "alive-implies-lease",
-                               "%s is told ACTIVE at %" PRId64 " ms, and its lease ran out at %" PRId64,
+                               "%s is told ACTIVE at %" PRId64
+                               " ms, and its lease ran out at %" PRId64,
                                check->key, sim->now_ms, end_ms);
     }
 }
@@ -144,11 +149,13 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
         lease->granted_ms > check->member_ms) {
         return; /* the last: an early try that a frozen member did after the revoke */
     }
-    const struct transport_kv *kv = rollcall__model_find(
-        rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
+    const struct transport_kv *kv =
+        rollcall__model_find(rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
     if (lease->ended_ms == INT64_MAX || (kv != NULL && kv->lease_id == check->lease_id)) {
         rollcall_world_violate(check->world, "no-lease-left",
-                               "%s was closed, and its %s is still there", check->key,
-                               lease->ended_ms == INT64_MAX ? "lease" : "key");
+                               "%s was closed, and its %s is still there (granted at %" PRId64
+                               " ms, ACTIVE at %" PRId64 ")",
+                               check->key, lease->ended_ms == INT64_MAX ? "lease" : "key",
+                               lease->granted_ms, check->member_ms);
     }
 }

@@ -69,11 +69,10 @@ static void apply(struct rollcall__watch_check *check, const struct rollcall_wat
 {
     const size_t at = find(check, key);
     const bool there = at < check->count;
-    const bool adds =
-        event->type == ROLLCALL_WATCH_ADD || event->type == ROLLCALL_WATCH_SESSION;
+    const bool adds = event->type == ROLLCALL_WATCH_ADD || event->type == ROLLCALL_WATCH_SESSION;
     if (there == adds) {
-        rollcall_world_violate(check->world, "kinds-agree", "%.*s: told as %s",
-                               (int)key.size_bytes, key.data,
+        rollcall_world_violate(check->world, "kinds-agree", "%.*s: told as %s", (int)key.size_bytes,
+                               key.data,
                                adds ? "new, and was there" : "changed or gone, and was not there");
         return;
     }
@@ -123,12 +122,12 @@ static void check_live(struct rollcall__watch_check *check,
     if (!rollcall__bytes_equal(change->kv.key, event->key) ||
         change->kv.mod_revision != event->mod_revision ||
         gone != (event->type == ROLLCALL_WATCH_DELETE)) {
-        rollcall_world_violate(check->world, "every-change-once",
-                               "%.*s at revision %" PRId64 " was told, and the next change is %.*s at "
-                               "%" PRId64,
-                               (int)event->key.size_bytes, event->key.data, event->mod_revision,
-                               (int)change->kv.key.size_bytes, change->kv.key.data,
-                               change->kv.mod_revision);
+        rollcall_world_violate(
+            check->world, "every-change-once",
+            "%.*s at revision %" PRId64 " was told, and the next change is %.*s at "
+            "%" PRId64,
+            (int)event->key.size_bytes, event->key.data, event->mod_revision,
+            (int)change->kv.key.size_bytes, change->kv.key.data, change->kv.mod_revision);
         return;
     }
     apply(check, event, change->kv.key);
@@ -180,8 +179,8 @@ static void compare(struct rollcall__watch_check *check, int64_t revision, const
             rollcall_world_violate(check->world, invariant,
                                    "%.*s is of %" PRId64 " at revision %" PRId64
                                    ", and was told as of %" PRId64,
-                                   (int)kv->key.size_bytes, kv->key.data, kv->mod_revision, revision,
-                                   at == check->count ? 0 : check->view[at].mod_revision);
+                                   (int)kv->key.size_bytes, kv->key.data, kv->mod_revision,
+                                   revision, at == check->count ? 0 : check->view[at].mod_revision);
         }
     }
     if (there != check->count) {
@@ -294,10 +293,9 @@ void rollcall__check_watch_converged(struct rollcall__watch_check *check)
     }
     const struct transport_event *change = next_change(check, &gone);
     if (change != NULL) {
-        rollcall_world_violate(check->world, "view-converges",
-                               "%.*s at revision %" PRId64 " has not been told",
-                               (int)change->kv.key.size_bytes, change->kv.key.data,
-                               change->kv.mod_revision);
+        rollcall_world_violate(
+            check->world, "view-converges", "%.*s at revision %" PRId64 " has not been told",
+            (int)change->kv.key.size_bytes, change->kv.key.data, change->kv.mod_revision);
         return;
     }
     compare(check, rollcall__model_revision(model_of(check)), "view-converges");

@@ -58,8 +58,8 @@ struct shrinking {
 /* Whether the same invariant fails with these faults alone. */
 static bool still_fails(struct shrinking *sh, const struct rollcall__fault_at *faults, size_t count)
 {
-    sh->plan = (struct rollcall__fault_plan){
-        .scripted = true, .script = faults, .script_count = count};
+    sh->plan =
+        (struct rollcall__fault_plan){.scripted = true, .script = faults, .script_count = count};
     sh->runs++;
     return rollcall__world_run(&sh->run, &sh->outcome, NULL) == ROLLCALL_OK &&
            strcmp(sh->outcome.invariant, sh->invariant) == 0;
@@ -91,9 +91,8 @@ static void write_faults(const struct shrinking *sh, char *text, size_t size_byt
     size_t used = 0;
     snprintf(text, size_bytes, "none");
     for (size_t i = 0; i < sh->kept_count && used < size_bytes; i++) {
-        used += (size_t)snprintf(text + used, size_bytes - used, "%s%s@%" PRIu64,
-                                 i == 0 ? "" : ",", rollcall_fault_name(sh->kept[i].fault),
-                                 sh->kept[i].nth);
+        used += (size_t)snprintf(text + used, size_bytes - used, "%s%s@%" PRIu64, i == 0 ? "" : ",",
+                                 rollcall_fault_name(sh->kept[i].fault), sh->kept[i].nth);
     }
     if (used >= size_bytes) {
         text[0] = '\0';
@@ -224,8 +223,8 @@ static enum rollcall_status run_seeds(struct explorer *ex, struct rollcall_error
     return status;
 }
 
-static enum rollcall_status check(const struct rollcall_scenario *scenario,
-                                  struct explorer *ex, struct rollcall_error *error)
+static enum rollcall_status check(const struct rollcall_scenario *scenario, struct explorer *ex,
+                                  struct rollcall_error *error)
 {
     struct rollcall_explore_options *o = &ex->options;
     if (scenario == NULL || scenario->size_bytes != sizeof *scenario || scenario->name == NULL ||
@@ -255,8 +254,8 @@ enum rollcall_status rollcall_explore(const struct rollcall_scenario *scenario,
     *result = (struct rollcall_explore_result){.seeds = 0};
     ex->scenario = scenario;
     ex->result = result;
-    enum rollcall_status status = rollcall__options_copy(
-        &ex->options, sizeof ex->options, options, "rollcall_explore_options", error);
+    enum rollcall_status status = rollcall__options_copy(&ex->options, sizeof ex->options, options,
+                                                         "rollcall_explore_options", error);
     if (status == ROLLCALL_OK) {
         status = check(scenario, ex, error);
     }

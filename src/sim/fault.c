@@ -43,8 +43,7 @@ void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed)
     *plan = (struct rollcall__fault_plan){.scripted = false};
     for (uint64_t fault = 0; fault < ROLLCALL_FAULT_COUNT; fault++) {
         if (mix(~seed, fault, 0) & 1) {
-            plan->rates[fault] =
-                RATES[mix(~seed, fault, 1) % (sizeof RATES / sizeof RATES[0])];
+            plan->rates[fault] = RATES[mix(~seed, fault, 1) % (sizeof RATES / sizeof RATES[0])];
         }
     }
 }
@@ -166,10 +165,11 @@ enum rollcall_status rollcall__fault_plan_parse(const char *text, struct rollcal
         if (!parse_one(at, length, count, plan, &(*script)[count])) {
             free(*script);
             *script = NULL;
-            return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                      "faults: \"%.*s\" is neither NAME=RATE (0 to 1) nor NAME@NTH, "
-                                      "or both forms are mixed: the list shows the names",
-                                      (int)length, at);
+            return rollcall_error_set(
+                error, ROLLCALL_E_INVALID,
+                "faults: \"%.*s\" is neither NAME=RATE (0 to 1) nor NAME@NTH, "
+                "or both forms are mixed: the list shows the names",
+                (int)length, at);
         }
         count++;
         at += length + (at[length] == ',');

@@ -21,8 +21,8 @@ struct rollcall__fault_at {
 
 /* What shall happen. */
 struct rollcall__fault_plan {
-    bool scripted;                        /* else by rates */
-    double rates[ROLLCALL_FAULT_COUNT];   /* 0 .. 1 */
+    bool scripted;                           /* else by rates */
+    double rates[ROLLCALL_FAULT_COUNT];      /* 0 .. 1 */
     const struct rollcall__fault_at *script; /* borrowed */
     size_t script_count;
 };

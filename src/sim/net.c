@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "runtime/port.h"
+#include "sim/flight.h"
 #include "sim/sim.h"
 #include "sim/transport.h"
 #include "transport/request.h"
@@ -11,24 +12,11 @@
 
 enum {
     WATCHES_MAX = 256,
-    WEATHER_MS = 250,   /* how often faults have their chance when nothing else happens */
-    SLOW_ONE_IN = 16,   /* of all messages: a few that take longer, without any fault */
-    REFUSED_MS = 1,     /* a connection that nobody takes is refused as fast as that */
-    DELAY_MAX_MS = 8000 /* longer than the deadline of a call */
-};
-
-enum event_kind { ASK, ANSWER, RENEW, RENEWED, OPEN, RESPONSE };
-
-/* Something on its way. */
-struct event {
-    int64_t at_ms;
-    uint64_t sequence; /* ties are broken in the order things were sent */
-    enum event_kind kind;
-    uint32_t link, generation, member;
-    uint64_t token;
-    int64_t lease_id, ttl_s;
-    enum rollcall_status status;
-    struct rollcall_object *object; /* a request, a range, a result or a response; owned */
+    WEATHER_MS = 250,     /* how often faults have their chance when nothing else happens */
+    SLOW_ONE_IN = 16,     /* of all messages: a few that take longer, without any fault */
+    PROGRESS_ONE_IN = 16, /* times that there is weather: for each watch */
+    REFUSED_MS = 1,       /* a connection that nobody takes is refused as fast as that */
+    DELAY_MAX_MS = 8000   /* longer than the deadline of a call */
 };
 
 struct watch {
@@ -42,8 +30,8 @@ struct watch {
 struct link {
     struct rollcall_ref actor;
     uint32_t member;
-    uint32_t generation;              /* of its connection; what belongs to an older one is lost */
-    int64_t asked_ms, answered_ms;    /* when the last renewal arrives, each way */
+    uint32_t generation;           /* of its connection; what belongs to an older one is lost */
+    int64_t asked_ms, answered_ms; /* when the last renewal arrives, each way */
 };
 
 struct rollcall__net {
@@ -56,11 +44,9 @@ struct rollcall__net {
     struct link links[ROLLCALL__NET_LINKS_MAX];
     struct watch watches[WATCHES_MAX];
     uint32_t watch_count;
-    struct event *heap; /* of what is on its way, by (at_ms, sequence) */
-    size_t count, capacity;
-    struct event *held; /* what has reached a member that is frozen */
+    struct rollcall__flights flights; /* what is on its way */
+    struct rollcall__flight *held;    /* what has reached a member that is frozen */
     size_t held_count, held_capacity;
-    uint64_t sequence;
     int64_t weather_ms;
     bool pump; /* a watch may go on: its window has opened */
     enum rollcall__member_state states[ROLLCALL__MODEL_MEMBERS_MAX];
@@ -69,54 +55,13 @@ struct rollcall__net {
 
 /* ---- what is on its way ---- */
 
-static bool before(const struct event *a, const struct event *b)
-{
-    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->sequence < b->sequence;
-}
-
 static void *need(void *memory)
 {
     ROLLCALL_ASSERT(memory != NULL); /* a simulation without memory proves nothing */
     return memory;
 }
 
-static void push(struct rollcall__net *net, const struct event *event)
-{
-    if (net->count == net->capacity) {
-        net->capacity = net->capacity == 0 ? 64 : 2 * net->capacity;
-        net->heap = need(realloc(net->heap, net->capacity * sizeof *net->heap));
-    }
-    size_t at = net->count++;
-    for (; at > 0 && before(event, &net->heap[(at - 1) / 2]); at = (at - 1) / 2) {
-        net->heap[at] = net->heap[(at - 1) / 2];
-    }
-    net->heap[at] = *event;
-}
-
-static struct event pop(struct rollcall__net *net)
-{
-    const struct event first = net->heap[0];
-    const struct event last = net->heap[--net->count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= net->count) {
-            break;
-        }
-        child += child + 1 < net->count && before(&net->heap[child + 1], &net->heap[child]);
-        if (!before(&net->heap[child], &last)) {
-            break;
-        }
-        net->heap[at] = net->heap[child];
-        at = child;
-    }
-    if (net->count > 0) {
-        net->heap[at] = last;
-    }
-    return first;
-}
-
-static void hold(struct rollcall__net *net, const struct event *event)
+static void hold(struct rollcall__net *net, const struct rollcall__flight *event)
 {
     if (net->held_count == net->held_capacity) {
         net->held_capacity = net->held_capacity == 0 ? 16 : 2 * net->held_capacity;
@@ -139,12 +84,11 @@ static int64_t latency_ms(struct rollcall__net *net)
 }
 
 /* Sends on `link`, at least `ms` from now; object: moved. */
-static void send(struct rollcall__net *net, struct event event, int64_t at_ms)
+static void send(struct rollcall__net *net, struct rollcall__flight event, int64_t at_ms)
 {
     event.at_ms = at_ms;
-    event.sequence = net->sequence++;
     event.generation = net->links[event.link].generation;
-    push(net, &event);
+    rollcall__flights_push(&net->flights, event);
 }
 
 /* ---- to the transport actors ---- */
@@ -178,11 +122,11 @@ void rollcall__net_ask(struct rollcall__net *net, uint32_t link, uint64_t token,
         return; /* the call's deadline is all that is heard of it */
     }
     send(net,
-         (struct event){.kind = ASK,
-                        .link = link,
-                        .member = net->links[link].member,
-                        .token = token,
-                        .object = rollcall_object_keep(&request->object)},
+         (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_ASK,
+                                   .link = link,
+                                   .member = net->links[link].member,
+                                   .token = token,
+                                   .object = rollcall_object_keep(&request->object)},
          at_ms);
 }
 
@@ -193,7 +137,7 @@ static struct transport_result *refuse(const struct transport_request *request)
     return need(transport_result_error(request->kind, &error));
 }
 
-static void answer_ask(struct rollcall__net *net, const struct event *event)
+static void answer_ask(struct rollcall__net *net, const struct rollcall__flight *event)
 {
     const struct transport_request *request = (const struct transport_request *)event->object;
     const bool down = net->states[event->member] == ROLLCALL__MEMBER_DOWN;
@@ -215,8 +159,10 @@ static void answer_ask(struct rollcall__net *net, const struct event *event)
         return;
     }
     send(net,
-         (struct event){
-             .kind = ANSWER, .link = event->link, .token = event->token, .object = &result->object},
+         (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_ANSWER,
+                                   .link = event->link,
+                                   .token = event->token,
+                                   .object = &result->object},
          at_ms);
 }
 
@@ -228,23 +174,23 @@ static int64_t in_order(int64_t *last_ms, int64_t at_ms)
     return *last_ms;
 }
 
-void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token,
-                         int64_t lease_id)
+void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token, int64_t lease_id)
 {
     struct link *on = &net->links[link];
     send(net,
-         (struct event){.kind = RENEW,
-                        .link = link,
-                        .member = on->member,
-                        .token = token,
-                        .lease_id = lease_id},
+         (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_RENEW,
+                                   .link = link,
+                                   .member = on->member,
+                                   .token = token,
+                                   .lease_id = lease_id},
          in_order(&on->asked_ms, net->sim->now_ms + latency_ms(net)));
 }
 
-static void answer_renew(struct rollcall__net *net, const struct event *event)
+static void answer_renew(struct rollcall__net *net, const struct rollcall__flight *event)
 {
     struct link *link = &net->links[event->link];
-    struct event answer = {.kind = RENEWED, .link = event->link, .token = event->token};
+    struct rollcall__flight answer = {
+        .kind = ROLLCALL__FLIGHT_RENEWED, .link = event->link, .token = event->token};
     answer.status = net->states[event->member] == ROLLCALL__MEMBER_DOWN
                         ? ROLLCALL_E_UNAVAILABLE
                         : rollcall__model_renew(net->model, event->member, event->lease_id,
@@ -287,23 +233,23 @@ void rollcall__net_watch(struct rollcall__net *net, uint32_t link, uint64_t toke
     net->watches[net->watch_count++] =
         (struct watch){.link = link, .token = token, .last_ms = at_ms};
     send(net,
-         (struct event){.kind = OPEN,
-                        .link = link,
-                        .member = net->links[link].member,
-                        .token = token,
-                        .object = rollcall_object_keep(&range->object)},
+         (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_OPEN,
+                                   .link = link,
+                                   .member = net->links[link].member,
+                                   .token = token,
+                                   .object = rollcall_object_keep(&range->object)},
          at_ms);
 }
 
-static void open_watch(struct rollcall__net *net, const struct event *event)
+static void open_watch(struct rollcall__net *net, const struct rollcall__flight *event)
 {
     struct watch *watch = find_watch(net, event->link, event->token);
     if (watch == NULL) {
         return; /* cancelled on its way */
     }
     if (net->states[event->member] != ROLLCALL__MEMBER_DOWN) {
-        watch->watch = need(rollcall__model_watch_open(
-            net->model, event->member, (struct transport_range *)event->object));
+        watch->watch = need(rollcall__model_watch_open(net->model, event->member,
+                                                       (struct transport_range *)event->object));
         return;
     }
     struct transport_watch_response *response = need(rollcall__sim_watch_failed(
@@ -312,10 +258,10 @@ static void open_watch(struct rollcall__net *net, const struct event *event)
         rotate(net, &net->links[event->link]);
     }
     send(net,
-         (struct event){.kind = RESPONSE,
-                        .link = event->link,
-                        .token = event->token,
-                        .object = &response->object},
+         (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_RESPONSE,
+                                   .link = event->link,
+                                   .token = event->token,
+                                   .object = &response->object},
          net->sim->now_ms + REFUSED_MS);
     forget_watch(net, watch);
 }
@@ -349,10 +295,10 @@ static bool pump_watch(struct rollcall__net *net, struct watch *watch)
         const bool last = response->canceled || response->error.status != ROLLCALL_OK;
         watch->outstanding += response->fragment ? 0 : 1;
         send(net,
-             (struct event){.kind = RESPONSE,
-                            .link = watch->link,
-                            .token = watch->token,
-                            .object = &response->object},
+             (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_RESPONSE,
+                                       .link = watch->link,
+                                       .token = watch->token,
+                                       .object = &response->object},
              in_order(&watch->last_ms, now_ms + latency_ms(net)));
         if (last) {
             forget_watch(net, watch);
@@ -410,9 +356,9 @@ void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
         }
     }
     for (size_t i = 0; i < net->held_count; i++) { /* they look again */
-        struct event *event = &net->held[i];
+        struct rollcall__flight *event = &net->held[i];
         event->at_ms = net->sim->now_ms;
-        push(net, event);
+        rollcall__flights_push(&net->flights, *event);
     }
     net->held_count = 0;
 }
@@ -428,9 +374,20 @@ void rollcall__net_heal(struct rollcall__net *net)
 
 /* ---- one thing that is due ---- */
 
-static void arrive(struct rollcall__net *net, struct event *event)
+/* etcd tells an idle watch now and then how far it is. */
+static void notify_progress(struct rollcall__net *net)
 {
-    const bool at_member = event->kind == ASK || event->kind == RENEW || event->kind == OPEN;
+    const uint64_t chosen = rollcall__random_below(&net->random, PROGRESS_ONE_IN);
+    if (chosen < net->watch_count && net->watches[chosen].watch != NULL) {
+        rollcall__model_watch_progress(net->watches[chosen].watch);
+    }
+}
+
+static void arrive(struct rollcall__net *net, struct rollcall__flight *event)
+{
+    const bool at_member = event->kind == ROLLCALL__FLIGHT_ASK ||
+                           event->kind == ROLLCALL__FLIGHT_RENEW ||
+                           event->kind == ROLLCALL__FLIGHT_OPEN;
     if (event->generation != net->links[event->link].generation ||
         rollcall_ref_is_nobody(net->links[event->link].actor)) {
         rollcall_object_drop(event->object);
@@ -444,24 +401,24 @@ static void arrive(struct rollcall__net *net, struct event *event)
     const struct sim_renewed renewed = {
         .token = event->token, .ttl_s = event->ttl_s, .status = event->status};
     switch (event->kind) {
-    case ASK:
+    case ROLLCALL__FLIGHT_ASK:
         answer_ask(net, event);
         rollcall_object_drop(event->object);
         break;
-    case RENEW:
+    case ROLLCALL__FLIGHT_RENEW:
         answer_renew(net, event);
         break;
-    case OPEN:
+    case ROLLCALL__FLIGHT_OPEN:
         open_watch(net, event);
         rollcall_object_drop(event->object);
         break;
-    case ANSWER:
+    case ROLLCALL__FLIGHT_ANSWER:
         post(net, event->link, SIM_ANSWERED, &answered, sizeof answered, event->object);
         break;
-    case RENEWED:
+    case ROLLCALL__FLIGHT_RENEWED:
         post(net, event->link, SIM_RENEWED, &renewed, sizeof renewed, NULL);
         break;
-    case RESPONSE:
+    case ROLLCALL__FLIGHT_RESPONSE:
         post(net, event->link, SIM_RESPONDED, &answered, sizeof answered, event->object);
         break;
     }
@@ -481,11 +438,12 @@ void rollcall__net_run(struct rollcall__net *net)
     const int64_t now_ms = net->sim->now_ms;
     rollcall__model_advance(net->model, now_ms);
     recover(net);
-    if (net->count > 0 && net->heap[0].at_ms <= now_ms) {
-        struct event event = pop(net);
+    if (rollcall__flights_next_ms(&net->flights) <= now_ms) {
+        struct rollcall__flight event = rollcall__flights_pop(&net->flights);
         arrive(net, &event);
     } else if (net->weather_ms <= now_ms) {
         net->weather_ms = now_ms + WEATHER_MS;
+        notify_progress(net);
     }
     rollcall__weather(net->sim);
     pump_watches(net);
@@ -494,7 +452,7 @@ void rollcall__net_run(struct rollcall__net *net)
 int64_t rollcall__net_next_ms(const struct rollcall__net *net)
 {
     int64_t next_ms = net->pump ? net->sim->now_ms : rollcall__model_next_ms(net->model);
-    const int64_t arrival_ms = net->count > 0 ? net->heap[0].at_ms : INT64_MAX;
+    const int64_t arrival_ms = rollcall__flights_next_ms(&net->flights);
     next_ms = arrival_ms < next_ms ? arrival_ms : next_ms;
     if (!net->faults->off && net->weather_ms < next_ms) {
         next_ms = net->weather_ms;
@@ -542,19 +500,17 @@ void rollcall__net_close(struct rollcall__net *net)
     while (net->watch_count > 0) {
         forget_watch(net, &net->watches[0]);
     }
-    for (size_t i = 0; i < net->count; i++) {
-        rollcall_object_drop(net->heap[i].object);
-    }
+    rollcall__flights_free(&net->flights);
     for (size_t i = 0; i < net->held_count; i++) {
         rollcall_object_drop(net->held[i].object);
     }
-    net->count = net->held_count = 0;
+    net->held_count = 0;
 }
 
 void rollcall__net_destroy(struct rollcall__net *net)
 {
     rollcall__model_destroy(net->model);
-    free(net->heap);
+    rollcall__flights_free(&net->flights);
     free(net->held);
     free(net);
 }

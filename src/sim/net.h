@@ -48,7 +48,7 @@ int64_t rollcall__net_next_ms(const struct rollcall__net *net);
 /* Does one thing that is due. */
 void rollcall__net_run(struct rollcall__net *net);
 
-/* Every member is up again, and every connection free. */
+/* Every member is up again, and what reached one that was frozen goes on. */
 void rollcall__net_heal(struct rollcall__net *net);
 struct rollcall__model *rollcall__net_model(const struct rollcall__net *net);
 

@@ -134,7 +134,7 @@ static void no_memory_faults(void)
     rollcall__memory_hook((struct rollcall__memory_hook){.fails = NULL});
 }
 
-static void print_traces(void *user, const char *sentence)
+static void on_abort(void *user, const char *sentence)
 {
     const struct rollcall_sim *sim = user;
     no_memory_faults();
@@ -182,14 +182,13 @@ static void run_actor(struct rollcall_sim *sim, struct rollcall__worker *worker)
 static void play(struct rollcall_sim *sim, const struct choice *choice)
 {
     struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
-    rollcall__abort_hook(print_traces, sim); /* every step: a thread may own several simulations */
+    rollcall__abort_hook(on_abort, sim); /* every step: a thread may own several simulations */
     sim->playing = worker;
     switch (choice->kind) {
     case RUN:
         rollcall__worker_rotate(worker, (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
                                 (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX));
         tempt(sim, worker);
-        sim->playing = worker;
         run_actor(sim, worker);
         sim->playing = NULL;
         break;
@@ -251,8 +250,8 @@ int64_t rollcall__sim_next_ms(const struct rollcall_sim *sim)
     int64_t next_ms = sim->net == NULL ? INT64_MAX : rollcall__net_next_ms(sim->net);
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         const bool frozen = sim->frozen_until_ms[i] > sim->now_ms;
-        const int64_t at_ms = frozen ? sim->frozen_until_ms[i]
-                                     : rollcall__timers_next_ms(&sim->rt.workers[i].timers);
+        const int64_t at_ms =
+            frozen ? sim->frozen_until_ms[i] : rollcall__timers_next_ms(&sim->rt.workers[i].timers);
         next_ms = at_ms < next_ms ? at_ms : next_ms;
     }
     return next_ms;

@@ -19,14 +19,14 @@ struct rollcall_sim {
     struct rollcall__faults faults;
     struct rollcall__net *net; /* NULL: nobody has connected */
     uint32_t members, quirks;
-    uint32_t connected; /* a bit for each process */
+    uint32_t connected;        /* a bit for each process */
     const char *const *mortal; /* NULL-ended: the types of actors that may crash; NULL: none */
     /* What is to be looked at; NULL: nothing. */
     void *watcher;
     void (*after_step)(void *watcher);
     void (*before_clock)(void *watcher); /* nothing is ready, and the clock will move */
     void (*on_broken)(void *watcher, const char *sentence); /* a broken contract; must not return */
-    bool halted;                         /* nothing happens any more: a check has failed */
+    bool halted; /* nothing happens any more: a check has failed */
 };
 
 /* The workers of one process do nothing until then, and their clocks go on. */

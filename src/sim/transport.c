@@ -154,8 +154,8 @@ static void answer(struct rollcall_context *cx, struct transport *tr, struct ask
     const struct transport_answer payload = {.id = asked->call.id, .status = result->error.status};
     const struct asked was = *asked;
     take_off(&tr->calls, asked);
-    const enum rollcall_status status = rollcall_reply(cx, was.from, was.call.answer, &payload,
-                                                       sizeof payload, &result->object);
+    const enum rollcall_status status =
+        rollcall_reply(cx, was.from, was.call.answer, &payload, sizeof payload, &result->object);
     ROLLCALL_ASSERT(status == ROLLCALL_OK); /* else it asks for more than its mailbox holds */
 }
 
@@ -176,8 +176,7 @@ static int on_answered(struct rollcall_context *cx, void *self,
     struct transport *tr = self;
     struct asked *asked = find(&tr->calls, ((const struct sim_answered *)message->payload)->token);
     if (asked != NULL) { /* else its deadline was earlier */
-        answer(cx, tr, asked,
-               (struct transport_result *)rollcall_object_keep(message->object));
+        answer(cx, tr, asked, (struct transport_result *)rollcall_object_keep(message->object));
         set_due(cx, tr);
     }
     return ROLLCALL_STAY;
@@ -389,8 +388,8 @@ static int on_watch_ack(struct rollcall_context *cx, void *self,
                         const struct rollcall_message *message)
 {
     struct transport *tr = self;
-    struct watch *watch = find_watch(tr, message->from.ref,
-                                     ((const struct transport_watch_id *)message->payload)->watch_id);
+    struct watch *watch = find_watch(
+        tr, message->from.ref, ((const struct transport_watch_id *)message->payload)->watch_id);
     (void)cx;
     if (watch != NULL && watch->from.epoch == message->from.epoch) {
         ROLLCALL_ASSERT(watch->unacknowledged > 0); /* acknowledged twice */
@@ -404,8 +403,8 @@ static int on_watch_cancel(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
     struct transport *tr = self;
-    struct watch *watch = find_watch(tr, message->from.ref,
-                                     ((const struct transport_watch_id *)message->payload)->watch_id);
+    struct watch *watch = find_watch(
+        tr, message->from.ref, ((const struct transport_watch_id *)message->payload)->watch_id);
     (void)cx;
     if (watch != NULL && watch->from.epoch == message->from.epoch) {
         forget(tr, watch);
@@ -441,8 +440,8 @@ static void fail_calls(struct rollcall_context *cx, struct transport *tr)
 static void fail_watches(struct rollcall_context *cx, struct transport *tr)
 {
     while (tr->watches.count > 0) {
-        struct transport_watch_response *response = rollcall__sim_watch_failed(
-            ROLLCALL_E_UNAVAILABLE, "the simulated stream broke");
+        struct transport_watch_response *response =
+            rollcall__sim_watch_failed(ROLLCALL_E_UNAVAILABLE, "the simulated stream broke");
         ROLLCALL_ASSERT(response != NULL);
         respond(cx, tr, row_at(&tr->watches, 0), response);
     }

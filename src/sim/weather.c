@@ -88,8 +88,8 @@ static void meddle(struct rollcall_sim *sim)
         (void)rollcall__model_put(model, key, there->value, there->lease_id, sim->now_ms);
         break;
     default:
-        (void)rollcall__model_put(model, key, rollcall__bytes("no record at all"),
-                                  there->lease_id, sim->now_ms);
+        (void)rollcall__model_put(model, key, rollcall__bytes("no record at all"), there->lease_id,
+                                  sim->now_ms);
         break;
     }
 }

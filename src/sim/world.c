@@ -10,9 +10,10 @@
 #include <string.h>
 
 enum {
-    ACT_STEPS = 24,          /* between two calls of `act`, on average */
-    HEAL_MS = 60000,         /* unless the scenario says otherwise */
-    HEAL_STEPS_FACTOR = 100, /* a run that heals for more steps than this many of it goes in circles */
+    ACT_STEPS = 24,  /* between two calls of `act`, on average */
+    HEAL_MS = 60000, /* unless the scenario says otherwise */
+    HEAL_STEPS_FACTOR =
+        100, /* a run that heals for more steps than this many of it goes in circles */
     STILL_STEPS_MAX = 200000, /* without the clock moving: likewise */
     IDLE_ACTS_MAX = 1000,     /* of a world that stands still, none of which moved it: it is over */
     TRACE_SHOWN = 60
@@ -25,11 +26,14 @@ struct rollcall_world {
     void *state;
     struct rollcall__random random; /* for the scenario: no other draw disturbs it */
     struct rollcall__outcome *outcome;
-    uint64_t act_at; /* the step of the next `act` */
+    uint64_t act_at;    /* the step of the next `act` */
     uint32_t idle_acts; /* since the last step */
-    uint64_t still_steps, shown[ROLLCALL__WORKERS_MAX];
+    uint64_t still_steps;
+    uint64_t noted[ROLLCALL__WORKERS_MAX]; /* of each worker's messages */
+    uint8_t order[TRACE_SHOWN];            /* the workers of the last of them: a ring */
+    uint64_t ordered;
     int64_t still_ms;
-    bool restless; /* it goes in circles */
+    bool restless;  /* it goes in circles */
     jmp_buf broken; /* where a broken contract leads */
 };
 
@@ -78,14 +82,20 @@ void rollcall_world_violate(struct rollcall_world *world, const char *invariant,
 
 /* ---- watching the simulation ---- */
 
-static void print_new(struct rollcall_world *world)
+/* In what order the workers have delivered: within a millisecond their traces do not say. */
+static void note_new(struct rollcall_world *world)
 {
     char line[ROLLCALL__TRACE_LINE_BYTES];
+    const bool prints = world->run->trace && world->run->print != NULL;
     for (uint32_t i = 0; i < world->sim->rt.worker_count; i++) {
         const struct rollcall__trace *trace = &world->sim->rt.workers[i].trace;
-        for (; world->shown[i] < trace->count; world->shown[i]++) {
-            rollcall__trace_format(&trace->entries[world->shown[i] & (trace->capacity - 1)], line);
-            world->run->print(world->run->user, line);
+        for (; world->noted[i] < trace->count; world->noted[i]++) {
+            world->order[world->ordered++ % TRACE_SHOWN] = (uint8_t)i;
+            if (prints) {
+                rollcall__trace_format(&trace->entries[world->noted[i] & (trace->capacity - 1)],
+                                       line);
+                world->run->print(world->run->user, line);
+            }
         }
     }
 }
@@ -93,9 +103,7 @@ static void print_new(struct rollcall_world *world)
 static void after_step(void *watcher)
 {
     struct rollcall_world *world = watcher;
-    if (world->run->trace && world->run->print != NULL) {
-        print_new(world);
-    }
+    note_new(world);
     if (world->sim->now_ms != world->still_ms) {
         world->still_ms = world->sim->now_ms;
         world->still_steps = 0;
@@ -128,39 +136,21 @@ static void on_broken(void *watcher, const char *sentence)
 {
     struct rollcall_world *world = watcher;
     rollcall_world_violate(world, "contract", "%s", sentence);
-    longjmp(world->broken, 1);
+    longjmp(world->broken, 1); /* tidy: allow - out of any depth of a handler that is given up */
 }
 
 /* ---- the report ---- */
 
-/* Orders what the workers have delivered last, of all of them. */
+/* What the workers have delivered last, of all of them, newest first.  Their traces keep more. */
 static size_t collect(const struct rollcall_world *world, struct rollcall__trace_entry *last)
 {
     uint64_t at[ROLLCALL__WORKERS_MAX];
     size_t count = 0;
-    for (uint32_t i = 0; i < world->sim->rt.worker_count; i++) {
-        at[i] = world->sim->rt.workers[i].trace.count;
-    }
-    while (count < TRACE_SHOWN) { /* newest first */
-        const struct rollcall__trace_entry *newest = NULL;
-        uint32_t from = 0;
-        for (uint32_t i = 0; i < world->sim->rt.worker_count; i++) {
-            const struct rollcall__trace *trace = &world->sim->rt.workers[i].trace;
-            if (at[i] == 0 || trace->count - at[i] >= trace->capacity) {
-                continue;
-            }
-            const struct rollcall__trace_entry *entry =
-                &trace->entries[(at[i] - 1) & (trace->capacity - 1)];
-            if (newest == NULL || entry->at_ms > newest->at_ms) {
-                newest = entry;
-                from = i;
-            }
-        }
-        if (newest == NULL) {
-            break;
-        }
-        last[count++] = *newest;
-        at[from]--;
+    memcpy(at, world->noted, sizeof at);
+    for (; count < TRACE_SHOWN && count < world->ordered; count++) {
+        const uint8_t from = world->order[(world->ordered - 1 - count) % TRACE_SHOWN];
+        const struct rollcall__trace *trace = &world->sim->rt.workers[from].trace;
+        last[count] = trace->entries[--at[from] & (trace->capacity - 1)];
     }
     return count;
 }
@@ -192,10 +182,11 @@ static const char *state_name(const struct rollcall__actor *actor)
     return "ENDED";
 }
 
-static void report(const struct rollcall_world *world)
+static void report(struct rollcall_world *world)
 {
     struct rollcall__trace_entry last[TRACE_SHOWN];
     char line[ROLLCALL__TRACE_LINE_BYTES];
+    note_new(world); /* of the step that was given up */
     const size_t count = collect(world, last);
     say(world, "%s: %s", world->outcome->invariant, world->outcome->text);
     say(world, "the last %zu messages of step %" PRIu64 ":", count, world->outcome->step);
@@ -263,10 +254,10 @@ static void play(struct rollcall_world *world)
 static void heal(struct rollcall_world *world)
 {
     struct rollcall_sim *sim = world->sim;
-    const int64_t heal_ms =
-        world->scenario->heal_ms != 0 ? world->scenario->heal_ms : HEAL_MS;
+    const int64_t heal_ms = world->scenario->heal_ms != 0 ? world->scenario->heal_ms : HEAL_MS;
     const int64_t until_ms = sim->now_ms + heal_ms;
-    const uint64_t steps_max = sim->steps + HEAL_STEPS_FACTOR * (world->run->steps + 1000);
+    const uint64_t steps_allowed = HEAL_STEPS_FACTOR * (world->run->steps + 1000);
+    const uint64_t steps_max = sim->steps + steps_allowed;
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         int64_t *frozen_ms = &sim->frozen_until_ms[i];
         *frozen_ms = *frozen_ms > sim->now_ms ? sim->now_ms : *frozen_ms;
@@ -280,8 +271,10 @@ static void heal(struct rollcall_world *world)
     while (sim->now_ms < until_ms && !sim->halted) {
         if (sim->steps > steps_max) {
             world->restless = true;
-            rollcall_world_violate(world, "comes-to-rest", "%" PRId64 " ms took %" PRIu64 " steps",
-                                   heal_ms, sim->steps - steps_max);
+            rollcall_world_violate(world, "comes-to-rest",
+                                   "healing has taken %" PRIu64 " steps, and is at %" PRId64
+                                   " of %" PRId64 " ms",
+                                   steps_allowed, heal_ms - (until_ms - sim->now_ms), heal_ms);
         }
         if (!rollcall_sim_step(sim)) {
             const int64_t next_ms = rollcall__sim_next_ms(sim);
@@ -310,7 +303,7 @@ static void finish(struct rollcall_world *world)
 /* False: a contract was broken on the way, and nothing of the run may be touched again. */
 static bool perform(struct rollcall_world *world)
 {
-    if (setjmp(world->broken) != 0) {
+    if (setjmp(world->broken) != 0) { /* tidy: allow - see on_broken */
         finish(world);
         return false;
     }
@@ -339,12 +332,14 @@ static enum rollcall_status open_world(struct rollcall_world *world, struct roll
     const struct rollcall__run *run = world->run;
     const struct rollcall_scenario *scenario = run->scenario;
     struct rollcall__fault_plan plan;
-    const struct rollcall_sim_options options = {
-        .size_bytes = sizeof options,
-        .seed = run->seed,
-        .workers = scenario->workers,
-        .members = scenario->members != 0 ? scenario->members : run->seed % 2 == 0 ? 1 : 3,
-        .old_etcd = run->seed % 4 >= 2};
+    const struct rollcall_sim_options options = {.size_bytes = sizeof options,
+                                                 .seed = run->seed,
+                                                 .workers = scenario->workers,
+                                                 .members = scenario->members != 0
+                                                                ? scenario->members
+                                                            : run->seed % 2 == 0 ? 1
+                                                                                 : 3,
+                                                 .old_etcd = run->seed % 4 >= 2};
     const enum rollcall_status status = rollcall_sim_create(&options, &world->sim, error);
     if (status != ROLLCALL_OK) {
         return status;

@@ -2,7 +2,7 @@
  * transport/messages.h - the port: what an etcd can be asked, and what it answers.
  *
  * Two adapters stand behind it, each an actor with this message list: src/etcd speaks gRPC to a
- * real etcd, src/sim will play one.  An actor sends to a rollcall_ref and never learns which.
+ * real etcd, src/sim plays one.  An actor sends to a rollcall_ref and never learns which.
  *
  * A request is an object, immutable once sent; so is its answer.  The asker chooses the number of
  * the message that answers (in its own list, payload struct transport_answer) and an id that the
@@ -146,7 +146,7 @@ struct transport_keepalive {
 struct transport_keepalive_answer {
     int64_t lease_id;
     int64_t ttl_s;   /* with OK: 0 or less: etcd does not know the lease */
-    int64_t sent_ms; /* when the answered request was handed to gRPC: the TTL counts from here */
+    int64_t sent_ms; /* when the answered request was sent: the TTL counts from here */
     enum rollcall_status status; /* OK, or why the stream broke: ask again */
 };
 

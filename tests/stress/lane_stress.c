@@ -183,6 +183,8 @@ static void run_echo(uint64_t trips)
     }
     for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
+    }
+    for (int i = 0; i < 2; i++) { /* neither has a side that pushes into it any more */
         rollcall__lane_destroy(sides[i].in);
     }
 }

@@ -8,8 +8,8 @@
 #ifndef SUPPORT_TRANSPORT_BENCH_H
 #define SUPPORT_TRANSPORT_BENCH_H
 
-#include "base/thread.h"
 #include "api/connection.h"
+#include "base/thread.h"
 #include "transport/request.h"
 
 enum { BENCH_RECORDS_MAX = 4096, BENCH_WAIT_MS = 10000 };

@@ -12,8 +12,9 @@
  * Time:    every instant and duration is int64_t milliseconds of the runtime's own clock, which
  *          counts time the machine was suspended and never steps.
  * Memory:  payloads are copied; objects are moved; self, options and handover belong to the
- * runtime. Errors:  a handler that cannot go on returns ROLLCALL_FAIL and its supervisor decides.
- * A broken contract (wrong payload size, a state not in the cell) aborts the process with a trace.
+ *          runtime.
+ * Errors:  a handler that cannot go on returns ROLLCALL_FAIL and its supervisor decides.  A broken
+ *          contract (wrong payload size, a state not in the cell) aborts the process with a trace.
  */
 #ifndef ROLLCALL_ACTOR_H
 #define ROLLCALL_ACTOR_H
@@ -100,8 +101,7 @@ ROLLCALL_API rollcall_handler_fn rollcall_ignore; /* for what can happen and nee
 #define ROLLCALL_SIZE(name, size) (uint16_t)(size),
 enum rollcall_signal { ROLLCALL_SIGNALS(ROLLCALL_ENUM) ROLLCALL_SIGNAL_COUNT };
 
-/* An actor's messages: ROLLCALL_MESSAGES(keepalive_message, KEEPALIVE_MESSAGES, KEEPALIVE_COUNT);
- */
+/* An actor's messages: ROLLCALL_MESSAGES(keepalive_message, KEEPALIVE_LIST, KEEPALIVE_COUNT); */
 #define ROLLCALL_MESSAGES(tag, LIST, count)                                                        \
     enum tag { tag##_before_first = ROLLCALL_SIGNAL_COUNT - 1, LIST(ROLLCALL_ENUM) count }
 #define ROLLCALL_MESSAGE_NAMES(LIST)                                                               \

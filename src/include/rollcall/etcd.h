@@ -4,8 +4,10 @@
  * Threads: any thread; one rollcall_etcd may serve any number of sessions and watches.
  * Memory:  all options are copied.
  * Errors:  connect answers E_INVALID for what can be seen to be wrong (an endpoint that is no
- *          HOST:PORT, a file that cannot be read).  It does not wait for etcd: whether etcd answers
- *          shows in the first call that needs it.
+ *          HOST:PORT, a file that cannot be read); E_BUSY in a callback, or when the runtime
+ *          serves 4 connections already; E_FORKED in a child process; E_NO_MEMORY.  Then nothing
+ *          is connected.  It does not wait for etcd: whether etcd answers shows in the first call
+ *          that needs it.
  */
 #ifndef ROLLCALL_ETCD_H
 #define ROLLCALL_ETCD_H

@@ -54,6 +54,9 @@ ROLLCALL_API enum rollcall_status rollcall_runtime_destroy(struct rollcall_runti
 /*
  * Starts an actor without a parent on `worker` (modulo the number of workers) and waits until it
  * has been created, not until it has run.  options->supervisor must be nobody or on that worker.
+ * Returns: ROLLCALL_OK and *ref; or as rollcall_spawn, or ROLLCALL_E_BUSY in a handler or callback,
+ *          ROLLCALL_E_TIMEOUT when the worker is stuck in one, ROLLCALL_E_FORKED in a child
+ * process; then options_fini has been called on what options moved.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_runtime_spawn(struct rollcall_runtime *runtime, uint32_t worker,
@@ -61,7 +64,8 @@ rollcall_runtime_spawn(struct rollcall_runtime *runtime, uint32_t worker,
                        struct rollcall_error *error);
 
 /* As rollcall_send_object, from outside: the message comes from nobody.  Behind a receiver whose
- * mailbox is full, messages from outside to its worker wait; E_FULL: 63 of them do. */
+ * mailbox is full, messages from outside to its worker wait; E_FULL: 63 of them do.  E_INVALID: to
+ * nobody; E_FORKED: in a child process. */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_runtime_send(struct rollcall_runtime *runtime, struct rollcall_ref to, uint16_t type,
                       const void *payload, size_t size_bytes, struct rollcall_object *object);
@@ -69,11 +73,13 @@ rollcall_runtime_send(struct rollcall_runtime *runtime, struct rollcall_ref to, 
  * timeout; never in a callback. */
 ROLLCALL_API void rollcall_runtime_stop(struct rollcall_runtime *runtime, struct rollcall_ref who);
 
-/* Totals since create, summed over workers. */
+/* Totals since create, summed over workers; to be read by rollcall_runtime_stats. */
 struct rollcall_runtime_stats {
-    uint64_t delivered;    /* messages handled */
-    uint64_t full;         /* sends answered E_FULL */
-    uint64_t bounced;      /* cross-worker messages that found a full mailbox */
+    uint64_t sent;      /* messages, signals and timers that were accepted; each is on its way, or
+                           is one of delivered, bounced, dead_letters, stale and dropped */
+    uint64_t delivered; /* messages handled */
+    uint64_t full;      /* sends answered E_FULL */
+    uint64_t bounced;   /* cross-worker messages that found a full mailbox */
     uint64_t dead_letters; /* to an actor that has ended */
     uint64_t stale;        /* to an incarnation that has been restarted, and cancelled timers */
     uint64_t impossible;   /* messages whose cell is absent */
@@ -83,14 +89,19 @@ struct rollcall_runtime_stats {
     uint64_t actors;  /* alive now */
     uint64_t dropped; /* by a fail point; see <rollcall/testing.h> */
 };
+/* Asks each worker between two messages.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY in a handler or callback, ROLLCALL_E_TIMEOUT when a worker
+ * is stuck in one, ROLLCALL_E_FORKED in a child process, ROLLCALL_E_NO_MEMORY: then *stats is of
+ * some workers only. */
 ROLLCALL_API enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime *runtime,
                                                          struct rollcall_runtime_stats *stats);
 
 /*
  * Hands over the last messages delivered on each worker, oldest first, one line each:
- *   t=0000003100 #0000000412  transport/1 -> keepalive/3   KEEPALIVE_REPLY  SUSPECT>ALIVE
+ *   t=0000003100 #0000000412  transport/1 -> keepalive/3  KEEPALIVE_ANSWER  SUSPECT>SAFE
  * The same lines go to the log when a broken contract aborts the process.
  * print: called on this thread; line is borrowed.
+ * Returns: as rollcall_runtime_stats; after an error some workers' lines are missing.
  */
 ROLLCALL_API enum rollcall_status
 rollcall_runtime_trace(struct rollcall_runtime *runtime,

@@ -7,9 +7,12 @@
  *      +-------- on_lost ------------+            LOST, STOPPED, FAILED --restart--> REGISTERING
  *
  * SUSPECT: etcd may have given the key away by now, or will soon; stop acting as its owner.  It is
- * reported before etcd can have expired the lease, and renewals go on.  LOST: proof that the lease
- * is gone, or that the key is no longer ours; told once per loss, with the reason, and never after
- * STOPPING; a key that is gone at once is LOST without ever being ACTIVE.
+ * reported before etcd can have expired the lease, and renewals go on.  The reason says which: no
+ * renewal was answered in time; or what renews the lease failed inside the library, and after its
+ * restart no renewal has been answered yet.  The next one that is makes it ACTIVE.
+ * LOST: proof that the lease is gone, or that the key is no longer ours; told once per loss, with
+ * the reason, and never after STOPPING; a key that is gone at once is LOST without ever being
+ * ACTIVE.
  * FAILED: it never became a member.  Nothing of it goes on then: a lease that was asked for and not
  * answered may come to be in etcd all the same, lives out its TTL, and has no key.
  *
@@ -135,7 +138,9 @@ struct rollcall_session_options {
 /*
  * Starts a session and returns at once; the rest is told by events, and by rollcall_session_wait.
  * Returns: ROLLCALL_OK and *session; or ROLLCALL_E_INVALID with the option at fault, or
- *          ROLLCALL_E_BUSY in a callback (where restart is possible); then nothing was started.
+ *          ROLLCALL_E_BUSY in a callback (where restart is possible), ROLLCALL_E_FORKED in a child
+ *          process, ROLLCALL_E_TIMEOUT while a callback holds the thread it would run on, or
+ *          ROLLCALL_E_NO_MEMORY; then nothing was started.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_session_start(struct rollcall_etcd *etcd, const struct rollcall_session_options *options,
@@ -229,8 +234,10 @@ rollcall_session_restart(struct rollcall_session *session, struct rollcall_error
  * that has lost its key, which then lives out its TTL too.
  * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT if etcd did not confirm the revoke in time, or if a
  *          callback did not return within 10 s more: closed all the same, but `user` is borrowed
- *          until that callback returns; ROLLCALL_E_BUSY in a callback, or ROLLCALL_E_FORKED in a
- *          child process: nothing happened.
+ *          until that callback returns; why it could not leave: etcd's refusal to revoke, as
+ *          ROLLCALL_E_DENIED or E_REJECTED, or E_ACTOR or E_NO_MEMORY when what was to revoke
+ *          failed again and again: closed all the same, and the lease lives out its TTL;
+ *          ROLLCALL_E_BUSY in a callback, or E_FORKED in a child process: nothing happened.
  */
 ROLLCALL_API enum rollcall_status rollcall_session_close(struct rollcall_session *session,
                                                          int64_t timeout_ms);

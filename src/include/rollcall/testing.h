@@ -7,17 +7,15 @@
  * same trace, bit for bit.
  *
  * It has an etcd of its own, in memory, with one or three members.  rollcall_sim_connect gives a
- * connection to it that every call of session.h, watch.h and admin.h takes; a call that waits turns
- * the clock.  Each connection stands for one process.
+ * connection to it that every call of session.h, watch.h and admin.h takes.  Each connection stands
+ * for one process.  A public call that waits steps, and turns the clock, until what it waits for
+ * has come or its timeout has passed; in a callback it is refused, as on a thread.
  *
  * A scenario is what to do in a simulation, and what must always hold.  rollcall_explore runs it
  * with many seeds, each with its own mix of faults, and, when something does not hold, says with
  * which seed, at which step, and with how few of the faults it fails still.
  *
  * Fail points, at the end, make any runtime fail where you want it to, also one in production.
- *
- * A public call that waits does so in virtual time: it steps, and turns the clock, until what it
- * waits for has come or its timeout has passed.  In a callback it is refused, as on a thread.
  *
  * Threads: one thread owns a simulation; nothing ever blocks it.
  * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls
@@ -49,6 +47,8 @@ struct rollcall_sim_options {
     (&(const struct rollcall_sim_options){.size_bytes = sizeof(struct rollcall_sim_options),       \
                                           __VA_ARGS__})
 
+/* Returns: ROLLCALL_OK and *sim; ROLLCALL_E_INVALID with the option at fault; ROLLCALL_E_NO_MEMORY.
+ */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_sim_create(const struct rollcall_sim_options *options, struct rollcall_sim **sim,
                     struct rollcall_error *error);
@@ -59,8 +59,8 @@ ROLLCALL_API void rollcall_sim_destroy(struct rollcall_sim *sim);
  * Connects `process` (0, 1, 2; once each) to the simulation's etcd.  Its session actors live on
  * worker 2 * process, its watches and callbacks on the one after.  To be closed with
  * rollcall_etcd_close, before the simulation is destroyed.
- * Returns: ROLLCALL_OK; ROLLCALL_E_INVALID without two workers for it; ROLLCALL_E_BUSY when it is
- *          connected; ROLLCALL_E_NO_MEMORY.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_INVALID without two workers for it, or of a fourth;
+ *          ROLLCALL_E_BUSY when it is connected, or was; ROLLCALL_E_NO_MEMORY.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_sim_connect(struct rollcall_sim *sim, uint32_t process, struct rollcall_etcd **etcd,
@@ -129,12 +129,12 @@ struct rollcall_world;
 struct rollcall_scenario {
     size_t size_bytes; /* set by ROLLCALL_SCENARIO */
     const char *name, *about;
-    uint32_t workers;           /* of its simulations; 0: 2 */
-    uint32_t members;           /* of their etcd; 0: 1 or 3, as the seed has it */
-    size_t state_size_bytes;    /* zeroed before begin */
-    const char *const *mortal;  /* names of actor types, NULL at the end, of which CRASH may strike
-                                   those that have a parent; NULL: none */
-    int64_t heal_ms;            /* from the last fault to `end`; 0: 60'000 */
+    uint32_t workers;          /* of its simulations; 0: 2 */
+    uint32_t members;          /* of their etcd; 0: 1 or 3, as the seed has it */
+    size_t state_size_bytes;   /* zeroed before begin */
+    const char *const *mortal; /* names of actor types, NULL at the end, of which CRASH may strike
+                                  those that have a parent; NULL: none */
+    int64_t heal_ms;           /* from the last fault to `end`; 0: 60'000 */
     /* Each is called between two steps and may use every call of the library; NULL: nothing. */
     void (*begin)(struct rollcall_world *world, void *state); /* without faults; required */
     void (*act)(struct rollcall_world *world, void *state);   /* at random moments: what users do */
@@ -202,7 +202,7 @@ struct rollcall_explore_options {
     void (*print)(void *user, const char *line);
     void *user;
     const char *command; /* how a report names the way to replay it; NULL: "rollcall sim" */
-    struct rollcall_matrix *matrix; /* the caller's, first zeroed; each run adds to it; NULL: none */
+    struct rollcall_matrix *matrix; /* zeroed by the caller; each run adds to it; NULL: none */
 };
 #define ROLLCALL_EXPLORE_OPTIONS(...)                                                              \
     (&(const struct rollcall_explore_options){                                                     \
@@ -211,21 +211,21 @@ struct rollcall_explore_options {
 struct rollcall_explore_result {
     uint64_t seeds, steps; /* run */
     int64_t simulated_ms;
-    uint64_t hash;             /* of all traces: equal for equal seeds, in any build */
-    uint64_t violations;       /* seeds that failed */
-    uint64_t seed, step;       /* of the first violation */
-    char invariant[48];        /* its name; "": none */
-    char text[256];            /* what was found */
-    char faults[1024];         /* as few as it takes, in the form of the options; "": they are
-                                  too many for here, or not known: the seed tells */
-    char replay[1400];         /* the command that replays it */
+    uint64_t hash;       /* of all traces: equal for equal seeds, in any build */
+    uint64_t violations; /* seeds that failed */
+    uint64_t seed, step; /* of the first violation */
+    char invariant[48];  /* its name; "": none */
+    char text[256];      /* what was found */
+    char faults[1024];   /* as few as it takes, in the form of the options; "": they are
+                            too many for here, or not known: the seed tells */
+    char replay[1400];   /* the command that replays it */
     uint64_t taken[ROLLCALL_FAULT_COUNT]; /* how often each fault has happened */
 };
 
 /*
  * Runs the scenario with each seed until one fails (or with all, if asked), and shrinks the faults
- * of the first that does.  It prints, for that one, in this order: the invariant and what was found,
- * the last messages, the state of each actor, and the command that replays it.
+ * of the first that does.  It prints, for that one, in this order: the invariant and what was
+ * found, the last messages, the state of each actor, and the command that replays it.
  * Returns: ROLLCALL_OK when everything held; ROLLCALL_E_ACTOR when something did not; else why
  *          nothing could be run, with *error.  *result: filled in the first two cases.
  */
@@ -288,14 +288,17 @@ ROLLCALL_API const struct rollcall_scenario *rollcall_scenario_at(size_t index);
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_failpoints_arm(struct rollcall_runtime *runtime, const char *text,
                         struct rollcall_error *error);
-/* Nothing fails on purpose any more; what is delayed already still waits its time. */
+/* Nothing fails on purpose any more; what is delayed already still waits its time.
+ * Returns: ROLLCALL_OK; or as rollcall_failpoints_arm: then on some workers they are armed still.
+ */
 ROLLCALL_API enum rollcall_status rollcall_failpoints_clear(struct rollcall_runtime *runtime);
 
 struct rollcall_failpoint {
     const char *text;     /* as it was armed */
     uint64_t hits, fired; /* since then, summed over workers */
 };
-/* Tells what is armed, in that order.  print: called on this thread; point: borrowed. */
+/* Tells what is armed, in that order.  print: called on this thread; point: borrowed.
+ * Returns: ROLLCALL_OK; or as rollcall_failpoints_arm: then nothing was told. */
 ROLLCALL_API enum rollcall_status
 rollcall_failpoints_list(struct rollcall_runtime *runtime,
                          void (*print)(void *user, const struct rollcall_failpoint *point),

@@ -44,7 +44,7 @@ struct rollcall_watch_event {
     const struct rollcall_record *record;
     int64_t mod_revision, create_revision, lease_id;
     /* For SNAPSHOT_END and RESYNC_END: */
-    uint64_t count;   /* sessions told */
+    uint64_t count;   /* sessions in the snapshot; or changes told in the resync */
     uint64_t skipped; /* keys whose value is no session record */
     /* For RESYNC_BEGIN and FAILED: */
     enum rollcall_status status;
@@ -70,8 +70,9 @@ struct rollcall_watch_options {
                                             __VA_ARGS__})
 
 /* Starts watching and returns at once.
- * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID with the option at fault, or ROLLCALL_E_BUSY in a
- *          callback; then nothing was started.
+ * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID with the option at fault, ROLLCALL_E_BUSY in a
+ *          callback, ROLLCALL_E_FORKED in a child process, ROLLCALL_E_TIMEOUT while a callback
+ *          holds the thread it would run on, or ROLLCALL_E_NO_MEMORY; then nothing was started.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_watch_open(struct rollcall_etcd *etcd, const struct rollcall_watch_options *options,

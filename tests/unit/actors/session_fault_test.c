@@ -14,14 +14,19 @@ static void open_active(struct bench *b, enum rollcall_on_lost on_lost)
 static const enum rollcall_status WHY[] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_ACTOR};
 enum { WHY_COUNT = 2 };
 
-static void check_member(struct bench *b)
+static void check_held(struct bench *b)
 {
-    world_run(&b->world, 20000);
-    check_told(b, "ACTIVE");
     CHECK_INT(fake_etcd_leases_alive(b->etcd), 1);
     CHECK_INT(fake_etcd_find(b->etcd, KEY)->lease_id, our_lease(b));
     CHECK_INT(fake_etcd_find(b->etcd, KEY)->create_revision,
               last_event(b)->membership->create_revision);
+}
+
+static void check_member(struct bench *b)
+{
+    world_run(&b->world, 20000);
+    check_told(b, "ACTIVE");
+    check_held(b);
 }
 
 /* Silent about the step, so that the actor which asked is at rest there. */
@@ -45,7 +50,7 @@ TEST(session_fault, registration_that_crashes_at_any_step_goes_on)
     }
 }
 
-TEST(session_fault, keepalive_that_crashes_goes_on_renewing)
+TEST(session_fault, keepalive_that_crashes_is_suspect_until_its_successor_has_renewed)
 {
     for (size_t why = 0; why < WHY_COUNT; why++) {
         while (world_next(SEEDS)) {
@@ -53,11 +58,27 @@ TEST(session_fault, keepalive_that_crashes_goes_on_renewing)
             open_active(&b, ROLLCALL_ON_LOST_STOP);
             const uint64_t renewals = b.etcd->renewals;
             crash_child(&b, b.etcd->renewer, KEEPALIVE_RENEW, WHY[why]);
-            check_member(&b);
+            check_told(&b, "ACTIVE SUSPECT"); /* at once, not when it is restarted */
+            CHECK_INT(last_event(&b)->status, WHY[why]);
+            CHECK(strstr(last_event(&b)->reason, "is restarted") != NULL);
+            world_run(&b.world, 20000);
+            check_told(&b, "ACTIVE SUSPECT ACTIVE");
+            check_held(&b);
             CHECK(b.etcd->renewals > renewals + 5);
+            close_bench(&b);
+        }
+    }
+}
+
+TEST(session_fault, keepalive_that_crashes_while_etcd_is_silent_is_suspect_until_it_answers)
+{
+    for (int late = 0; late < 2; late++) { /* when it was suspect already */
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_active(&b, ROLLCALL_ON_LOST_STOP);
             b.etcd->renews_nothing = true;
-            world_run(&b.world, 6000);
-            crash_child(&b, b.etcd->renewer, KEEPALIVE_RENEW, WHY[why]);
+            world_run(&b.world, late ? 6000 : 1);
+            crash_child(&b, b.etcd->renewer, KEEPALIVE_RENEW, ROLLCALL_E_ACTOR);
             world_run(&b.world, 6000);
             check_told(&b, "ACTIVE SUSPECT");
             b.etcd->renews_nothing = false;
@@ -76,7 +97,7 @@ TEST(session_fault, keepalive_that_crashes_while_the_lease_ends_finds_it_out)
         crash_child(&b, b.etcd->renewer, KEEPALIVE_RENEW, ROLLCALL_E_ACTOR);
         lose(&b, BY_LEASE);
         world_run(&b.world, 5000);
-        check_told(&b, "ACTIVE LOST");
+        check_told(&b, "ACTIVE SUSPECT LOST");
         CHECK_INT(last_event(&b)->loss, ROLLCALL_LOSS_LEASE);
         close_bench(&b);
     }
@@ -218,8 +239,12 @@ TEST(session_fault, while_the_old_lease_goes_what_follows_comes_without_it)
     }
 }
 
+#define DOUBT "ACTIVE SUSPECT"
+#define SIX_DOUBTS DOUBT " " DOUBT " " DOUBT " " DOUBT " " DOUBT " " DOUBT
+
 TEST(session_fault, each_of_its_actors_may_be_the_one)
 {
+    enum { KEEPALIVE = 1 };
     for (int which = 0; which < 4; which++) {
         while (world_next(SEEDS)) {
             struct bench b;
@@ -232,8 +257,9 @@ TEST(session_fault, each_of_its_actors_may_be_the_one)
                                               DEPARTURE_RETRY};
             wear_out(&b, child[which], TIMERS[which]);
             world_run(&b.world, 3000);
-            check_told(&b, "ACTIVE LOST REGISTERING ACTIVE");
-            CHECK_INT(change(&b, 1)->loss, ROLLCALL_LOSS_FAULT);
+            check_told(&b, which == KEEPALIVE ? SIX_DOUBTS " LOST REGISTERING ACTIVE"
+                                              : "ACTIVE LOST REGISTERING ACTIVE");
+            CHECK_INT(last_event(&b)->loss, ROLLCALL_LOSS_FAULT);
             CHECK_INT(fake_etcd_find(b.etcd, KEY)->lease_id, our_lease(&b));
             close_bench(&b);
         }

@@ -205,7 +205,9 @@ static uint64_t live_through_it(void)
     const struct rollcall_target target = {.key = info.key, .lease_id = info.lease_id};
     CHECK_INT(rollcall_mark_stopping(first->etcd, &target, 0, NULL), ROLLCALL_OK);
     CHECK_INT(rollcall_revoke(first->etcd, &target, 0, NULL), ROLLCALL_OK);
-    CHECK_INT(rollcall_session_wait_over(second->session, 60000, NULL), ROLLCALL_E_KEY_LOST);
+    CHECK_INT(rollcall_session_wait_over(second->session, 60000, NULL), ROLLCALL_E_LEASE_LOST);
+    rollcall_session_get_info(second->session, &info);
+    CHECK_INT(info.loss, ROLLCALL_LOSS_LEASE); /* the key's end is seen first, the cause is told */
     world_run(&cluster.world, 1);
     CHECK_INT(second->adds, 2);
     CHECK_INT(second->updates, 2);
@@ -270,6 +272,108 @@ TEST(simulated, what_waits_is_refused_in_a_callback_and_what_does_not_wait_is_do
         close_cluster(&cluster);
     }
 }
+
+/* ---- a list that a failure cuts in two ---- */
+
+enum { LISTED = 300, TOLD_MAX = 512 }; /* more than may be on their way at once */
+
+struct listed {
+    char keys[TOLD_MAX][32], addresses[TOLD_MAX][8];
+    size_t sessions;
+    uint64_t begins, ends, others, count;
+};
+
+static void put_session(struct fake_etcd *store, int number, const char *address)
+{
+    char key[64], value[128];
+    snprintf(key, sizeof key, "root/session/node-%d", number);
+    snprintf(value, sizeof value, "{\"ServerID\":1,\"ServerName\":\"node\",\"Address\":\"%s\"}",
+             address);
+    fake_etcd_put(store, key, value, 0);
+}
+
+static void keep_session(void *user, const struct rollcall_watch_event *event)
+{
+    struct listed *listed = user;
+    listed->begins += event->type == ROLLCALL_WATCH_SNAPSHOT_BEGIN;
+    if (event->type == ROLLCALL_WATCH_SNAPSHOT_END) {
+        listed->ends++;
+        listed->count = event->count;
+    } else if (event->type == ROLLCALL_WATCH_SESSION) {
+        CHECK(listed->sessions < TOLD_MAX);
+        snprintf(listed->keys[listed->sessions], sizeof listed->keys[0], "%s", event->key.data);
+        snprintf(listed->addresses[listed->sessions++], sizeof listed->addresses[0], "%.*s",
+                 (int)event->record->address.size_bytes, event->record->address.data);
+    } else {
+        listed->others += event->type != ROLLCALL_WATCH_SNAPSHOT_BEGIN;
+    }
+}
+
+/* How often it was listed with this address. */
+static size_t times_listed(const struct listed *listed, int number, const char *address)
+{
+    char key[64];
+    size_t times = 0;
+    snprintf(key, sizeof key, "root/session/node-%d", number);
+    for (size_t i = 0; i < listed->sessions; i++) {
+        times += strcmp(listed->keys[i], key) == 0 && strcmp(listed->addresses[i], address) == 0;
+    }
+    return times;
+}
+
+/* Two of those that were told change before the second list, which the failure brings about. */
+static enum fake_etcd_fate change_before_second_list(struct fake_etcd *store,
+                                                     const struct transport_request *request)
+{
+    bool *listed_before = store->user;
+    if (request->kind == TRANSPORT_RANGE && *listed_before) {
+        put_session(store, 1003, "new");
+        fake_etcd_delete(store, "root/session/node-1004");
+        store->decide = NULL;
+    }
+    *listed_before = true;
+    return FAKE_ETCD_ANSWER;
+}
+
+TEST(simulated, a_list_that_a_failure_cuts_in_two_tells_each_session_once_as_it_is_at_the_end)
+{
+    static struct listed listed;
+    while (world_next(SEEDS)) {
+        struct cluster cluster;
+        struct rollcall_error error = {.text = ""};
+        bool listed_before = false;
+        open_cluster(&cluster);
+        listed = (struct listed){.begins = 0};
+        for (int i = 0; i < LISTED; i++) {
+            put_session(cluster.store, 1000 + i, "old");
+        }
+        cluster.store->decide = change_before_second_list;
+        cluster.store->user = &listed_before;
+        CHECK_INT(
+            rollcall_failpoints_arm(cluster.world.rt, "watcher/WATCHER_CREDIT=crash@20*1", &error),
+            ROLLCALL_OK);
+        CHECK_INT(rollcall_list(cluster.processes[0].etcd,
+                                ROLLCALL_WATCH_OPTIONS(.root = "root", .on_event = keep_session,
+                                                       .user = &listed),
+                                0, &error),
+                  ROLLCALL_OK);
+        CHECK(cluster.store->decide == NULL); /* there was a second list */
+        CHECK_INT(listed.begins, 1);
+        CHECK_INT(listed.ends, 1);
+        CHECK_INT(listed.others, 0);
+        CHECK_INT(listed.sessions, LISTED - 1);
+        CHECK_INT(listed.count, LISTED - 1);
+        CHECK_INT(times_listed(&listed, 1003, "new"), 1);
+        CHECK_INT(times_listed(&listed, 1003, "old"), 0);
+        CHECK_INT(times_listed(&listed, 1004, "old"), 0);
+        for (int i = 5; i < LISTED; i++) {
+            CHECK_INT(times_listed(&listed, 1000 + i, "old"), 1);
+        }
+        close_cluster(&cluster);
+    }
+}
+
+/* ---- an etcd that says nothing ---- */
 
 static enum fake_etcd_fate say_nothing(struct fake_etcd *store,
                                        const struct transport_request *request)

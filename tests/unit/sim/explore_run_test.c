@@ -163,13 +163,15 @@ static void print(void *user, const char *line)
     }
 }
 
+static uint64_t seeds_enough; /* for on_progress; 0: never */
+
 static bool on_progress(void *user, const struct rollcall_explore_progress *progress)
 {
     struct explored *explored = user;
     CHECK(progress->seeds >= explored->progress.seeds);
     explored->progress = *progress;
     explored->told++;
-    return true;
+    return progress->seeds != seeds_enough;
 }
 
 static void explore(struct explored *explored, const struct rollcall_scenario *scenario,
@@ -269,15 +271,24 @@ TEST(explore_run, settled_is_asked_before_the_clock_moves)
     CHECK(rests_of_last_run > 10);
 }
 
-TEST(explore_run, progress_is_told_now_and_then_and_at_the_end)
+TEST(explore_run, progress_is_told_after_every_seed)
 {
     EXPLORE(&one, &QUIET, .seeds = 130, .steps = 10);
-    CHECK_INT(one.told, 3);
+    CHECK_INT(one.told, 130);
     CHECK_INT(one.progress.seeds, 130);
     CHECK_INT(one.progress.seeds_wanted, 130);
     CHECK_INT(one.progress.steps, one.result.steps);
-    EXPLORE(&one, &QUIET, .seeds = 1, .steps = 10);
-    CHECK_INT(one.told, 1);
+    CHECK_INT(one.progress.simulated_ms, one.result.simulated_ms);
+}
+
+TEST(explore_run, who_is_told_of_progress_may_say_that_it_is_enough)
+{
+    seeds_enough = 3;
+    EXPLORE(&one, &QUIET, .seeds = 130, .steps = 10);
+    seeds_enough = 0;
+    CHECK_INT(one.status, ROLLCALL_OK);
+    CHECK_INT(one.told, 3);
+    CHECK_INT(one.result.seeds, 3);
 }
 
 TEST(explore_run, a_trace_prints_every_message)
@@ -407,6 +418,63 @@ TEST(explore_run, many_steps_of_users_without_a_timer_are_no_circle)
 {
     EXPLORE(&one, &QUIET, .seeds = 1, .steps = 300000);
     CHECK_INT(one.status, ROLLCALL_OK);
+}
+
+/* ---- two at once ---- */
+
+static void begin_two(struct rollcall_world *world, void *state)
+{
+    struct rollcall_runtime *rt = rollcall_sim_runtime(rollcall_world_sim(world));
+    struct rollcall_ref *puppets = state;
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK_INT(rollcall_runtime_spawn(rt, i, ROLLCALL_SPAWN_OPTIONS(.type = &PUPPET),
+                                         &puppets[i], NULL),
+                  ROLLCALL_OK);
+    }
+}
+
+static void act_on_either(struct rollcall_world *world, void *state)
+{
+    const struct rollcall_ref *puppets = state;
+    ROLLCALL_DROP(rollcall_runtime_send(rollcall_sim_runtime(rollcall_world_sim(world)),
+                                        puppets[rollcall_world_random(world, 2)], PUPPET_NOTHING,
+                                        NULL, 0, NULL),
+                  "a full mailbox will do");
+}
+
+static void check_steps(struct rollcall_world *world, void *state)
+{
+    (void)state;
+    if (rollcall_world_sim(world)->steps == 150) {
+        rollcall_world_violate(world, "enough", "150 steps");
+    }
+}
+
+/* The clock stands, so only the order of steps says what was before what. */
+TEST(explore_run, a_report_has_the_last_messages_of_all_workers_in_the_order_of_the_trace)
+{
+    static const struct rollcall_scenario TWO =
+        ROLLCALL_SCENARIO(.name = "two", .workers = 2,
+                          .state_size_bytes = 2 * sizeof(struct rollcall_ref), .begin = begin_two,
+                          .act = act_on_either, .check = check_steps);
+    size_t lines = 0;
+    EXPLORE(&one, &TWO, .seeds = 1, .steps = 200);
+    EXPLORE(&other, &TWO, .seeds = 1, .steps = 200, .trace = true);
+    CHECK_STR(one.result.invariant, "enough");
+    const char *traced = other.lines;
+    char *line = strstr(one.lines, "\n    t=");
+    CHECK(line != NULL);
+    while (line != NULL && strncmp(line, "\n    t=", 7) == 0) {
+        char *end = strchr(line + 1, '\n');
+        *end = '\0';
+        const char *found = strstr(lines == 0 ? other.lines : traced, line + 5);
+        CHECK(found != NULL && (lines == 0 || found == traced)); /* right behind the one before */
+        traced = found + strlen(line + 5) + 1;
+        lines++;
+        *end = '\n';
+        line = end;
+    }
+    CHECK_INT(lines, 60);
 }
 
 /* ---- what cannot be run ---- */

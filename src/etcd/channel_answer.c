@@ -1,12 +1,16 @@
 /*
- * etcd/channel_fail.c - fail points of the adapter, and the answers they delay.
+ * etcd/channel_answer.c - answers on their way to their askers: now, when there is room, or, by a
+ * fail point, late.
  *
- * What is late waits in `delayed`.  All that is due there is answered before anything newer is, so
- * an asker's answers that wait for the same time or longer keep their order.
+ * What finds no room waits in the outbox.  What is late waits in `delayed` before that; all that is
+ * due there is answered before anything newer is, so an asker's answers that wait for the same time
+ * or longer keep their order.
  */
 #include "etcd/channel.h"
 
 #include <stdlib.h>
+
+enum { OUTBOX_PAUSE_MS = 1 };
 
 /* A late answer. */
 struct rollcall__delayed {
@@ -14,6 +18,37 @@ struct rollcall__delayed {
     struct rollcall__answer *answer;
     int64_t at_ms;
 };
+
+struct rollcall__answer *rollcall__channel_answer_create(struct rollcall_caller to, uint16_t type)
+{
+    struct rollcall__answer *answer = calloc(1, sizeof *answer);
+    if (answer != NULL) {
+        answer->to = to;
+        answer->type = type;
+    }
+    return answer;
+}
+
+void rollcall__channel_answer(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              struct rollcall__answer *answer)
+{
+    if (rollcall__outbox_send(&channel->outbox, cx, answer)) {
+        rollcall_timer_set(cx, CHANNEL_OUTBOX_DUE, rollcall_now_ms(cx) + OUTBOX_PAUSE_MS);
+    }
+}
+
+int rollcall__channel_on_outbox_due(struct rollcall_context *cx, void *self,
+                                    const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    (void)message;
+    if (rollcall__outbox_retry(&channel->outbox, cx)) {
+        rollcall_timer_set(cx, CHANNEL_OUTBOX_DUE, rollcall_now_ms(cx) + OUTBOX_PAUSE_MS);
+    }
+    return ROLLCALL_STAY;
+}
+
+/* ---- late ones ---- */
 
 static void release(struct rollcall_context *cx, struct rollcall__channel *channel, int64_t now_ms)
 {
@@ -79,6 +114,8 @@ void rollcall__channel_delayed_fini(struct rollcall__channel *channel)
         free(delayed);
     }
 }
+
+/* ---- what a fail point says ---- */
 
 void rollcall__channel_fail_text(struct rollcall_error *error, enum rollcall_status status,
                                  const char *point)

@@ -1,0 +1,41 @@
+/*
+ * actors/session_internal.h - what session.c and session_losses.c, the two files of one actor, know
+ * of each other.
+ */
+#ifndef ACTORS_SESSION_INTERNAL_H
+#define ACTORS_SESSION_INTERNAL_H
+
+#include "actors/session_children.h"
+#include "actors/session_marks.h"
+#include "actors/session_telling.h"
+
+enum state { REGISTERING, ACTIVE, SUSPECT, CLEARING, LEAVING, OVER, STATE_COUNT };
+
+struct session {
+    const struct session_options *options; /* they outlive self */
+    struct session_children children;
+    struct session_telling telling;
+    struct session_marks marks;
+    bool holds;                              /* registration has won: what is held is departure's */
+    uint64_t orders;                         /* the highest number of LEAVE, REVOKE and RESTART */
+    bool was_marked;                         /* when it was lost last */
+    bool again;                              /* CLEARING: RESTART has come */
+    char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing known */
+};
+
+/* ---- session.c; each returns the next state ---- */
+
+/* Ends the actors below, then tells why it is over. */
+int session_end(struct rollcall_context *cx, struct session *se, enum rollcall_session_state state,
+                enum rollcall_status status, const char *reason);
+/* patient: it was a member, so an outage of etcd does not end it, and who was told to send it no
+ * new work is told so again. */
+int session_begin(struct rollcall_context *cx, struct session *se, bool patient);
+/* Of an actor of the membership before. */
+bool session_is_stale(const struct session *se, const struct rollcall_message *message);
+
+/* ---- session_losses.c: handlers ---- */
+
+rollcall_handler_fn session_on_lease_lost, session_on_key_lost, session_on_cleared, session_on_down;
+
+#endif /* ACTORS_SESSION_INTERNAL_H */
