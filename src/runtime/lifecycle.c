@@ -6,6 +6,7 @@
  * children, and answers on their way to the old epoch.
  */
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "runtime/hold.h"
 #include "runtime/runtime_internal.h"
@@ -263,7 +264,7 @@ void rollcall__actor_free(struct rollcall__actor *actor)
 
 static bool allocate(void **memory, size_t size_bytes)
 {
-    *memory = size_bytes == 0 ? NULL : calloc(1, size_bytes);
+    *memory = size_bytes == 0 ? NULL : rollcall__allocate_zeroed(1, size_bytes);
     return size_bytes == 0 || *memory != NULL;
 }
 
@@ -273,7 +274,7 @@ static struct rollcall__actor *create(struct rollcall__worker *worker,
     const struct rollcall_actor_type *type = options->type;
     const uint32_t capacity =
         options->mailbox_messages == 0 ? USER_MAILBOX : options->mailbox_messages;
-    struct rollcall__actor *actor = calloc(1, sizeof *actor);
+    struct rollcall__actor *actor = rollcall__allocate_zeroed(1, sizeof *actor);
     if (actor == NULL) {
         return NULL;
     }

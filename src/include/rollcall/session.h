@@ -27,7 +27,10 @@
  *
  * Time:    durations are milliseconds, but a TTL is whole seconds, as in etcd.
  *
- * Memory:  options are copied; events are borrowed during the callback.
+ * Memory:  options are copied; events are borrowed during the callback.  Where there is none, a
+ *          call answers E_NO_MEMORY; a session tries again by itself, but one that fails so more
+ *          than five times in half a minute, or finds none to begin to register with, is LOST, of
+ *          ROLLCALL_LOSS_FAULT, or, while it is no member, FAILED, though it was to register again.
  */
 #ifndef ROLLCALL_SESSION_H
 #define ROLLCALL_SESSION_H

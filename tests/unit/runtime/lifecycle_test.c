@@ -2,8 +2,6 @@
  * An actor's life in the simulator.  The subject writes what happens to it into a journal, as
  * words: "a:init1" is the init of incarnation 1 of the one named a.
  */
-#include "sim/sim.h"
-
 #include "support/probe.h"
 #include "support/test.h"
 
@@ -397,24 +395,6 @@ TEST(lifecycle, a_failure_goes_up_until_somebody_handles_down)
     const struct rollcall_reason *reason =
         (const struct rollcall_reason *)probe_find(watcher, ROLLCALL_DOWN, 0)->object;
     CHECK_STR(reason->error.text, "l is tired"); /* the leaf's words, all the way up */
-    finish();
-}
-
-TEST(lifecycle, a_failure_without_memory_for_its_words_keeps_its_status_all_the_way_up)
-{
-    begin(1);
-    const struct rollcall_ref top = spawn_with("t", RESTARTER, NULL);
-    const struct rollcall_ref middle = tell_to_spawn(top, "m", PLAIN);
-    const struct rollcall_ref leaf = tell_to_spawn(middle, "l", PLAIN);
-    watch(middle);
-    rollcall__faults_init(
-        &sim->faults, 1,
-        &(const struct rollcall__fault_plan){.rates = {[ROLLCALL_FAULT_MEMORY] = 1}});
-    sim->faults.off = false;
-    tell(leaf, SUBJECT_FAIL);
-    CHECK_INT(heard(0).reason, ROLLCALL_DOWN_FAILED);
-    CHECK_INT(heard(0).status, ROLLCALL_E_DENIED);
-    CHECK(probe_find(watcher, ROLLCALL_DOWN, 0)->object == NULL);
     finish();
 }
 
