@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { TTL_S = 5, CLOSE_MS = 8000, CALL_MS = 4000 };
+enum { MEND_MS = 15000 }; /* from the last fault: after that nothing fails for want of etcd */
 #define ROOT "by-dev/meta"
 #define ROLE "querynode"
 
@@ -32,11 +33,27 @@ static bool allowed(struct cast *cast, enum rollcall_status status, const char *
 
 /* ---- sessions ---- */
 
+/* etcd is there again: whoever fails for the want of it was not served.  But what was asked of an
+ * actor that crashed is lost, until the time to connect is over. */
+static void check_failure(const struct cast *cast, const struct rollcall_session_event *event)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(cast->world);
+    const int64_t mended_ms = rollcall_sim_now_ms(sim) - MEND_MS;
+    if (event->state == ROLLCALL_SESSION_FAILED && event->status == ROLLCALL_E_UNAVAILABLE &&
+        sim->faults.taken[ROLLCALL_FAULT_CRASH] == 0 && cast->healed_ms != 0 &&
+        mended_ms > cast->healed_ms) {
+        rollcall_world_violate(cast->world, "heals",
+                               "long after the last fault a session failed: %s", event->reason);
+    }
+}
+
 static void on_session(void *user, const struct rollcall_session_event *event)
 {
     struct cast_member *member = user;
     rollcall__check_session_event(&member->check, event);
     member->failed = event->state == ROLLCALL_SESSION_FAILED;
+    member->cast->gave_up |= member->failed;
+    check_failure(member->cast, event);
 }
 
 /* Of one address are a process and its successor, and no two others. */
@@ -61,7 +78,9 @@ static void open_member(struct cast *cast, struct cast_member *member)
     options.on_lost = member->reregisters ? ROLLCALL_ON_LOST_REREGISTER : ROLLCALL_ON_LOST_STOP;
     options.keep_predecessor = draw(cast, 4) == 0;
     options.reuse_server_id = !cast->play.exclusive && draw(cast, 4) == 0;
+    cast->gave_up |= options.reuse_server_id;
     member->check = (struct rollcall__session_check){.world = cast->world, .process = process};
+    member->cast = cast;
     member->marks = (struct cast_answers){.world = cast->world};
     member->asked_to_leave = member->failed = false;
     if (!allowed(cast,
@@ -77,6 +96,7 @@ static void close_member(struct cast *cast, struct cast_member *member, int64_t 
     member->session = NULL;
     member->marks.wanted = 0; /* what is not answered by now never is */
     rollcall__check_session_closed(&member->check, status);
+    cast->abandoned |= timeout_ms == 0 || status != ROLLCALL_OK;
     if (status != ROLLCALL_E_TIMEOUT) { /* which is what its budget is for */
         (void)allowed(cast, status, "rollcall_session_close");
     }
@@ -291,6 +311,7 @@ void cast_at_rest(struct cast *cast)
 
 void cast_heal(struct cast *cast)
 {
+    cast->healed_ms = rollcall_sim_now_ms(rollcall_world_sim(cast->world));
     for (uint32_t i = 0; i < cast->play.watches; i++) {
         if (cast->watches[i].watch == NULL) {
             open_watch(cast, &cast->watches[i]);
@@ -310,6 +331,7 @@ static void check_member(struct cast *cast, const struct cast_member *member)
 {
     struct rollcall_session_info info;
     rollcall_session_get_info(member->session, &info);
+    rollcall__check_session_key(&member->check, &info);
     const bool wants_to_be = member->reregisters && !member->asked_to_leave && !member->failed;
     if (wants_to_be && !cast->play.exclusive && info.state != ROLLCALL_SESSION_ACTIVE) {
         rollcall_world_violate(cast->world, "heals", "%s is still %s", member->check.key,
@@ -382,8 +404,20 @@ static void check_nothing_left(struct cast *cast)
     }
 }
 
+/* What was written and granted while there were sessions. */
+static void check_written(struct cast *cast)
+{
+    const struct cast_play *play = &cast->play;
+    rollcall__check_history(cast->world, ROOT);
+    if (!cast->abandoned) {
+        rollcall__check_leases(cast->world,
+                               play->leave || play->evict || play->exclusive || cast->gave_up);
+    }
+}
+
 void cast_end(struct cast *cast)
 {
+    check_written(cast);
     for (uint32_t i = 0; i < cast->play.members; i++) {
         if (cast->members[i].session != NULL) {
             check_member(cast, &cast->members[i]);

@@ -19,9 +19,11 @@ struct cast_answers {
 };
 
 /* One session of one process; it is opened, asked to leave, restarted and closed in its turn. */
+struct cast;
 struct cast_member {
     struct rollcall_session *session; /* NULL: none is open */
     struct rollcall__session_check check;
+    struct cast *cast;
     struct cast_answers marks;
     bool asked_to_leave, reregisters, failed;
 };
@@ -47,6 +49,9 @@ struct cast {
     struct cast_member members[CAST_MEMBERS];
     struct cast_watch watches[CAST_WATCHES];
     struct cast_answers errands; /* of all: they are answered whatever becomes of a session */
+    int64_t healed_ms;           /* when faults were over; 0: they are not */
+    bool abandoned;              /* a session was closed without waiting for its end */
+    bool gave_up;                /* one has FAILED, or shares its server ID with a rival */
 };
 
 void cast_begin(struct cast *cast, struct rollcall_world *world, const struct cast_play *play);

@@ -18,11 +18,13 @@
  * A session:
  * "alive-implies-lease"  at rest, one that is told ACTIVE has a lease that etcd has not let run
  * out; "one-loss-one-word"    LOST is told once for each registration, and not after STOPPING;
+ * "lost-is-lost"         LOST for its lease is told when etcd has it no more;
  * "order-of-states"      only the arrows of session.h are told;
  * "tokens-rise"          each registration's create revision is higher than the one before, and one
  *                        that was LOST is no member's again;
  * "nothing-after-close"  no event comes after close has returned;
- * "no-lease-left"        one that ended well has left no lease and no key.
+ * "no-lease-left"        one that ended well has left no lease and no key;
+ * "active-implies-key"   after healing, one that is ACTIVE has the key that it was told.
  */
 struct rollcall__session_check {
     struct rollcall_world *world;
@@ -43,6 +45,9 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check);
 /* After close, whose answer it was. */
 void rollcall__check_session_closed(struct rollcall__session_check *check,
                                     enum rollcall_status status);
+/* After healing; info: what it says now. */
+void rollcall__check_session_key(const struct rollcall__session_check *check,
+                                 const struct rollcall_session_info *info);
 
 /*
  * A watch of one role from a snapshot on:
@@ -69,5 +74,21 @@ struct rollcall__watch_check {
 void rollcall__check_watch_event(struct rollcall__watch_check *check,
                                  const struct rollcall_watch_event *event);
 void rollcall__check_watch_converged(struct rollcall__watch_check *check);
+
+/*
+ * All that was ever written; where a stranger meddled it says nothing.
+ * "an-id-for-one"         the next server ID rises with every change: each is given out once;
+ * "a-lease-for-each-key"  no session's key is put under no lease;
+ * "nobody-is-overwritten" a key that is there is put again under its own lease only.
+ */
+void rollcall__check_history(struct rollcall_world *world, const char *root);
+/*
+ * Every lease ever granted, of a run in which every session was waited for; where other faults have
+ * happened than such as cost a repetition it says nothing.
+ * "no-lease-lapses"       each is renewed until it is revoked, and never left to its TTL;
+ * "nobody-gives-up"       unless may_revoke, that is if nobody leaves, fails or has a rival, none
+ * is revoked.
+ */
+void rollcall__check_leases(struct rollcall_world *world, bool may_revoke);
 
 #endif /* SIM_CHECK_H */

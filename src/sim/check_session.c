@@ -42,6 +42,14 @@ static void check_order(struct rollcall__session_check *check, enum rollcall_ses
     }
 }
 
+/* NULL: it has never been granted. */
+static const struct rollcall__model_lease *model_lease(const struct rollcall__session_check *check,
+                                                       int64_t lease_id)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    return sim->net == NULL ? NULL : rollcall__model_lease(rollcall__net_model(sim->net), lease_id);
+}
+
 static void check_loss(struct rollcall__session_check *check,
                        const struct rollcall_session_info *info)
 {
@@ -50,8 +58,18 @@ static void check_loss(struct rollcall__session_check *check,
                                "%s: LOST was told twice of create revision %" PRId64, check->key,
                                info->create_revision);
     }
+    const struct rollcall__model_lease *lease = model_lease(check, info->lease_id);
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    const bool meddled =
+        sim->faults.taken[ROLLCALL_FAULT_STRANGER] != 0; /* with a dying lease's key */
+    if (info->loss == ROLLCALL_LOSS_LEASE && !meddled && lease != NULL &&
+        lease->ended_ms == INT64_MAX) {
+        rollcall_world_violate(check->world, "lost-is-lost",
+                               "%s: its lease %" PRIx64 " was told as lost, and etcd has it",
+                               check->key, info->lease_id);
+    }
     check->lost_create_revision = info->create_revision;
-    check->lost_ms = rollcall_sim_now_ms(rollcall_world_sim(check->world));
+    check->lost_ms = sim->now_ms;
 }
 
 static void note_registration(struct rollcall__session_check *check,
@@ -109,9 +127,7 @@ enum { RETELL_MS = 3000 }; /* how long an event may wait for which there was no 
 
 static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
 {
-    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
-    return sim->net == NULL ? NULL
-                            : rollcall__model_lease(rollcall__net_model(sim->net), check->lease_id);
+    return model_lease(check, check->lease_id);
 }
 
 void rollcall__check_session_at_rest(struct rollcall__session_check *check)
@@ -157,5 +173,19 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
                                " ms, ACTIVE at %" PRId64 ")",
                                check->key, lease->ended_ms == INT64_MAX ? "lease" : "key",
                                lease->granted_ms, check->member_ms);
+    }
+}
+
+void rollcall__check_session_key(const struct rollcall__session_check *check,
+                                 const struct rollcall_session_info *info)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    const struct transport_kv *kv =
+        rollcall__model_find(rollcall__net_model(sim->net), rollcall__bytes(info->key), INT64_MAX);
+    if (info->state == ROLLCALL_SESSION_ACTIVE && (kv == NULL || kv->lease_id != info->lease_id ||
+                                                   kv->create_revision != info->create_revision)) {
+        rollcall_world_violate(check->world, "active-implies-key",
+                               "%s is ACTIVE with lease %" PRIx64 ", and the key %s", info->key,
+                               info->lease_id, kv == NULL ? "is gone" : "is another's");
     }
 }

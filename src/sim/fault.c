@@ -40,9 +40,10 @@ static const double RATES[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05};
 
 void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed)
 {
+    const uint64_t one_in = mix(~seed, ROLLCALL_FAULT_COUNT, 0) % 4 == 0 ? 16 : 2;
     *plan = (struct rollcall__fault_plan){.scripted = false};
     for (uint64_t fault = 0; fault < ROLLCALL_FAULT_COUNT; fault++) {
-        if (mix(~seed, fault, 0) & 1) {
+        if (mix(~seed, fault, 0) % one_in == 1) {
             plan->rates[fault] = RATES[mix(~seed, fault, 1) % (sizeof RATES / sizeof RATES[0])];
         }
     }

@@ -28,7 +28,8 @@ struct rollcall__fault_plan {
 };
 
 /* A seed's own mix: each fault is in it with a chance of one half, at a rate from 1/1000 to 1/20.
- * (Swarm testing: Groce and others, ISSTA 2012.) */
+ * (Swarm testing: Groce and others, ISSTA 2012.)  In one seed of four the chance is one in 16:
+ * among many faults nearly everything is excused. */
 void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed);
 
 /*
