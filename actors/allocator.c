@@ -85,6 +85,13 @@ static const struct rollcall_cell TABLE[STATE_COUNT][ALLOCATOR_COUNT] = {
 };
 /* clang-format on */
 
+void allocator_error_ended(struct rollcall_error *error)
+{
+    rollcall_error_set(error, ROLLCALL_E_ACTOR,
+                       "the actor that gives out server IDs has failed for good: close this "
+                       "connection and connect again");
+}
+
 static int begin(struct rollcall_context *cx, struct allocator *al);
 
 /* The batch is over: the next one looks for itself. */

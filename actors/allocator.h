@@ -33,6 +33,9 @@ struct allocator_options {
 
 extern const struct rollcall_actor_type allocator_type;
 
+/* For who asked, and hears by a DOWN that it has ended: nobody restarts it. */
+void allocator_error_ended(struct rollcall_error *error);
+
 /* ---- what it reads and writes in etcd (allocator_ids.c); pure.  A request is NULL when out of
  * memory. ---- */
 

@@ -9,6 +9,8 @@
  *        |             +-----------------------------------|---------------------------+
  *        +--an allocated ID: the next one may be free------+
  *    any but HELD --LEAVE or giving up--> REVOKING --> DONE
+ *    ALLOCATING --DOWN(the allocator has failed)--> ALLOCATING: asks again; (it has ended): gives
+ * up
  *
  * Each step is one request to etcd, and every write recognises its own earlier effect, so an answer
  * that was lost costs a repetition and nothing else: the lease has an ID of our choice, the key is
@@ -21,8 +23,8 @@
  */
 #include "actors/registration.h"
 
+#include "actors/registration_internal.h"
 #include "actors/session_requests.h"
-#include "base/buffer.h"
 #include "base/memory.h"
 #include "session/keys.h"
 #include "transport/request.h"
@@ -35,100 +37,62 @@ enum {
     RIVAL_WAIT_MAX_MS = 3000, /* as upstream waits */
     RIVAL_DOUBLINGS_MAX = 5,
     SKIPPED_IDS_MAX = 1000, /* before a taken key is waited for, as a given ID's is */
-    EVICTIONS_MAX = 10,     /* likewise: of predecessors that come back */
-    REVOKE_RETRY_MS = 200
+    EVICTIONS_MAX = 10      /* likewise: of predecessors that come back */
 };
-enum state {
-    ALLOCATING,
-    GRANTING,
-    CLAIMING,
-    EVICTING, /* deleting what our predecessor left */
-    YIELDING, /* revoking a lease that found the key taken */
-    WAITING,  /* for the rival to go */
-    HELD,
-    REVOKING,
-    DONE,
-    STATE_COUNT
-};
-
-/* Survives a restart. */
-struct registration_handover {
-    int64_t server_id;       /* 0: none yet */
-    int64_t lease_id;        /* 0: none asked for */
-    int64_t granted_sent_ms; /* of the try that was granted; of the first while that is unknown */
-    int64_t ttl_s;           /* as granted, or as asked for when the answer was lost */
-    bool granted;
-    bool contact_told;
-    bool leaving;                       /* only ways out from here on */
-    enum rollcall_status revoke_status; /* not OK: etcd refused, and the lease stays */
-    uint32_t skipped_ids;               /* allocated ones whose key was taken */
-    uint32_t evictions;
-    uint32_t attempts;
-    bool registered;               /* told: HELD */
-    struct rollcall_error refusal; /* why it gave up; status OK: it has not */
-};
-
-struct registration {
-    const struct registration_options *options; /* they outlive self */
-    const struct session_config *config;        /* theirs */
-    struct rollcall_ref session, transport;
-    struct registration_handover *held;
-    uint64_t asked;
-    bool skip_id;          /* YIELDING: go on with another server ID */
-    int64_t grant_sent_ms; /* of the try that is outstanding */
-    struct rollcall__buffer key;
-};
-
-static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_evicted, on_yielded, on_revoked,
-    on_retry, on_leave_now, on_leave_later, on_revoke_again, on_bounced;
+static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_evicted, on_yielded, on_retry,
+    on_bounced, on_down;
 
 #define OUT (ROLLCALL_TO(REVOKING) | ROLLCALL_TO(DONE))
 #define YIELDED (ROLLCALL_TO(WAITING) | ROLLCALL_TO(ALLOCATING))
 #define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(EVICTING) | ROLLCALL_TO(YIELDING))
 #define COMES_BACK(state) [state][ROLLCALL_BOUNCED] = {on_bounced, 0}
+#define ASKED_TWICE(state) [state][REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
-    [ALLOCATING][REGISTRATION_ALLOCATED]   = {on_allocated,    ROLLCALL_TO(GRANTING) | OUT},
-    [ALLOCATING][REGISTRATION_ANSWER]      = {rollcall_ignore, 0}, /* of before a restart */
-    [ALLOCATING][REGISTRATION_LEAVE]       = {on_leave_now,    OUT}, /* an ID on its way is lost */
+    [ALLOCATING][REGISTRATION_ALLOCATED] = {on_allocated,    ROLLCALL_TO(GRANTING) | OUT},
+    [ALLOCATING][ROLLCALL_DOWN]          = {on_down,         ROLLCALL_TO(ALLOCATING) | OUT},
+    [ALLOCATING][REGISTRATION_ANSWER]    = {rollcall_ignore, 0}, /* of before a restart */
+    [ALLOCATING][REGISTRATION_LEAVE]     = {registration_on_leave_now, OUT}, /* its ID is lost */
 
-    [GRANTING]  [REGISTRATION_ANSWER]      = {on_granted,      ROLLCALL_TO(CLAIMING) | OUT},
-    [GRANTING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
+    [GRANTING]  [REGISTRATION_ANSWER]    = {on_granted,      ROLLCALL_TO(CLAIMING) | OUT},
+    [GRANTING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
-    [CLAIMING]  [REGISTRATION_ANSWER]      = {on_claimed,      CLAIMED | OUT},
-    [CLAIMING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
+    [CLAIMING]  [REGISTRATION_ANSWER]    = {on_claimed,      CLAIMED | OUT},
+    [CLAIMING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
-    [EVICTING]  [REGISTRATION_ANSWER]      = {on_evicted,      ROLLCALL_TO(CLAIMING) | OUT},
-    [EVICTING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
+    [EVICTING]  [REGISTRATION_ANSWER]    = {on_evicted,      ROLLCALL_TO(CLAIMING) | OUT},
+    [EVICTING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
-    [YIELDING]  [REGISTRATION_ANSWER]      = {on_yielded,      YIELDED | OUT},
-    [YIELDING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
+    [YIELDING]  [REGISTRATION_ANSWER]    = {on_yielded,      YIELDED | OUT},
+    [YIELDING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
-    [WAITING]   [REGISTRATION_ANSWER]      = {rollcall_ignore, 0}, /* of a restart that is over */
-    [WAITING]   [REGISTRATION_RETRY]       = {on_retry,        ROLLCALL_TO(GRANTING)},
-    [WAITING]   [REGISTRATION_LEAVE]       = {on_leave_now,    OUT},
+    [WAITING]   [REGISTRATION_ANSWER]    = {rollcall_ignore, 0}, /* of a restart that is over */
+    [WAITING]   [REGISTRATION_RETRY]     = {on_retry,        ROLLCALL_TO(GRANTING)},
+    [WAITING]   [REGISTRATION_LEAVE]     = {registration_on_leave_now, OUT},
 
-    [HELD]      [REGISTRATION_ANSWER]      = {rollcall_ignore, 0},
-    [HELD]      [REGISTRATION_LEAVE]       = {rollcall_ignore, 0}, /* REGISTERED is on its way */
+    [HELD]      [REGISTRATION_ANSWER]    = {rollcall_ignore, 0},
+    [HELD]      [REGISTRATION_LEAVE]     = {rollcall_ignore, 0}, /* REGISTERED is on its way */
 
-    [REVOKING]  [REGISTRATION_ANSWER]      = {on_revoked,      ROLLCALL_TO(DONE)},
-    [REVOKING]  [REGISTRATION_RETRY]       = {on_revoke_again, 0},
-    [REVOKING]  [REGISTRATION_LEAVE]       = {on_leave_later,  0},
+    [REVOKING]  [REGISTRATION_ANSWER]    = {registration_on_revoked, ROLLCALL_TO(DONE)},
+    [REVOKING]  [REGISTRATION_RETRY]     = {registration_on_revoke_again, 0},
+    [REVOKING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
-    [DONE]      [REGISTRATION_ANSWER]      = {rollcall_ignore, 0},
-    [DONE]      [REGISTRATION_ALLOCATED]   = {rollcall_ignore, 0}, /* was on its way */
-    [DONE]      [REGISTRATION_LEAVE]       = {on_leave_now,    ROLLCALL_TO(DONE)}, /* it gave up */
+    [DONE]      [REGISTRATION_ANSWER]    = {rollcall_ignore, 0},
+    [DONE]      [REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}, /* was on its way */
+    [DONE]      [REGISTRATION_LEAVE]     = {registration_on_leave_now, ROLLCALL_TO(DONE)},
 
     COMES_BACK(ALLOCATING), COMES_BACK(GRANTING), COMES_BACK(CLAIMING),
     COMES_BACK(EVICTING),   COMES_BACK(YIELDING), COMES_BACK(REVOKING),
+
+    ASKED_TWICE(GRANTING), ASKED_TWICE(CLAIMING), ASKED_TWICE(EVICTING), ASKED_TWICE(YIELDING),
+    ASKED_TWICE(WAITING),  ASKED_TWICE(HELD),     ASKED_TWICE(REVOKING),
 };
 /* clang-format on */
 
 /* ---- asking ---- */
 
-/* Sends one request; request: moved, NULL: out of memory.  A refusal shows as a failure. */
-static int ask(struct rollcall_context *cx, struct registration *re,
-               struct transport_request *request, int next_state)
+int registration_ask(struct rollcall_context *cx, struct registration *re,
+                     struct transport_request *request, int next_state)
 {
     const struct transport_call call = {
         .id = ++re->asked,
@@ -144,11 +108,14 @@ static int ask(struct rollcall_context *cx, struct registration *re,
     return next_state;
 }
 
+/* An ask that the allocator fails on is lost, and its DOWN says so.  It lives on our worker, so it
+ * is monitored before it can have the ask, and forgets us when we are gone. */
 static int ask_allocate(struct rollcall_context *cx, const struct registration *re)
 {
     const struct registration_options *o = re->options;
     const struct allocator_ask request = {.answer = REGISTRATION_ALLOCATED,
                                           .reuse = o->config->reuse_server_id};
+    rollcall_monitor(cx, o->allocator);
     if (rollcall_send_object(cx, o->allocator, ALLOCATOR_ASK, &request, sizeof request,
                              rollcall_object_keep(&o->config->object)) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the allocator's mailbox is full");
@@ -165,9 +132,9 @@ static int ask_grant(struct rollcall_context *cx, struct registration *re)
         held->ttl_s = re->config->ttl_s;
     }
     re->grant_sent_ms = rollcall_now_ms(cx);
-    return ask(cx, re,
-               transport_request_lease(TRANSPORT_LEASE_GRANT, held->lease_id, re->config->ttl_s),
-               GRANTING);
+    return registration_ask(
+        cx, re, transport_request_lease(TRANSPORT_LEASE_GRANT, held->lease_id, re->config->ttl_s),
+        GRANTING);
 }
 
 static int ask_claim(struct rollcall_context *cx, struct registration *re)
@@ -175,12 +142,13 @@ static int ask_claim(struct rollcall_context *cx, struct registration *re)
     rollcall__buffer_clear(&re->key);
     rollcall__key_session(&re->key, re->config->root, re->config->role, re->held->server_id,
                           re->config->exclusive);
-    return ask(cx, re,
-               re->key.failed ? NULL
-                              : session_request_claim(re->config, rollcall__buffer_bytes(&re->key),
-                                                      re->held->server_id, re->held->lease_id,
-                                                      re->options->stopping),
-               CLAIMING);
+    return registration_ask(
+        cx, re,
+        re->key.failed
+            ? NULL
+            : session_request_claim(re->config, rollcall__buffer_bytes(&re->key),
+                                    re->held->server_id, re->held->lease_id, re->options->stopping),
+        CLAIMING);
 }
 
 /* On another worker, whoever is asked may have no room: then nothing is answered. */
@@ -189,82 +157,6 @@ static int on_bounced(struct rollcall_context *cx, void *self,
 {
     (void)self, (void)message;
     return rollcall_fail(cx, ROLLCALL_E_FULL, "too much is asked of etcd at once");
-}
-
-/* ---- giving up, and the way out ---- */
-
-static int tell_left(struct rollcall_context *cx, struct registration *re)
-{
-    const struct session_left left = {.status = re->held->revoke_status};
-    if (rollcall_send(cx, re->session, SESSION_LEFT, &left, sizeof left) != ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "the session's mailbox is full");
-    }
-    return DONE;
-}
-
-static int tell_refused(struct rollcall_context *cx, struct registration *re)
-{
-    struct rollcall_reason *reason = rollcall_reason_create(&re->held->refusal);
-    if (reason == NULL) {
-        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a refusal");
-    }
-    if (rollcall_send_object(cx, re->session, SESSION_REFUSED, NULL, 0, &reason->object) !=
-        ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "the session's mailbox is full");
-    }
-    return DONE;
-}
-
-/* Revokes the lease, if one may exist, then tells the session. */
-static int go_out(struct rollcall_context *cx, struct registration *re)
-{
-    struct registration_handover *held = re->held;
-    if (held->lease_id != 0) {
-        return ask(cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, held->lease_id, 0),
-                   REVOKING);
-    }
-    return held->refusal.status != ROLLCALL_OK && !held->leaving ? tell_refused(cx, re)
-                                                                 : tell_left(cx, re);
-}
-
-static int give_up(struct rollcall_context *cx, struct registration *re,
-                   const struct rollcall_error *error)
-{
-    re->held->refusal = *error;
-    return go_out(cx, re);
-}
-
-/* The first sign of life of etcd: its silence is none, and neither is a failure of our own. */
-static void tell_contact(struct rollcall_context *cx, struct registration *re,
-                         enum rollcall_status status)
-{
-    if (session_is_from_etcd(status) && !re->held->contact_told) {
-        re->held->contact_told =
-            rollcall_send(cx, re->session, SESSION_CONTACT, NULL, 0) == ROLLCALL_OK;
-    }
-}
-
-/* Before the first contact, what is in the way; the session says it if none is made in time. */
-static void tell_trouble(struct rollcall_context *cx, const struct registration *re,
-                         const struct rollcall_error *error)
-{
-    struct rollcall_reason *reason = re->held->contact_told ? NULL : rollcall_reason_create(error);
-    if (reason != NULL) {
-        ROLLCALL_DROP(
-            rollcall_send_object(cx, re->session, SESSION_TROUBLE, NULL, 0, &reason->object),
-            "the session has a sentence of its own");
-    }
-}
-
-/* What may pass is for the supervisor; what will not is told. */
-static int fail_or_give_up(struct rollcall_context *cx, struct registration *re,
-                           const struct rollcall_error *error)
-{
-    if (rollcall_status_class(error->status) != ROLLCALL_RETRY) {
-        return give_up(cx, re, error);
-    }
-    tell_trouble(cx, re, error);
-    return rollcall_fail(cx, error->status, "%s", error->text);
 }
 
 /* What every answer of etcd goes through first; true: it is good, and *next is not set. */
@@ -277,13 +169,13 @@ static bool accept(struct rollcall_context *cx, struct registration *re,
         *next = ROLLCALL_STAY; /* a late one of an earlier request */
         return false;
     }
-    tell_contact(cx, re, answer->status);
+    registration_tell_contact(cx, re, answer->status);
     if (re->held->leaving) {
-        *next = go_out(cx, re);
+        *next = registration_go_out(cx, re);
         return false;
     }
     if (answer->status != ROLLCALL_OK) {
-        *next = fail_or_give_up(cx, re, &result->error);
+        *next = registration_fail_or_give_up(cx, re, &result->error);
         return false;
     }
     return true;
@@ -301,13 +193,30 @@ static int on_allocated(struct rollcall_context *cx, void *self,
     rollcall_error_set(&error, answer->status, "%s",
                        why != NULL ? why->error.text : rollcall_status_text(answer->status));
     if (answer->status != ROLLCALL_OK || !re->config->reuse_server_id) { /* known: nobody asked */
-        tell_contact(cx, re, answer->status);
+        registration_tell_contact(cx, re, answer->status);
     }
     if (answer->status == ROLLCALL_OK) {
         re->held->server_id = answer->server_id;
         return ask_grant(cx, re);
     }
-    return fail_or_give_up(cx, re, &error);
+    return registration_fail_or_give_up(cx, re, &error);
+}
+
+/* Whether it failed on our ask or on another's is not known.  If the ask is not lost, there are two
+ * answers, and the second ID is skipped. */
+static int on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct registration *re = self;
+    const struct rollcall_down *down = message->payload;
+    struct rollcall_error error;
+    if (!rollcall_ref_equal(down->who, re->options->allocator)) {
+        return ROLLCALL_STAY;
+    }
+    if (down->reason == ROLLCALL_DOWN_FAILED) {
+        return ask_allocate(cx, re);
+    }
+    allocator_error_ended(&error);
+    return registration_give_up(cx, re, &error);
 }
 
 /* ---- the lease ---- */
@@ -364,12 +273,12 @@ static int yield_to(struct rollcall_context *cx, struct registration *re,
                   !re->config->reuse_server_id && !re->config->exclusive &&
                   re->held->skipped_ids < SKIPPED_IDS_MAX;
     if (!re->skip_id && re->held->attempts >= re->config->retries) {
-        return give_up(cx, re, &error);
+        return registration_give_up(cx, re, &error);
     }
     rollcall_log(cx, ROLLCALL_WARN, "attempt %u of %u: %s", re->held->attempts, re->config->retries,
                  error.text);
-    return ask(cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0),
-               YIELDING);
+    return registration_ask(
+        cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0), YIELDING);
 }
 
 /* What we held before, or what a process before us left. */
@@ -387,7 +296,7 @@ static int evict(struct rollcall_context *cx, struct registration *re,
     rollcall_log(cx, ROLLCALL_INFO,
                  "takes the key %.160s over from its predecessor (lease %" PRIx64 ")", re->key.data,
                  (uint64_t)there->lease_id);
-    return ask(cx, re, session_request_evict(there), EVICTING);
+    return registration_ask(cx, re, session_request_evict(there), EVICTING);
 }
 
 static int on_claimed(struct rollcall_context *cx, void *self,
@@ -465,54 +374,6 @@ static int on_retry(struct rollcall_context *cx, void *self, const struct rollca
     return ask_grant(cx, re);
 }
 
-/* ---- leaving ---- */
-
-/* A request is outstanding, and may still take effect: its answer leads out. */
-static int on_leave_later(struct rollcall_context *cx, void *self,
-                          const struct rollcall_message *message)
-{
-    (void)cx, (void)message;
-    ((struct registration *)self)->held->leaving = true;
-    return ROLLCALL_STAY;
-}
-
-static int on_leave_now(struct rollcall_context *cx, void *self,
-                        const struct rollcall_message *message)
-{
-    struct registration *re = self;
-    (void)message;
-    rollcall_timer_cancel(cx, REGISTRATION_RETRY); /* WAITING is over */
-    re->held->leaving = true;
-    return go_out(cx, re);
-}
-
-static int on_revoked(struct rollcall_context *cx, void *self,
-                      const struct rollcall_message *message)
-{
-    struct registration *re = self;
-    const struct transport_answer *answer = message->payload;
-    if (answer->id != re->asked) {
-        return ROLLCALL_STAY;
-    }
-    const bool refused = re->held->refusal.status != ROLLCALL_OK && !re->held->leaving;
-    if (rollcall_status_class(answer->status) == ROLLCALL_RETRY && !refused) {
-        rollcall_timer_set(cx, REGISTRATION_RETRY, rollcall_now_ms(cx) + REVOKE_RETRY_MS);
-        return ROLLCALL_STAY; /* until it works, or the session is closed without it */
-    }
-    re->held->revoke_status = answer->status; /* who was refused is told so, revoked or not */
-    re->held->lease_id = 0;
-    return go_out(cx, re);
-}
-
-static int on_revoke_again(struct rollcall_context *cx, void *self,
-                           const struct rollcall_message *message)
-{
-    struct registration *re = self;
-    (void)message;
-    return ask(cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0),
-               ROLLCALL_STAY);
-}
-
 /* ---- life ---- */
 
 static int begin(struct rollcall_context *cx, struct registration *re)
@@ -547,7 +408,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     re->held = held;
     held->contact_told |= o->patient;
     if (held->leaving || held->refusal.status != ROLLCALL_OK) {
-        return go_out(cx, re);
+        return registration_go_out(cx, re);
     }
     if (held->registered) {
         return HELD;
@@ -561,7 +422,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
                            "etcd at %s failed %u attempts at registering: look at its health, or "
                            "allow more retries",
                            re->config->endpoints, re->config->retries);
-        return give_up(cx, re, &error);
+        return registration_give_up(cx, re, &error);
     }
     return begin(cx, re);
 }

@@ -19,7 +19,7 @@ ROLLCALL_MESSAGES(registration_message, REGISTRATION_LIST, REGISTRATION_COUNT);
 struct registration_options {
     struct session_config *config; /* moved: dropped when the actor is gone */
     struct rollcall_ref session, transport;
-    struct rollcall_ref allocator; /* not used when the config has a server ID */
+    struct rollcall_ref allocator; /* on the same worker; not used when the config has an ID */
     int64_t server_id;             /* of the membership before; 0: there was none */
     int64_t lease_id;              /* likewise: what is still under it is ours */
     bool stopping;                 /* its record is put as marked */

@@ -30,8 +30,8 @@ struct bench {
     struct rollcall_ref registration, allocator;
 };
 
-static inline void open_again(struct bench *b, const struct session_choice *choice,
-                              const struct before *before)
+/* All but the registration. */
+static inline void open_world(struct bench *b)
 {
     memset(b, 0, sizeof *b);
     world_open(&b->world);
@@ -39,12 +39,20 @@ static inline void open_again(struct bench *b, const struct session_choice *choi
     b->etcd->decide = decide;
     b->etcd->user = &b->steps;
     b->session = probe_create("session", SESSION_SIZES, SESSION_NAMES, SESSION_COUNT);
+    probe_spawn(b->session, b->world.rt, 0);
     const struct allocator_options allocator = {fake_etcd_spawn(b->etcd, b->world.rt, 1)};
-    b->allocator = world_spawn(
-        &b->world, 0, ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator));
+    b->allocator =
+        world_spawn(&b->world, 0,
+                    ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator,
+                                           .supervisor = world_supervisor(&b->world)));
+}
+
+static inline void begin(struct bench *b, const struct session_choice *choice,
+                         const struct before *before)
+{
     const struct registration_options options = {.config = session_config_create(choice),
-                                                 .session = probe_spawn(b->session, b->world.rt, 0),
-                                                 .transport = allocator.transport,
+                                                 .session = probe_ref(b->session),
+                                                 .transport = b->etcd->ref,
                                                  .allocator = b->allocator,
                                                  .server_id = before->server_id,
                                                  .lease_id = before->lease_id,
@@ -53,6 +61,13 @@ static inline void open_again(struct bench *b, const struct session_choice *choi
         world_spawn(&b->world, 0,
                     ROLLCALL_SPAWN_OPTIONS(.type = &registration_type, .options = &options,
                                            .supervisor = world_supervisor(&b->world)));
+}
+
+static inline void open_again(struct bench *b, const struct session_choice *choice,
+                              const struct before *before)
+{
+    open_world(b);
+    begin(b, choice, before);
 }
 
 static inline void open(struct bench *b, const struct session_choice *choice)

@@ -1,0 +1,74 @@
+/*
+ * actors/registration_internal.h - what registration.c and registration_leaving.c, the two files of
+ * one actor, know of each other.
+ */
+#ifndef ACTORS_REGISTRATION_INTERNAL_H
+#define ACTORS_REGISTRATION_INTERNAL_H
+
+#include "actors/registration.h"
+#include "base/buffer.h"
+
+enum state {
+    ALLOCATING,
+    GRANTING,
+    CLAIMING,
+    EVICTING, /* deleting what our predecessor left */
+    YIELDING, /* revoking a lease that found the key taken */
+    WAITING,  /* for the rival to go */
+    HELD,
+    REVOKING,
+    DONE,
+    STATE_COUNT
+};
+
+/* Survives a restart. */
+struct registration_handover {
+    int64_t server_id;       /* 0: none yet */
+    int64_t lease_id;        /* 0: none asked for */
+    int64_t granted_sent_ms; /* of the try that was granted; of the first while that is unknown */
+    int64_t ttl_s;           /* as granted, or as asked for when the answer was lost */
+    bool granted;
+    bool contact_told;
+    bool leaving;                       /* only ways out from here on */
+    enum rollcall_status revoke_status; /* not OK: etcd refused, and the lease stays */
+    uint32_t skipped_ids;               /* allocated ones whose key was taken */
+    uint32_t evictions;
+    uint32_t attempts;
+    bool registered;               /* told: HELD */
+    struct rollcall_error refusal; /* why it gave up; status OK: it has not */
+};
+
+struct registration {
+    const struct registration_options *options; /* they outlive self */
+    const struct session_config *config;        /* theirs */
+    struct rollcall_ref session, transport;
+    struct registration_handover *held;
+    uint64_t asked;
+    bool skip_id;          /* YIELDING: go on with another server ID */
+    int64_t grant_sent_ms; /* of the try that is outstanding */
+    struct rollcall__buffer key;
+};
+
+/* ---- registration.c ---- */
+
+/* Sends one request; request: moved, NULL: out of memory.  A refusal shows as a failure.
+ * Returns the next state. */
+int registration_ask(struct rollcall_context *cx, struct registration *re,
+                     struct transport_request *request, int next_state);
+
+/* ---- registration_leaving.c; what returns a number returns the next state ---- */
+
+/* Revokes the lease, if one may exist, then tells the session. */
+int registration_go_out(struct rollcall_context *cx, struct registration *re);
+int registration_give_up(struct rollcall_context *cx, struct registration *re,
+                         const struct rollcall_error *error);
+/* What may pass is for the supervisor; what will not is told. */
+int registration_fail_or_give_up(struct rollcall_context *cx, struct registration *re,
+                                 const struct rollcall_error *error);
+/* The first sign of life of etcd: its silence is none, and neither is a failure of our own. */
+void registration_tell_contact(struct rollcall_context *cx, struct registration *re,
+                               enum rollcall_status status);
+rollcall_handler_fn registration_on_leave_later, registration_on_leave_now, registration_on_revoked,
+    registration_on_revoke_again;
+
+#endif /* ACTORS_REGISTRATION_INTERNAL_H */
