@@ -268,7 +268,11 @@ static int on_surveyed(struct rollcall_context *cx, void *self,
         al->survey_revision = page->revision;
     }
     for (size_t i = 0; i < page->kv_count; i++) {
-        const int64_t id = allocator_id_of(&page->kvs[i], rollcall__buffer_bytes(&al->prefix));
+        int64_t id;
+        if (allocator_id_of(&page->kvs[i], rollcall__buffer_bytes(&al->prefix), &id) !=
+            ROLLCALL_OK) {
+            return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a session's record");
+        }
         al->highest = id > al->highest ? id : al->highest;
     }
     if (page->more && page->kv_count != 0) {

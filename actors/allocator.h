@@ -48,8 +48,10 @@ struct transport_request *allocator_create_id(const char *root);
 /* Puts first + count if the key still holds `value`, else tells what it holds. */
 struct transport_request *allocator_take_ids(const char *root, struct rollcall_bytes value,
                                              int64_t first, size_t count);
-/* The server ID of the session that kv is; 0: it is none, or has none.
- * session_prefix: ROOT/session/ */
-int64_t allocator_id_of(const struct transport_kv *kv, struct rollcall_bytes session_prefix);
+/* *id: the server ID of the session that kv is; 0: it is none, or has none.
+ * session_prefix: ROOT/session/
+ * Returns: ROLLCALL_OK; or ROLLCALL_E_NO_MEMORY, and it is not known. */
+ROLLCALL_MUST_USE enum rollcall_status
+allocator_id_of(const struct transport_kv *kv, struct rollcall_bytes session_prefix, int64_t *id);
 
 #endif /* ACTORS_ALLOCATOR_H */

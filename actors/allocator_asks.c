@@ -225,9 +225,11 @@ void allocator_asks_add(struct rollcall_context *cx, struct allocator_asks *asks
                                           .config = (struct session_config *)message->object};
     struct rollcall_error error;
     if (!reserve(asks)) {
-        rollcall_error_set(&error, ROLLCALL_E_FULL,
-                           "%zu sessions ask for a server ID already: ask again later",
-                           asks->waiting_count + asks->owed_count);
+        rollcall_error_set(&error, ROLLCALL_E_FULL, /* it may pass, whatever it is for want of */
+                           "%zu sessions ask for a server ID already%s: ask again later",
+                           asks->waiting_count + asks->owed_count,
+                           asks->capacity < ALLOCATOR_ASKS_MAX ? ", and there is no memory for more"
+                                                               : "");
         refuse_one(cx, asks, &ask, &error);
         return;
     }

@@ -88,23 +88,24 @@ static int64_t id_of_key(struct rollcall_bytes key)
 }
 
 /* An exclusive session's key does not say its ID; the record does.  0: it holds none. */
-static int64_t id_of_record(struct rollcall_bytes value)
+static enum rollcall_status id_of_record(struct rollcall_bytes value, int64_t *id)
 {
     struct rollcall__arena arena = {0};
     struct rollcall_record record;
     struct rollcall_error error;
-    const int64_t id = rollcall__record_decode(value, &arena, &record, &error) == ROLLCALL_OK
-                           ? record.server_id
-                           : 0;
+    const enum rollcall_status status = rollcall__record_decode(value, &arena, &record, &error);
+    *id = status == ROLLCALL_OK ? record.server_id : 0;
     rollcall__arena_free(&arena);
-    return id;
+    return status == ROLLCALL_E_NO_MEMORY ? status : ROLLCALL_OK;
 }
 
-int64_t allocator_id_of(const struct transport_kv *kv, struct rollcall_bytes session_prefix)
+enum rollcall_status allocator_id_of(const struct transport_kv *kv,
+                                     struct rollcall_bytes session_prefix, int64_t *id)
 {
+    *id = 0;
     if (!rollcall__key_is_of_role(kv->key, session_prefix, rollcall__bytes(""))) {
-        return 0;
+        return ROLLCALL_OK;
     }
-    const int64_t id = id_of_key(kv->key);
-    return id != 0 ? id : id_of_record(kv->value);
+    *id = id_of_key(kv->key);
+    return *id != 0 ? ROLLCALL_OK : id_of_record(kv->value, id);
 }

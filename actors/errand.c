@@ -305,7 +305,9 @@ static enum rollcall_status read_record(const struct errand *er, const struct tr
     struct rollcall_record record;
     struct rollcall_error why;
     enum rollcall_status status = rollcall__record_decode(kv->value, &arena, &record, &why);
-    if (status != ROLLCALL_OK) {
+    if (status == ROLLCALL_E_NO_MEMORY) {
+        *error = why;
+    } else if (status != ROLLCALL_OK) {
         rollcall_error_set(error, status,
                            "the key %.120s holds no session record (%.300s): it is left as it is; "
                            "if nobody needs it, delete it with etcdctl",

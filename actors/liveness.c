@@ -87,10 +87,10 @@ static int ask(struct rollcall_context *cx, const struct liveness *li,
 
 /* NONE: it is as we put it, or as we marked it since. */
 static struct session_key_lost judge(const struct session_membership *mine,
-                                     const struct transport_kv *kv)
+                                     const struct transport_kv *kv, bool is_ours)
 {
     struct session_key_lost lost = {.lease_is_ours = kv->lease_id != mine->lease_id};
-    if (!session_is_record_of(mine->server_id, kv->value)) {
+    if (!is_ours) {
         lost.loss = ROLLCALL_LOSS_OVERWRITTEN;
     } else if (kv->create_revision != mine->create_revision) {
         lost.loss = ROLLCALL_LOSS_DELETED; /* and put there again by somebody else */
@@ -182,6 +182,22 @@ static void note_stopping(struct rollcall_context *cx, struct liveness *li, bool
 
 /* ---- reading ---- */
 
+/* What the key holds now. */
+static int take(struct rollcall_context *cx, struct liveness *li, const struct transport_kv *kv)
+{
+    struct session_reading reading;
+    if (session_read(li->held->mine->server_id, kv->value, &reading) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY,
+                             "out of memory for the session's own record");
+    }
+    const struct session_key_lost lost = judge(li->held->mine, kv, reading.is_ours);
+    if (lost.loss != ROLLCALL_LOSS_NONE) {
+        return lose(cx, li, lost);
+    }
+    note_stopping(cx, li, reading.is_stopping);
+    return ROLLCALL_STAY;
+}
+
 static int look_again(struct rollcall_context *cx, const struct rollcall_error *why)
 {
     return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "cannot look at the session's own key: %s",
@@ -231,12 +247,11 @@ static int on_read(struct rollcall_context *cx, void *self, const struct rollcal
     if (result->kv_count == 0) {
         return lose_deleted(cx, li);
     }
-    const struct session_key_lost lost = judge(li->held->mine, &result->kvs[0]);
-    if (lost.loss != ROLLCALL_LOSS_NONE) {
-        return lose(cx, li, lost);
+    const int next = take(cx, li, &result->kvs[0]);
+    if (next != ROLLCALL_STAY) {
+        return next;
     }
     li->held->seen = true;
-    note_stopping(cx, li, session_is_stopping(result->kvs[0].value));
     return ask_watch(cx, li, result->revision); /* not the next: see watcher_request_watch */
 }
 
@@ -260,11 +275,10 @@ static int on_response(struct rollcall_context *cx, void *self,
         if (event->kind == TRANSPORT_DELETE) {
             return lose_deleted(cx, li);
         }
-        const struct session_key_lost lost = judge(li->held->mine, &event->kv);
-        if (lost.loss != ROLLCALL_LOSS_NONE) {
-            return lose(cx, li, lost);
+        const int next = take(cx, li, &event->kv);
+        if (next != ROLLCALL_STAY) {
+            return next;
         }
-        note_stopping(cx, li, session_is_stopping(event->kv.value));
     }
     if (rollcall_send(cx, li->transport, TRANSPORT_WATCH_ACK, &id, sizeof id) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");

@@ -373,13 +373,11 @@ static int yield_to(struct rollcall_context *cx, struct registration *re,
 }
 
 /* What we held before, or what a process before us left. */
-static bool may_evict(const struct registration *re, const struct transport_kv *there)
+static bool may_evict(const struct registration *re, enum session_owner owner)
 {
-    const int64_t server_id = re->held->server_id;
     return re->held->evictions < EVICTIONS_MAX &&
-           (session_is_our_own(re->config, server_id, re->options->lease_id, there) ||
-            (re->config->exclusive && !re->config->keep_predecessor &&
-             session_is_predecessor(re->config, server_id, there)));
+           (owner == SESSION_OURSELVES || (owner == SESSION_PREDECESSOR && re->config->exclusive &&
+                                           !re->config->keep_predecessor));
 }
 
 static int evict(struct rollcall_context *cx, struct registration *re,
@@ -398,6 +396,7 @@ static int on_claimed(struct rollcall_context *cx, void *self,
     struct registration *re = self;
     const struct transport_answer *answer = message->payload;
     const struct transport_result *result = (const struct transport_result *)message->object;
+    enum session_owner owner;
     int next;
     if (answer->id == re->asked && answer->status == ROLLCALL_E_LEASE_LOST && !re->held->leaving) {
         re->held->lease_id = 0; /* it expired while we could not reach etcd: begin with a new one */
@@ -418,7 +417,12 @@ static int on_claimed(struct rollcall_context *cx, void *self,
     if (there->lease_id == re->held->lease_id) { /* our lost try */
         return hold(cx, re, there->mod_revision, there->create_revision);
     }
-    return may_evict(re, there) ? evict(cx, re, there) : yield_to(cx, re, there);
+    if (session_whose(re->config, re->held->server_id, re->options->lease_id, there, &owner) !=
+        ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY,
+                             "out of memory for the record that is there");
+    }
+    return may_evict(re, owner) ? evict(cx, re, there) : yield_to(cx, re, there);
 }
 
 /* Whether or not it was deleted: the next claim sees what is there now. */

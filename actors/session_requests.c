@@ -67,14 +67,16 @@ struct transport_request *session_request_mark(const struct session_config *conf
     return request;
 }
 
-bool session_is_record_of(int64_t server_id, struct rollcall_bytes value)
+enum rollcall_status session_read(int64_t server_id, struct rollcall_bytes value,
+                                  struct session_reading *reading)
 {
     struct rollcall__arena arena = {0};
     struct rollcall_record record;
-    const bool is_record = rollcall__record_decode(value, &arena, &record, NULL) == ROLLCALL_OK &&
-                           record.server_id == server_id;
+    const enum rollcall_status status = rollcall__record_decode(value, &arena, &record, NULL);
+    reading->is_ours = status == ROLLCALL_OK && record.server_id == server_id;
+    reading->is_stopping = reading->is_ours && record.stopping;
     rollcall__arena_free(&arena);
-    return is_record;
+    return status == ROLLCALL_E_NO_MEMORY ? status : ROLLCALL_OK;
 }
 
 /* The same role, host and address. */
@@ -87,41 +89,32 @@ static bool is_in_our_place(const struct session_config *config,
            rollcall__bytes_equal(there->address, ours->address);
 }
 
-bool session_is_stopping(struct rollcall_bytes value)
+static bool is_our_own(const struct session_config *config, int64_t lease_id,
+                       const struct transport_kv *kv, const struct rollcall_record *there)
 {
-    struct rollcall__arena arena = {0};
-    struct rollcall_record record;
-    const bool is_stopping =
-        rollcall__record_decode(value, &arena, &record, NULL) == ROLLCALL_OK && record.stopping;
-    rollcall__arena_free(&arena);
-    return is_stopping;
+    return lease_id != 0 &&
+           (kv->lease_id == lease_id ||
+            (is_in_our_place(config, there) &&
+             (there->lease_id == lease_id || (kv->lease_id == 0 && there->lease_id == 0))));
 }
 
-bool session_is_predecessor(const struct session_config *config, int64_t server_id,
-                            const struct transport_kv *kv)
+enum rollcall_status session_whose(const struct session_config *config, int64_t server_id,
+                                   int64_t lease_id, const struct transport_kv *kv,
+                                   enum session_owner *owner)
 {
     struct rollcall__arena arena = {0};
     struct rollcall_record there;
-    const bool is_predecessor =
-        rollcall__record_decode(kv->value, &arena, &there, NULL) == ROLLCALL_OK &&
-        there.server_id < server_id && is_in_our_place(config, &there);
+    const enum rollcall_status status = rollcall__record_decode(kv->value, &arena, &there, NULL);
+    *owner = SESSION_RIVAL;
+    if (status == ROLLCALL_OK && there.server_id == server_id &&
+        is_our_own(config, lease_id, kv, &there)) {
+        *owner = SESSION_OURSELVES;
+    } else if (status == ROLLCALL_OK && there.server_id < server_id &&
+               is_in_our_place(config, &there)) {
+        *owner = SESSION_PREDECESSOR;
+    }
     rollcall__arena_free(&arena);
-    return is_predecessor;
-}
-
-bool session_is_our_own(const struct session_config *config, int64_t server_id, int64_t lease_id,
-                        const struct transport_kv *kv)
-{
-    struct rollcall__arena arena = {0};
-    struct rollcall_record there;
-    const bool is_our_own =
-        lease_id != 0 && rollcall__record_decode(kv->value, &arena, &there, NULL) == ROLLCALL_OK &&
-        there.server_id == server_id &&
-        (kv->lease_id == lease_id ||
-         (is_in_our_place(config, &there) &&
-          (there.lease_id == lease_id || (kv->lease_id == 0 && there.lease_id == 0))));
-    rollcall__arena_free(&arena);
-    return is_our_own;
+    return status == ROLLCALL_E_NO_MEMORY ? status : ROLLCALL_OK;
 }
 
 bool session_is_from_etcd(enum rollcall_status status)

@@ -21,20 +21,29 @@ struct transport_request *session_request_evict(const struct transport_kv *seen)
 struct transport_request *session_request_mark(const struct session_config *config,
                                                const struct session_membership *mine);
 
-/* Whether a value is a record of the server with this ID. */
-bool session_is_record_of(int64_t server_id, struct rollcall_bytes value);
-/* Whether a value is a record that is marked Stopping. */
-bool session_is_stopping(struct rollcall_bytes value);
-/* Whether kv is what an earlier process in our place left behind: the same role, host and address,
- * and a lower server ID. */
-bool session_is_predecessor(const struct session_config *config, int64_t server_id,
-                            const struct transport_kv *kv);
+/* What a value is to the server with this ID. */
+struct session_reading {
+    bool is_ours; /* a record of it; else another's, or none at all */
+    bool is_stopping;
+};
+/* Returns: ROLLCALL_OK; or ROLLCALL_E_NO_MEMORY, and it is not known. */
+ROLLCALL_MUST_USE enum rollcall_status session_read(int64_t server_id, struct rollcall_bytes value,
+                                                    struct session_reading *reading);
 
-/* Whether kv is what we held under lease_id, 0: never any: our server ID, under that lease still;
- * or put again by somebody, as ours in role, host and address too, who left our lease's ID in it,
- * or put it without a lease and names none.  Every other record is somebody else's. */
-bool session_is_our_own(const struct session_config *config, int64_t server_id, int64_t lease_id,
-                        const struct transport_kv *kv);
+enum session_owner {
+    SESSION_RIVAL,       /* every other */
+    SESSION_OURSELVES,   /* it is what we held under lease_id, 0: never any: our server ID, under
+                            that lease still; or put again by somebody, as ours in role, host and
+                            address too, who left our lease's ID in it, or put it without a lease
+                            and names none */
+    SESSION_PREDECESSOR, /* an earlier process in our place left it behind: the same role, host and
+                            address, and a lower server ID */
+};
+/* Whose kv is.  Returns: ROLLCALL_OK; or ROLLCALL_E_NO_MEMORY, and it is not known. */
+ROLLCALL_MUST_USE enum rollcall_status session_whose(const struct session_config *config,
+                                                     int64_t server_id, int64_t lease_id,
+                                                     const struct transport_kv *kv,
+                                                     enum session_owner *owner);
 
 /* Whether an answer with this status is etcd's own word: it is there. */
 bool session_is_from_etcd(enum rollcall_status status);

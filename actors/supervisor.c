@@ -23,7 +23,8 @@ enum {
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 1000,
     RESET_AFTER_MS = 10000,
-    BACKOFF_DOUBLINGS_MAX = 20
+    BACKOFF_DOUBLINGS_MAX = 20,
+    FEW_CHILDREN = 8
 };
 enum state { WATCHING, BACKING_OFF, STATE_COUNT };
 
@@ -39,6 +40,7 @@ struct supervisor {
     struct supervisor_options options; /* defaults filled in */
     struct child *children;            /* in the order they were adopted */
     size_t count, capacity;
+    struct child few[FEW_CHILDREN]; /* where they are until there are more: these need no memory */
     int64_t failed_ms[INTENSITY_MAX]; /* a ring of the last `intensity` failures that counted */
     uint32_t failed_count;
 };
@@ -82,18 +84,28 @@ static int settle(struct rollcall_context *cx, const struct supervisor *su)
     return BACKING_OFF;
 }
 
+/* false: out of memory. */
+static bool grow(struct supervisor *su)
+{
+    struct child *before = su->children == su->few ? NULL : su->children;
+    struct child *children = rollcall__reallocate(before, 2 * su->capacity * sizeof *children);
+    if (children == NULL) {
+        return false;
+    }
+    if (before == NULL) {
+        memcpy(children, su->few, sizeof su->few);
+    }
+    su->children = children;
+    su->capacity *= 2;
+    return true;
+}
+
 static int on_adopt(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct supervisor *su = self;
     const struct rollcall_adopt *adopt = message->payload;
-    if (su->count == su->capacity) {
-        const size_t capacity = su->capacity == 0 ? 8 : 2 * su->capacity;
-        struct child *children = rollcall__reallocate(su->children, capacity * sizeof *children);
-        if (children == NULL) {
-            return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a child");
-        }
-        su->children = children;
-        su->capacity = capacity;
+    if (su->count == su->capacity && !grow(su)) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a child");
     }
     su->children[su->count++] = (struct child){.ref = adopt->child,
                                                .restart = adopt->restart,
@@ -207,6 +219,8 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     struct supervisor *su = self;
     struct supervisor_options *o = &su->options;
     (void)cx;
+    su->children = su->few;
+    su->capacity = FEW_CHILDREN;
     *o = *(const struct supervisor_options *)options;
     o->intensity = o->intensity == 0 ? INTENSITY : o->intensity;
     o->intensity = o->intensity > INTENSITY_MAX ? INTENSITY_MAX : o->intensity;
@@ -219,7 +233,10 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
 
 static void fini(void *self)
 {
-    free(((struct supervisor *)self)->children);
+    struct supervisor *su = self;
+    if (su->children != su->few) {
+        free(su->children);
+    }
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"WATCHING", "BACKING_OFF"};

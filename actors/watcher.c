@@ -80,19 +80,23 @@ static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
 
 /* ---- telling ---- */
 
-/* Sends a copy of `draft`, for one credit.  false: it could not, and the actor must fail. */
-static bool tell(struct rollcall_context *cx, struct watcher *wa, const struct watcher_event *draft)
+/* Sends a copy of `draft`, for one credit.  Not OK: it could not, and the actor must fail. */
+static enum rollcall_status tell(struct rollcall_context *cx, struct watcher *wa,
+                                 const struct watcher_event *draft)
 {
     const struct application_event payload = {.credit = WATCHER_CREDIT};
     struct watcher_event *event = watcher_event_create(draft, rollcall_wall_ms(cx));
     wa->credits -= wa->credits > 0;
-    return event != NULL && rollcall_send_object(cx, wa->application, APPLICATION_EVENT, &payload,
-                                                 sizeof payload, &event->object) == ROLLCALL_OK;
+    return event == NULL ? ROLLCALL_E_NO_MEMORY
+                         : rollcall_send_object(cx, wa->application, APPLICATION_EVENT, &payload,
+                                                sizeof payload, &event->object);
 }
 
-static int cannot_tell(struct rollcall_context *cx)
+static int cannot_tell(struct rollcall_context *cx, enum rollcall_status status)
 {
-    return rollcall_fail(cx, ROLLCALL_E_FULL, "the application's mailbox is full");
+    return rollcall_fail(cx, status, "%s",
+                         status == ROLLCALL_E_NO_MEMORY ? "out of memory for what is to be told"
+                                                        : "the application's mailbox is full");
 }
 
 /* Tells why it ends.  This event is outside the credits: the mailbox has room for it. */
@@ -101,8 +105,9 @@ static int over(struct rollcall_context *cx, struct watcher *wa, enum rollcall_s
 {
     struct watcher_event event = {.type = ROLLCALL_WATCH_FAILED, .status = status};
     snprintf(event.reason, sizeof event.reason, "%s", reason);
-    if (!tell(cx, wa, &event)) {
-        return cannot_tell(cx); /* the next incarnation meets the same end */
+    const enum rollcall_status told = tell(cx, wa, &event);
+    if (told != ROLLCALL_OK) {
+        return cannot_tell(cx, told); /* the next incarnation meets the same end */
     }
     rollcall_error_set(&wa->held->end, status, "%s", reason);
     rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
@@ -110,12 +115,13 @@ static int over(struct rollcall_context *cx, struct watcher *wa, enum rollcall_s
 }
 
 /* Tells what `entry` has become since it was last told, if anything. */
-static bool tell_entry(struct rollcall_context *cx, struct watcher *wa,
-                       struct rollcall__view_entry *entry, int64_t mod_revision, bool snapshot)
+static enum rollcall_status tell_entry(struct rollcall_context *cx, struct watcher *wa,
+                                       struct rollcall__view_entry *entry, int64_t mod_revision,
+                                       bool snapshot)
 {
     struct watcher_event event = {.mod_revision = mod_revision};
     if (entry->now == entry->told) {
-        return true;
+        return ROLLCALL_OK;
     }
     event.item = (struct watcher_item *)(entry->now != NULL ? entry->now : entry->told);
     if (entry->now == NULL) {
@@ -125,12 +131,12 @@ static bool tell_entry(struct rollcall_context *cx, struct watcher *wa,
     } else {
         event.type = snapshot ? ROLLCALL_WATCH_SESSION : ROLLCALL_WATCH_ADD;
     }
-    if (!tell(cx, wa, &event)) {
-        return false;
+    const enum rollcall_status status = tell(cx, wa, &event);
+    if (status == ROLLCALL_OK) {
+        rollcall__view_set_told(entry);
+        wa->held->told++;
     }
-    rollcall__view_set_told(entry);
-    wa->held->told++;
-    return true;
+    return status;
 }
 
 /* ---- following ---- */
@@ -149,37 +155,35 @@ static int follow(struct rollcall_context *cx, struct watcher *wa)
     return FOLLOWING;
 }
 
-/* The item of a key-value pair, or NULL when it does not count; what cannot be read is noted. */
-static struct watcher_item *read_item(struct rollcall_context *cx, struct watcher *wa,
-                                      const struct transport_kv *kv)
+/* *read: the item of a key-value pair, or NULL when it does not count; what is no record is noted.
+ * Returns: ROLLCALL_OK; or ROLLCALL_E_NO_MEMORY, and it is not known. */
+static enum rollcall_status read_item(struct rollcall_context *cx, struct watcher *wa,
+                                      const struct transport_kv *kv, struct watcher_item **read)
 {
     struct rollcall_error error;
-    struct watcher_item *item;
-    if (watcher_item_create(kv, &item, &error) != ROLLCALL_OK) {
+    const enum rollcall_status status = watcher_item_create(wa->config, kv, read, &error);
+    if (status == ROLLCALL_E_CORRUPT) {
         wa->held->skipped++;
         rollcall_log(cx, ROLLCALL_WARN, "skipped %.*s: %s", (int)kv->key.size_bytes, kv->key.data,
                      error.text);
-        return NULL;
+        return ROLLCALL_OK;
     }
-    if (!watcher_wants_item(wa->config, item)) {
-        rollcall_object_drop(&item->object);
-        return NULL;
-    }
-    return item;
+    return status;
 }
 
 /* A DELETE of what this watch never told, for it began later: etcd's previous value serves. */
-static bool tell_unknown_delete(struct rollcall_context *cx, struct watcher *wa,
-                                const struct transport_event *change)
+static enum rollcall_status tell_unknown_delete(struct rollcall_context *cx, struct watcher *wa,
+                                                const struct transport_event *change)
 {
     struct watcher_event event = {.type = ROLLCALL_WATCH_DELETE,
                                   .mod_revision = change->kv.mod_revision};
-    if (!change->has_prev_kv || (event.item = read_item(cx, wa, &change->prev_kv)) == NULL) {
-        return true;
+    enum rollcall_status status =
+        change->has_prev_kv ? read_item(cx, wa, &change->prev_kv, &event.item) : ROLLCALL_OK;
+    if (event.item != NULL) {
+        status = tell(cx, wa, &event);
+        rollcall_object_drop(&event.item->object);
     }
-    const bool told = tell(cx, wa, &event);
-    rollcall_object_drop(&event.item->object);
-    return told;
+    return status;
 }
 
 /* etcd repeats itself after some restarts, and brings a revision from its start after ours. */
@@ -198,29 +202,33 @@ static bool is_new(struct watcher *wa, int64_t mod_revision)
     return ++wa->seen > held->applied;
 }
 
-static bool apply(struct rollcall_context *cx, struct watcher *wa,
-                  const struct transport_event *change)
+static enum rollcall_status apply(struct rollcall_context *cx, struct watcher *wa,
+                                  const struct transport_event *change)
 {
     const struct transport_kv *kv = &change->kv;
     struct rollcall__view *view = &wa->held->view;
     struct rollcall__view_entry *entry = rollcall__view_find(view, kv->key);
+    struct watcher_item *item = NULL;
+    enum rollcall_status status = ROLLCALL_OK;
     if (!watcher_wants_key(wa->config, kv->key)) {
-        return true;
+        return ROLLCALL_OK;
     }
-    struct watcher_item *item = change->kind == TRANSPORT_PUT ? read_item(cx, wa, kv) : NULL;
+    if (change->kind == TRANSPORT_PUT && (status = read_item(cx, wa, kv, &item)) != ROLLCALL_OK) {
+        return status;
+    }
     if (entry == NULL && item == NULL) {
-        return change->kind == TRANSPORT_PUT || tell_unknown_delete(cx, wa, change);
+        return change->kind == TRANSPORT_PUT ? ROLLCALL_OK : tell_unknown_delete(cx, wa, change);
     }
     if (entry == NULL && (entry = rollcall__view_put(view, kv->key)) == NULL) {
         rollcall_object_drop(&item->object);
-        return false;
+        return ROLLCALL_E_NO_MEMORY;
     }
     rollcall__view_set_now(entry, item == NULL ? NULL : &item->object);
-    const bool told = tell_entry(cx, wa, entry, kv->mod_revision, false);
-    if (told && entry->now == NULL) {
+    status = tell_entry(cx, wa, entry, kv->mod_revision, false);
+    if (status == ROLLCALL_OK && entry->now == NULL) {
         rollcall__view_sweep(view);
     }
-    return told;
+    return status;
 }
 
 /* Takes the first waiting response off, and lets the transport send another. */
@@ -241,6 +249,7 @@ static bool finish_response(struct rollcall_context *cx, struct watcher *wa)
 static int pump(struct rollcall_context *cx, struct watcher *wa)
 {
     const struct transport_watch_response *response;
+    enum rollcall_status status;
     while ((response = watcher_waiting_first(&wa->waiting)) != NULL) {
         while (wa->event < response->event_count) {
             const struct transport_event *change = &response->events[wa->event];
@@ -248,8 +257,8 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
                 return ROLLCALL_STAY;
             }
             if (is_new(wa, change->kv.mod_revision)) {
-                if (!apply(cx, wa, change)) {
-                    return cannot_tell(cx);
+                if ((status = apply(cx, wa, change)) != ROLLCALL_OK) {
+                    return cannot_tell(cx, status);
                 }
                 wa->held->applied++;
             }
@@ -384,6 +393,7 @@ static int list(struct rollcall_context *cx, struct watcher *wa)
     return ask_page(cx, wa, (struct rollcall_bytes){NULL, 0});
 }
 
+/* false: out of memory. */
 static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struct transport_kv *kv)
 {
     struct rollcall__view *view = &wa->held->view;
@@ -397,7 +407,10 @@ static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struc
         rollcall__view_set_now(entry, rollcall_object_keep(entry->told)); /* nothing new */
         return true;
     }
-    if ((item = read_item(cx, wa, kv)) == NULL) {
+    if (read_item(cx, wa, kv, &item) != ROLLCALL_OK) {
+        return false;
+    }
+    if (item == NULL) {
         return true;
     }
     if (entry == NULL && (entry = rollcall__view_put(view, kv->key)) == NULL) {
@@ -419,8 +432,9 @@ static int end_telling(struct rollcall_context *cx, struct watcher *wa)
         .revision = wa->list_revision,
         .count = held->snapshot_told ? held->told : held->view.count,
         .skipped = held->skipped};
-    if (!tell(cx, wa, &event)) {
-        return cannot_tell(cx);
+    const enum rollcall_status status = tell(cx, wa, &event);
+    if (status != ROLLCALL_OK) {
+        return cannot_tell(cx, status);
     }
     held->telling = false;
     held->snapshot_told = true;
@@ -442,9 +456,11 @@ static int go_on_telling(struct rollcall_context *cx, struct watcher *wa)
         }
         struct rollcall__view_entry *entry = &view->entries[wa->cursor++];
         const struct watcher_item *now = (const struct watcher_item *)entry->now;
-        if (!tell_entry(cx, wa, entry, now != NULL ? now->mod_revision : wa->list_revision,
-                        !wa->held->snapshot_told)) {
-            return cannot_tell(cx);
+        const enum rollcall_status status =
+            tell_entry(cx, wa, entry, now != NULL ? now->mod_revision : wa->list_revision,
+                       !wa->held->snapshot_told);
+        if (status != ROLLCALL_OK) {
+            return cannot_tell(cx, status);
         }
     }
     return TELLING;
@@ -463,8 +479,9 @@ static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
         return follow(cx, wa);
     }
     snprintf(event.reason, sizeof event.reason, "%s", held->resync_reason);
-    if (!held->telling && !tell(cx, wa, &event)) {
-        return cannot_tell(cx);
+    const enum rollcall_status status = held->telling ? ROLLCALL_OK : tell(cx, wa, &event);
+    if (status != ROLLCALL_OK) {
+        return cannot_tell(cx, status);
     }
     held->told = held->telling ? held->told : 0;
     held->telling = true;

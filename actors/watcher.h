@@ -48,17 +48,19 @@ struct watcher_item {
     int64_t create_revision, mod_revision, lease_id;
 };
 
-/* Returns: ROLLCALL_OK and *made with one reference, ROLLCALL_E_CORRUPT when the value is no
- * session record, or ROLLCALL_E_NO_MEMORY.  kv: borrowed, copied. */
-ROLLCALL_MUST_USE enum rollcall_status watcher_item_create(const struct transport_kv *kv,
+/* kv: borrowed, copied.
+ * Returns: ROLLCALL_OK and *made with one reference, NULL when it is not in the version range; or
+ *          *made NULL, and ROLLCALL_E_CORRUPT when the value is no session record, or
+ *          ROLLCALL_E_NO_MEMORY. */
+ROLLCALL_MUST_USE enum rollcall_status watcher_item_create(const struct watcher_config *config,
+                                                           const struct transport_kv *kv,
                                                            struct watcher_item **made,
                                                            struct rollcall_error *error);
 /* Whether kv is what the item was made of; a restored etcd may hold something else at the same
  * revision. */
 bool watcher_item_is(const struct watcher_item *item, const struct transport_kv *kv);
-/* Whether a key of the range belongs to the role; whether a session is in the version range. */
+/* Whether a key of the range belongs to the role. */
 bool watcher_wants_key(const struct watcher_config *config, struct rollcall_bytes key);
-bool watcher_wants_item(const struct watcher_config *config, const struct watcher_item *item);
 
 /* Responses that are not told yet, oldest first; it keeps a reference to each.  Zero is empty. */
 struct watcher_waiting {

@@ -16,9 +16,18 @@ static void destroy_item(struct rollcall_object *object)
     free(item);
 }
 
-enum rollcall_status watcher_item_create(const struct transport_kv *kv, struct watcher_item **made,
+static bool is_wanted(const struct watcher_config *config, const struct rollcall_record *record)
+{
+    const struct rollcall__semver version = rollcall__record_semver(record);
+    return !config->has_version_range ||
+           rollcall__semver_range_matches(&config->version_range, &version);
+}
+
+enum rollcall_status watcher_item_create(const struct watcher_config *config,
+                                         const struct transport_kv *kv, struct watcher_item **made,
                                          struct rollcall_error *error)
 {
+    *made = NULL;
     struct watcher_item *item = rollcall__allocate_zeroed(1, sizeof *item);
     if (item == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
@@ -27,17 +36,18 @@ enum rollcall_status watcher_item_create(const struct transport_kv *kv, struct w
     item->create_revision = kv->create_revision;
     item->mod_revision = kv->mod_revision;
     item->lease_id = kv->lease_id;
-    enum rollcall_status status = ROLLCALL_E_NO_MEMORY;
+    enum rollcall_status status =
+        rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
     if (rollcall__arena_copy(&item->arena, kv->key, &item->key) &&
         rollcall__arena_copy(&item->arena, kv->value, &item->value)) {
         status = rollcall__record_decode(item->value, &item->arena, &item->record, error);
     }
-    if (status != ROLLCALL_OK) {
+    if (status == ROLLCALL_OK && is_wanted(config, &item->record)) {
+        *made = item;
+    } else {
         rollcall_object_drop(&item->object);
-        return status;
     }
-    *made = item;
-    return ROLLCALL_OK;
+    return status;
 }
 
 bool watcher_item_is(const struct watcher_item *item, const struct transport_kv *kv)
@@ -50,13 +60,6 @@ bool watcher_wants_key(const struct watcher_config *config, struct rollcall_byte
 {
     return config->raw_prefix ||
            rollcall__key_is_of_role(key, config->session_prefix, rollcall__bytes(config->role));
-}
-
-bool watcher_wants_item(const struct watcher_config *config, const struct watcher_item *item)
-{
-    const struct rollcall__semver version = rollcall__record_semver(&item->record);
-    return !config->has_version_range ||
-           rollcall__semver_range_matches(&config->version_range, &version);
 }
 
 static void destroy_event(struct rollcall_object *object)

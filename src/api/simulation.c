@@ -27,6 +27,11 @@ static enum rollcall_status check(struct rollcall_sim *sim, uint32_t process,
                                   struct rollcall_error *error)
 {
     const uint32_t processes = sim->rt.worker_count / 2;
+    if (process >= ROLLCALL__NET_PROCESSES_MAX) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "process %u cannot be connected: a simulation has %d, from 0 on",
+                                  process, ROLLCALL__NET_PROCESSES_MAX);
+    }
     if (process >= processes) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
                                   "process %u needs the workers %u and %u, and the simulation has "

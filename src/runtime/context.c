@@ -127,14 +127,11 @@ int rollcall_fail(struct rollcall_context *cx, enum rollcall_status status, cons
     va_start(arguments, format);
     vsnprintf(error.text, sizeof error.text, format, arguments);
     va_end(arguments);
-    struct rollcall_reason *reason = rollcall_reason_create(&error);
-    if (reason == NULL) {
-        return ROLLCALL_FAIL; /* fails all the same, without words */
-    }
     if (cx->actor->reason != NULL) {
         rollcall_object_drop(&cx->actor->reason->object);
     }
-    cx->actor->reason = reason;
+    cx->actor->reason = rollcall_reason_create(&error); /* NULL: it fails without words */
+    cx->actor->failure = status;
     return ROLLCALL_FAIL;
 }
 

@@ -6,6 +6,7 @@
  * children, and answers on their way to the old epoch.
  */
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "runtime/hold.h"
 #include "runtime/runtime_internal.h"
@@ -141,6 +142,7 @@ static void drop_reason(struct rollcall__actor *actor)
         rollcall_object_drop(&actor->reason->object);
         actor->reason = NULL;
     }
+    actor->failure = ROLLCALL_OK;
 }
 
 static void log_failure(const struct rollcall__actor *actor, enum rollcall_status status)
@@ -262,7 +264,7 @@ void rollcall__actor_free(struct rollcall__actor *actor)
 
 static bool allocate(void **memory, size_t size_bytes)
 {
-    *memory = size_bytes == 0 ? NULL : calloc(1, size_bytes);
+    *memory = size_bytes == 0 ? NULL : rollcall__allocate_zeroed(1, size_bytes);
     return size_bytes == 0 || *memory != NULL;
 }
 
@@ -272,7 +274,7 @@ static struct rollcall__actor *create(struct rollcall__worker *worker,
     const struct rollcall_actor_type *type = options->type;
     const uint32_t capacity =
         options->mailbox_messages == 0 ? USER_MAILBOX : options->mailbox_messages;
-    struct rollcall__actor *actor = calloc(1, sizeof *actor);
+    struct rollcall__actor *actor = rollcall__allocate_zeroed(1, sizeof *actor);
     if (actor == NULL) {
         return NULL;
     }
@@ -408,8 +410,8 @@ static bool apply(struct rollcall__actor *actor, int result)
         rollcall__actor_end(actor);
         return false;
     case ROLLCALL_FAIL:
-        rollcall__actor_fail(actor, actor->reason == NULL ? ROLLCALL_E_ACTOR
-                                                          : actor->reason->error.status);
+        rollcall__actor_fail(actor, actor->failure == ROLLCALL_OK ? ROLLCALL_E_ACTOR
+                                                                  : actor->failure);
         return false;
     default:
         actor->state = (int16_t)result;

@@ -1,6 +1,7 @@
 #include "runtime/worker.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "runtime/failpoint.h"
 #include "runtime/hold.h"
 #include "runtime/runtime_internal.h"
@@ -55,7 +56,8 @@ static bool reserve_slots(struct rollcall__worker *worker)
         return true;
     }
     const uint32_t capacity = worker->slot_capacity == 0 ? FIRST_SLOTS : 2 * worker->slot_capacity;
-    struct rollcall__slot *slots = realloc(worker->slots, capacity * sizeof *slots);
+    struct rollcall__slot *slots =
+        rollcall__reallocate(worker->slots, capacity * sizeof *slots);
     if (slots == NULL) {
         return false;
     }

@@ -52,9 +52,10 @@ struct rollcall__actor {
     bool urgent_queued, ready_queued;
     struct rollcall__actor *urgent_next, *ready_next;
     struct rollcall__mailbox mailboxes[ROLLCALL__LANE_KINDS];
-    struct rollcall_reason *reason;                     /* what rollcall_fail was told; owned */
-    enum rollcall_status crash;                         /* injected: fail before the next message */
-    bool exempt;                                        /* its messages are no fail points */
+    struct rollcall_reason *reason; /* what rollcall_fail was told; owned */
+    enum rollcall_status failure; /* likewise: for the words there may be no memory; OK: nothing */
+    enum rollcall_status crash;   /* injected: fail before the next message */
+    bool exempt;                  /* its messages are no fail points */
     struct rollcall__hold *holds[ROLLCALL__LANE_KINDS]; /* NULL: no message is delayed */
 };
 

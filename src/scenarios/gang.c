@@ -12,7 +12,7 @@
 
 #include <inttypes.h>
 
-enum { TICK_MS = 50, INTENSITY = 5, PERIOD_MS = 30000, BACKOFF_MIN_MS = 100 };
+enum { TICK_MS = 50, INTENSITY = 5, PERIOD_MS = 30000, BACKOFF_MIN_MS = 100, HIRE_STEPS_MAX = 100 };
 
 /* ---- a hand ---- */
 
@@ -197,8 +197,9 @@ void gang_begin(struct rollcall_world *world, void *state)
     gang->rest_for_one = rollcall_world_random(world, 2) == 0;
     if (rollcall_runtime_spawn(rollcall_sim_runtime(sim), 0,
                                ROLLCALL_SPAWN_OPTIONS(.type = &foreman_type, .options = &options),
-                               &gang->foreman, NULL) != ROLLCALL_OK) {
-        rollcall_world_violate(world, "begins", "there is no foreman");
+                               &gang->foreman, NULL) != ROLLCALL_OK ||
+        !rollcall_sim_settle(sim, HIRE_STEPS_MAX)) { /* before any fault: they are all there */
+        rollcall_world_violate(world, "begins", "there is no gang");
     }
 }
 

@@ -57,8 +57,8 @@ static const struct rollcall_scenario SCENARIOS[] = {
     ROLLCALL_SCENARIO(.name = "supervisor",
                       .about = "actors crash, and their supervisor knows when "
                                "it is enough",
-                      .state_size_bytes = sizeof(struct gang), .mortal = HANDS, .begin = gang_begin,
-                      .end = gang_end),
+                      .heal_ms = 5000, .state_size_bytes = sizeof(struct gang), .mortal = HANDS,
+                      .begin = gang_begin, .end = gang_end),
 };
 
 const struct rollcall_scenario *rollcall_scenario_at(size_t index)

@@ -9,6 +9,9 @@ static const char MEMBER[] = "\"Stopping\":true";
 static bool is_written_so(const struct rollcall_record *record, struct rollcall_bytes json,
                           struct rollcall__buffer *scratch)
 {
+    if (scratch->failed) { /* which clearing would forget */
+        return false;
+    }
     rollcall__buffer_clear(scratch);
     rollcall__record_encode(record, scratch);
     return rollcall__bytes_equal(rollcall__buffer_bytes(scratch), json);

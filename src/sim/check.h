@@ -31,6 +31,7 @@ struct rollcall__session_check {
     uint32_t process;
     bool told, closed;
     enum rollcall_session_state state;
+    enum rollcall_status status; /* told with it */
     int64_t lease_id, create_revision; /* of the last registration told */
     int64_t lost_create_revision;      /* of the last LOST */
     int64_t lost_ms, member_ms;        /* when it was told, and when ACTIVE was first */

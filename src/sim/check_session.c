@@ -112,6 +112,7 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
         check->lease_id = 0; /* what became of that one is not this session's to answer for */
     }
     check->told = true;
+    check->status = event->status;
     check->state = event->state;
 }
 
@@ -122,7 +123,7 @@ void rollcall__check_session_restarted(struct rollcall__session_check *check)
 
 /* ---- the lease ---- */
 
-enum { RETELL_MS = 3000 }; /* how long an event may wait whose receiver's mailbox was full */
+enum { RETELL_MS = 3000 }; /* how long an event may wait for which there was no room or memory */
 
 static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
 {
@@ -141,7 +142,9 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
     const int64_t end_ms =
         lease->ended_ms < lease->expires_ms ? lease->ended_ms : lease->expires_ms;
     const int64_t awake_ms = sim->frozen_until_ms[2 * check->process];
-    const int64_t grace_ms = sim->faults.taken[ROLLCALL_FAULT_FULL] != 0 ? RETELL_MS : 0;
+    const uint64_t *taken = sim->faults.taken;
+    const bool waits = taken[ROLLCALL_FAULT_FULL] != 0 || taken[ROLLCALL_FAULT_MEMORY] != 0;
+    const int64_t grace_ms = waits ? RETELL_MS : 0;
     /* One that is revoked ends without warning; all others are counted. */
     if (!lease->revoked && (end_ms > awake_ms ? end_ms : awake_ms) + grace_ms <= sim->now_ms) {
         rollcall_world_violate(check->world, "alive-implies-lease",
@@ -157,7 +160,8 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
     const struct rollcall_sim *sim = rollcall_world_sim(check->world);
     const struct rollcall__model_lease *lease = lease_of(check);
     check->closed = true;
-    if (status != ROLLCALL_OK || lease == NULL || check->state != ROLLCALL_SESSION_STOPPED ||
+    if (status != ROLLCALL_OK || check->status != ROLLCALL_OK || lease == NULL ||
+        check->state != ROLLCALL_SESSION_STOPPED ||
         lease->granted_ms > check->member_ms) {
         return; /* the last: an early try that a frozen member did after the revoke */
     }
@@ -165,8 +169,10 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
         rollcall__model_find(rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
     if (lease->ended_ms == INT64_MAX || (kv != NULL && kv->lease_id == check->lease_id)) {
         rollcall_world_violate(check->world, "no-lease-left",
-                               "%s was closed, and its %s is still there", check->key,
-                               lease->ended_ms == INT64_MAX ? "lease" : "key");
+                               "%s was closed, and its %s is still there (granted at %" PRId64
+                               " ms, ACTIVE at %" PRId64 ")",
+                               check->key, lease->ended_ms == INT64_MAX ? "lease" : "key",
+                               lease->granted_ms, check->member_ms);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "sim/transport.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +134,7 @@ static void no_memory_faults(void)
     rollcall__memory_hook((struct rollcall__memory_hook){.fails = NULL});
 }
 
-static void print_traces(void *user, const char *sentence)
+static void on_abort(void *user, const char *sentence)
 {
     const struct rollcall_sim *sim = user;
     no_memory_faults();
@@ -168,10 +169,12 @@ static bool memory_fails(void *user)
     return rollcall__fault(&sim->faults, ROLLCALL_FAULT_MEMORY);
 }
 
-/* The one place where handlers run. */
+/* The one place where handlers run.  The transport of a simulation is one of its parts. */
 static void run_actor(struct rollcall_sim *sim, struct rollcall__worker *worker)
 {
-    rollcall__memory_hook((struct rollcall__memory_hook){.fails = memory_fails, .user = sim});
+    if (rollcall__worker_peek(worker)->type != &rollcall__sim_transport_type) {
+        rollcall__memory_hook((struct rollcall__memory_hook){.fails = memory_fails, .user = sim});
+    }
     rollcall__worker_run_one(worker);
     no_memory_faults();
 }
@@ -179,14 +182,13 @@ static void run_actor(struct rollcall_sim *sim, struct rollcall__worker *worker)
 static void play(struct rollcall_sim *sim, const struct choice *choice)
 {
     struct rollcall__worker *worker = &sim->rt.workers[choice->worker];
-    rollcall__abort_hook(print_traces, sim); /* every step: a thread may own several simulations */
+    rollcall__abort_hook(on_abort, sim); /* every step: a thread may own several simulations */
     sim->playing = worker;
     switch (choice->kind) {
     case RUN:
         rollcall__worker_rotate(worker, (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX),
                                 (uint32_t)rollcall__random_below(&sim->random, ROTATE_MAX));
         tempt(sim, worker);
-        sim->playing = worker;
         run_actor(sim, worker);
         sim->playing = NULL;
         break;

@@ -511,7 +511,7 @@ static const char *const STATE_NAMES[] = {"HERE"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(SIM_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(SIM_LIST);
 
-static const struct rollcall_actor_type transport_type = {
+const struct rollcall_actor_type rollcall__sim_transport_type = {
     .name = "transport",
     .self_size_bytes = sizeof(struct transport),
     .options_size_bytes = sizeof(struct transport_options),
@@ -532,6 +532,7 @@ enum rollcall_status rollcall__sim_transport_spawn(struct rollcall_runtime *rt, 
 {
     const struct transport_options options = {.net = net, .link = link};
     return rollcall_runtime_spawn(
-        rt, worker, ROLLCALL_SPAWN_OPTIONS(.type = &transport_type, .options = &options), transport,
-        error);
+        rt, worker,
+        ROLLCALL_SPAWN_OPTIONS(.type = &rollcall__sim_transport_type, .options = &options),
+        transport, error);
 }

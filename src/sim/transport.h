@@ -36,6 +36,7 @@ struct sim_broken {
     bool streams_only; /* calls go on */
 };
 
+extern const struct rollcall_actor_type rollcall__sim_transport_type;
 ROLLCALL_MUST_USE enum rollcall_status
 rollcall__sim_transport_spawn(struct rollcall_runtime *rt, uint32_t worker,
                               struct rollcall__net *net, uint32_t link,

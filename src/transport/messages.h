@@ -182,9 +182,7 @@ struct transport_event {
 struct transport_watch_response {
     struct rollcall_object object;
     struct rollcall_error error;      /* why the stream ended, when status is not OK */
-    int64_t revision;                 /* of the response header; may be 0.  Resume from it only when
-                                         nothing else is said (no events, not created): then all
-                                         up to it was told */
+    int64_t revision;                 /* of the response header: never resume from it; may be 0 */
     int64_t compact_revision;         /* not 0: canceled, for the start is older than this */
     bool created, canceled, fragment; /* canceled is looked at first */
     const struct transport_event *events;

@@ -58,9 +58,9 @@ static bool holds(const struct rollcall_scenario *scenario,
     const enum rollcall_status status = rollcall_explore(scenario, options, result, &error);
     if (status == ROLLCALL_E_ACTOR) {
         const char *asked = options->faults == NULL ? "drawn" : options->faults;
-        fprintf(stderr, "to keep it: %s %" PRIu64 " %" PRIu64 " %s  # %s\n", scenario->name,
+        fprintf(stderr, "to keep it: %s %" PRIu64 " %" PRIu64 " %s  # %s: %s\n", scenario->name,
                 result->seed, options->steps, result->faults[0] == '\0' ? asked : result->faults,
-                result->invariant);
+                result->invariant, result->text);
     } else if (status != ROLLCALL_OK) {
         fprintf(stderr, "%s: %s\n", scenario->name, error.text);
     }

@@ -1,6 +1,8 @@
 /* tests/support/fake_etcd.c - the actor: calls, renewals, watches; see fake_etcd.h. */
 #include "support/fake_etcd.h"
 
+#include "base/memory.h"
+
 #include "base/buffer.h"
 
 #include <stdlib.h>
@@ -23,7 +25,8 @@ static void pump_soon(struct rollcall_context *cx, struct fake_etcd *etcd)
     etcd->pumping = true;
 }
 
-static int on_call(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+static int answer_call(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
 {
     struct fake_etcd *etcd = *(struct fake_etcd **)self;
     const struct transport_call *call = message->payload;
@@ -64,6 +67,16 @@ static int on_call(struct rollcall_context *cx, void *self, const struct rollcal
         fake_etcd__give_up("an asker holds more requests than its mailbox");
     }
     return ROLLCALL_STAY;
+}
+
+/* Where the memory of actors fails on purpose, its own does not. */
+static int on_call(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    const struct rollcall__memory_hook hook =
+        rollcall__memory_hook((struct rollcall__memory_hook){.fails = NULL});
+    const int next = answer_call(cx, self, message);
+    rollcall__memory_hook(hook);
+    return next;
 }
 
 static int on_keepalive(struct rollcall_context *cx, void *self,

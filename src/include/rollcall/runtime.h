@@ -73,7 +73,7 @@ rollcall_runtime_send(struct rollcall_runtime *runtime, struct rollcall_ref to, 
  * timeout; never in a callback. */
 ROLLCALL_API void rollcall_runtime_stop(struct rollcall_runtime *runtime, struct rollcall_ref who);
 
-/* Totals since create, summed over workers. */
+/* Totals since create, summed over workers; to be read by rollcall_runtime_stats. */
 struct rollcall_runtime_stats {
     uint64_t sent;      /* messages, signals and timers that were accepted; each is on its way, or
                            is one of delivered, bounced, dead_letters, stale and dropped */
@@ -89,6 +89,10 @@ struct rollcall_runtime_stats {
     uint64_t actors;  /* alive now */
     uint64_t dropped; /* by a fail point; see <rollcall/testing.h> */
 };
+/* Asks each worker between two messages.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY in a handler or callback, ROLLCALL_E_TIMEOUT when a worker
+ * is stuck in one, ROLLCALL_E_FORKED in a child process, ROLLCALL_E_NO_MEMORY: then *stats is of
+ * some workers only. */
 ROLLCALL_API enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime *runtime,
                                                          struct rollcall_runtime_stats *stats);
 
@@ -97,6 +101,7 @@ ROLLCALL_API enum rollcall_status rollcall_runtime_stats(struct rollcall_runtime
  *   t=0000003100 #0000000412  transport/1 -> keepalive/3  KEEPALIVE_ANSWER  SUSPECT>SAFE
  * The same lines go to the log when a broken contract aborts the process.
  * print: called on this thread; line is borrowed.
+ * Returns: as rollcall_runtime_stats; after an error some workers' lines are missing.
  */
 ROLLCALL_API enum rollcall_status
 rollcall_runtime_trace(struct rollcall_runtime *runtime,

@@ -7,9 +7,12 @@
  *      +-------- on_lost ------------+            LOST, STOPPED, FAILED --restart--> REGISTERING
  *
  * SUSPECT: etcd may have given the key away by now, or will soon; stop acting as its owner.  It is
- * reported before etcd can have expired the lease, and renewals go on.  LOST: proof that the lease
- * is gone, or that the key is no longer ours; told once per loss, with the reason, and never after
- * STOPPING; a key that is gone at once is LOST without ever being ACTIVE.
+ * reported before etcd can have expired the lease, and renewals go on.  The reason says which: no
+ * renewal was answered in time; or what renews the lease failed inside the library, and after its
+ * restart no renewal has been answered yet.  The next one that is makes it ACTIVE.
+ * LOST: proof that the lease is gone, or that the key is no longer ours; told once per loss, with
+ * the reason, and never after STOPPING; a key that is gone at once is LOST without ever being
+ * ACTIVE.
  * FAILED: it never became a member.  Nothing of it goes on then: a lease that was asked for and not
  * answered may come to be in etcd all the same, lives out its TTL, and has no key.
  *
@@ -17,13 +20,17 @@
  *          session, in order; the first ones may run before start or open has stored the handle.  A
  *          call that waits answers E_BUSY there, and each has a form that returns at once and tells
  *          a callback: start for open, stop and revoke for close, NAME_async for NAME.
- *          While callbacks of the runtime are slow, states that have passed may be left out, but a
- *          LOST never is: it is told before what came after it.  Of several in a row that waited so
- *          the last one is told, and info.losses counts them all.
+ *          While callbacks of the runtime are slow, or there is no memory for an event, it waits:
+ *          states that have passed may then be left out, but a LOST never is: it is told before
+ *          what came after it.  Of several in a row that waited so the last one is told, and
+ *          info.losses counts them all.
  *
  * Time:    durations are milliseconds, but a TTL is whole seconds, as in etcd.
  *
- * Memory:  options are copied; events are borrowed during the callback.
+ * Memory:  options are copied; events are borrowed during the callback.  Where there is none, a
+ *          call answers E_NO_MEMORY; a session tries again by itself, but one that fails so more
+ *          than five times in half a minute, or finds none to begin to register with, is LOST, of
+ *          ROLLCALL_LOSS_FAULT, or, while it is no member, FAILED, though it was to register again.
  */
 #ifndef ROLLCALL_SESSION_H
 #define ROLLCALL_SESSION_H
@@ -227,8 +234,10 @@ rollcall_session_restart(struct rollcall_session *session, struct rollcall_error
  * that has lost its key, which then lives out its TTL too.
  * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT if etcd did not confirm the revoke in time, or if a
  *          callback did not return within 10 s more: closed all the same, but `user` is borrowed
- *          until that callback returns; ROLLCALL_E_BUSY in a callback, or ROLLCALL_E_FORKED in a
- *          child process: nothing happened.
+ *          until that callback returns; why it could not leave: etcd's refusal to revoke, as
+ *          ROLLCALL_E_DENIED or E_REJECTED, or E_ACTOR or E_NO_MEMORY when what was to revoke
+ *          failed again and again: closed all the same, and the lease lives out its TTL;
+ *          ROLLCALL_E_BUSY in a callback, or E_FORKED in a child process: nothing happened.
  */
 ROLLCALL_API enum rollcall_status rollcall_session_close(struct rollcall_session *session,
                                                          int64_t timeout_ms);

@@ -7,17 +7,15 @@
  * same trace, bit for bit.
  *
  * It has an etcd of its own, in memory, with one or three members.  rollcall_sim_connect gives a
- * connection to it that every call of session.h, watch.h and admin.h takes; a call that waits turns
- * the clock.  Each connection stands for one process.
+ * connection to it that every call of session.h, watch.h and admin.h takes.  Each connection stands
+ * for one process.  A public call that waits steps, and turns the clock, until what it waits for
+ * has come or its timeout has passed; in a callback it is refused, as on a thread.
  *
  * A scenario is what to do in a simulation, and what must always hold.  rollcall_explore runs it
  * with many seeds, each with its own mix of faults, and, when something does not hold, says with
  * which seed, at which step, and with how few of the faults it fails still.
  *
  * Fail points, at the end, make any runtime fail where you want it to, also one in production.
- *
- * A public call that waits does so in virtual time: it steps, and turns the clock, until what it
- * waits for has come or its timeout has passed.  In a callback it is refused, as on a thread.
  *
  * Threads: one thread owns a simulation; nothing ever blocks it.
  * Time:    milliseconds of the virtual clock, which starts at 0 and moves only inside these calls
@@ -49,6 +47,8 @@ struct rollcall_sim_options {
     (&(const struct rollcall_sim_options){.size_bytes = sizeof(struct rollcall_sim_options),       \
                                           __VA_ARGS__})
 
+/* Returns: ROLLCALL_OK and *sim; ROLLCALL_E_INVALID with the option at fault; ROLLCALL_E_NO_MEMORY.
+ */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_sim_create(const struct rollcall_sim_options *options, struct rollcall_sim **sim,
                     struct rollcall_error *error);
@@ -59,8 +59,8 @@ ROLLCALL_API void rollcall_sim_destroy(struct rollcall_sim *sim);
  * Connects `process` (0, 1, 2; once each) to the simulation's etcd.  Its session actors live on
  * worker 2 * process, its watches and callbacks on the one after.  To be closed with
  * rollcall_etcd_close, before the simulation is destroyed.
- * Returns: ROLLCALL_OK; ROLLCALL_E_INVALID without two workers for it; ROLLCALL_E_BUSY when it is
- *          connected; ROLLCALL_E_NO_MEMORY.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_INVALID without two workers for it, or of a fourth;
+ *          ROLLCALL_E_BUSY when it is connected, or was; ROLLCALL_E_NO_MEMORY.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_sim_connect(struct rollcall_sim *sim, uint32_t process, struct rollcall_etcd **etcd,
@@ -288,14 +288,17 @@ ROLLCALL_API const struct rollcall_scenario *rollcall_scenario_at(size_t index);
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_failpoints_arm(struct rollcall_runtime *runtime, const char *text,
                         struct rollcall_error *error);
-/* Nothing fails on purpose any more; what is delayed already still waits its time. */
+/* Nothing fails on purpose any more; what is delayed already still waits its time.
+ * Returns: ROLLCALL_OK; or as rollcall_failpoints_arm: then on some workers they are armed still.
+ */
 ROLLCALL_API enum rollcall_status rollcall_failpoints_clear(struct rollcall_runtime *runtime);
 
 struct rollcall_failpoint {
     const char *text;     /* as it was armed */
     uint64_t hits, fired; /* since then, summed over workers */
 };
-/* Tells what is armed, in that order.  print: called on this thread; point: borrowed. */
+/* Tells what is armed, in that order.  print: called on this thread; point: borrowed.
+ * Returns: ROLLCALL_OK; or as rollcall_failpoints_arm: then nothing was told. */
 ROLLCALL_API enum rollcall_status
 rollcall_failpoints_list(struct rollcall_runtime *runtime,
                          void (*print)(void *user, const struct rollcall_failpoint *point),

@@ -402,3 +402,30 @@ TEST(allocator, a_crash_at_any_moment_is_not_noticed_by_who_asked)
         }
     }
 }
+
+/* An exclusive session's key does not say its ID: what its record says must not be passed over.
+ * Each allocation in turn. */
+TEST(allocator, an_allocation_that_fails_is_not_noticed_by_who_asked_or_passes)
+{
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        while (world_next(2)) {
+            struct bench b;
+            open(&b);
+            fake_etcd_put(b.etcd, SESSION_ROOT "/session/coord",
+                          "{\"ServerID\":7,\"ServerName\":\"coord\",\"Version\":\"2.4.2\"}", 0);
+            ask(&b, 3, SESSION_ROOT);
+            world_memory_fails_at(&b.world, nth);
+            world_run(&b.world, 3000);
+            failed = world_memory_failed(&b.world);
+            CHECK_INT(probe_count(b.asker, ASKER_ANSWER), 3);
+            for (size_t i = 0; i < 3; i++) {
+                const struct allocator_answer answer = answered(&b, i);
+                CHECK(answer.status == ROLLCALL_OK || (failed && answer.status == ROLLCALL_E_FULL));
+                CHECK(answer.status != ROLLCALL_OK || answer.server_id >= 8);
+            }
+            close_bench(&b);
+        }
+        CHECK(nth > 1 || failed);
+    }
+}

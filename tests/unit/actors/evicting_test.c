@@ -319,3 +319,24 @@ TEST(evicting, our_own_record_that_became_anothers_since_it_was_read_is_left_alo
         close_bench(&b);
     }
 }
+
+/* A record that there is no memory to read is no rival's.  Each allocation in turn. */
+TEST(evicting, an_allocation_that_fails_costs_a_repetition_and_nothing_else)
+{
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        while (world_next(2)) {
+            struct bench b;
+            open(&b, &(struct session_choice){.exclusive = true, .retries = 3, .server_id = 12});
+            world_memory_fails_at(&b.world, nth);
+            put(&b, EXCLUSIVE_KEY, PREDECESSOR, RIVAL_LEASE);
+            world_run(&b.world, 3000);
+            failed = world_memory_failed(&b.world);
+            check_taken_over(&b, EXCLUSIVE_KEY, b.etcd->history[0].kv.create_revision);
+            CHECK_INT(b.steps.plan[EVICT].seen, 1);
+            CHECK_INT(b.etcd->revokes, 0);
+            close_bench(&b);
+        }
+        CHECK(nth > 1 || failed);
+    }
+}

@@ -544,3 +544,27 @@ TEST(liveness, a_watch_that_found_no_room_begins_with_a_read_again)
         close_full(&f);
     }
 }
+
+/* A record that there is no memory to read is not another's.  Each allocation in turn. */
+TEST(liveness, an_allocation_that_fails_is_no_loss_and_hides_none)
+{
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        while (world_next(2)) {
+            struct bench b;
+            open(&b);
+            world_memory_fails_at(&b.world, nth);
+            start(&b);
+            world_settle(&b.world);
+            fake_etcd_put(b.etcd, KEY, OURS, OUR_LEASE);
+            pump(&b);
+            check_watching(&b);
+            fake_etcd_put(b.etcd, KEY, RIVAL, RIVAL_LEASE);
+            pump(&b);
+            failed = world_memory_failed(&b.world);
+            check_lost(&b, ROLLCALL_LOSS_OVERWRITTEN, true);
+            close_bench(&b);
+        }
+        CHECK(nth > 1 || failed);
+    }
+}

@@ -287,3 +287,40 @@ TEST(session_fault, a_fault_that_leaves_a_key_behind_is_outlasted_by_a_restart)
         close_bench(&b);
     }
 }
+
+/* Each allocation of a life in turn: registering, being lost, registering again, leaving. */
+TEST(session_fault, an_allocation_that_fails_is_outlasted_or_told_as_the_end)
+{
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        while (world_next(2)) {
+            struct bench b;
+            open(&b,
+                 &(struct session_choice){.on_lost = ROLLCALL_ON_LOST_REREGISTER, .server_id = 1});
+            world_memory_fails_at(&b.world, nth);
+            world_run(&b.world, 2000);
+            if (last_event(&b)->state == ROLLCALL_SESSION_ACTIVE) {
+                lose(&b, BY_DELETION);
+                world_run(&b.world, 3000);
+                mark(&b, 1);
+                world_run(&b.world, 1000);
+                CHECK(answer_to(&b, 1) != ROLLCALL_STATUS_COUNT);
+            }
+            if (last_event(&b)->state == ROLLCALL_SESSION_ACTIVE) {
+                say(&b, SESSION_LEAVE);
+                world_run(&b.world, 3000);
+                CHECK_INT(last_event(&b)->state, ROLLCALL_SESSION_STOPPED);
+                CHECK_INT(last_event(&b)->losses, 1);
+            } else {
+                CHECK_INT(last_event(&b)->state, ROLLCALL_SESSION_FAILED);
+                CHECK_INT(last_event(&b)->status, ROLLCALL_E_NO_MEMORY);
+            }
+            failed = world_memory_failed(&b.world);
+            CHECK(failed || last_event(&b)->status == ROLLCALL_OK);
+            CHECK_STATE(&b.world, b.session, "OVER");
+            CHECK_INT(fake_etcd_leases_alive(b.etcd), 0);
+            close_bench(&b);
+        }
+        CHECK(nth > 10 || failed);
+    }
+}

@@ -70,14 +70,18 @@ static void write_events(const struct bench *b, char *text, size_t size_bytes)
     }
 }
 
-enum fault { NO_FAULT, BREAK, CRASH, REPEAT, REPEAT_AND_BREAK };
+enum fault { NO_FAULT, NO_MEMORY, BREAK, CRASH, REPEAT, REPEAT_AND_BREAK };
 
-/* Twice through the script, a fault before step `at`; every third change waits for the next two. */
+/* Twice through the script, a fault before step `at`, or, of NO_MEMORY, at that allocation; every
+ * third change waits for the next two. */
 static void run_script(struct bench *b, enum fault fault, int at, char *text, size_t size_bytes)
 {
     bench_open(b);
     b->etcd->revisions_per_response = fault >= REPEAT ? 3 : 2;
     b->etcd->repeats = fault == REPEAT || fault == REPEAT_AND_BREAK;
+    if (fault == NO_MEMORY) {
+        world_memory_fails_at(&b->world, (uint64_t)at);
+    }
     watch(b, &(struct watch_choice){0});
     flow(b);
     for (int step = 0; step < 2 * SCRIPT_STEPS; step++) {
@@ -180,6 +184,27 @@ TEST(watcher, a_crash_at_any_moment_leaves_the_same_told_in_the_end)
             CHECK_INT(count_told(&b, ROLLCALL_WATCH_SNAPSHOT_END), 1);
             bench_close(&b);
         }
+    }
+}
+
+/* Each of its allocations in turn. */
+TEST(watcher, an_allocation_that_fails_leaves_the_same_told_in_the_end)
+{
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        while (world_next(2)) {
+            char expected[4096], text[4096];
+            struct bench b;
+            run_script(&b, NO_FAULT, 0, expected, sizeof expected);
+            bench_close(&b);
+            run_script(&b, NO_MEMORY, (int)nth, text, sizeof text);
+            failed = world_memory_failed(&b.world);
+            CHECK_STR(text, expected);
+            CHECK_INT(b.listener->told[count_told(&b, ROLLCALL_WATCH_SESSION) + 1].skipped, 0);
+            CHECK_INT(b.listener->failures, 0);
+            bench_close(&b);
+        }
+        CHECK(nth > 1 || failed);
     }
 }
 

@@ -129,6 +129,7 @@ TEST(fault, the_same_seed_gives_the_same_answers_and_another_seed_others)
         rollcall__fault_plan_draw(&plan, seed);
         rollcall__fault_plan_draw(&again, seed);
         CHECK(memcmp(&plan, &again, sizeof plan) == 0);
+        plan.rates[ROLLCALL_FAULT_CUT] = 0.05; /* some mixes are empty */
         take_all(&faults, seed, &plan, first);
         take_all(&faults, seed, &plan, second);
         CHECK(memcmp(first, second, sizeof first) == 0);

@@ -1,0 +1,114 @@
+/* What is said of a record, a range or a view when any one of its allocations fails: that there was
+ * no memory, and nothing else. */
+#include "base/memory.h"
+
+#include "session/record.h"
+#include "session/record_edit.h"
+#include "session/view.h"
+
+#include "support/test.h"
+
+#include <stdlib.h>
+
+static const char RECORD[] = "{\"ServerID\":7,\"ServerName\":\"querynode\",\"Address\":\"a:1\","
+                             "\"Version\":\"2.4.2\",\"Mine\":[1],\"ServerLabels\":{\"a\":\"1\","
+                             "\"b\":\"2\",\"c\":\"3\",\"d\":\"4\",\"e\":\"5\"}}";
+
+struct countdown {
+    uint64_t left; /* the allocation that fails, from 1 */
+    bool failed;
+};
+
+static bool count(void *user)
+{
+    struct countdown *countdown = user;
+    const bool fails = --countdown->left == 0;
+    countdown->failed |= fails;
+    return fails;
+}
+
+/* Runs it with the first allocation failing, then the second, until none does. */
+static void fail_each(enum rollcall_status (*run)(void))
+{
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        struct countdown countdown = {.left = nth};
+        rollcall__memory_hook((struct rollcall__memory_hook){.fails = count, .user = &countdown});
+        const enum rollcall_status status = run();
+        rollcall__memory_hook((struct rollcall__memory_hook){.fails = NULL});
+        failed = countdown.failed;
+        CHECK_INT(status, failed ? ROLLCALL_E_NO_MEMORY : ROLLCALL_OK);
+        CHECK(nth > 1 || failed);
+    }
+}
+
+static enum rollcall_status decode(void)
+{
+    struct rollcall__arena arena = {0};
+    struct rollcall_record record;
+    const enum rollcall_status status =
+        rollcall__record_decode(rollcall__bytes(RECORD), &arena, &record, NULL);
+    if (status == ROLLCALL_OK) {
+        CHECK_INT(record.label_count, 5);
+    }
+    rollcall__arena_free(&arena);
+    return status;
+}
+
+TEST(memory, a_record_is_read_whole_or_not_at_all)
+{
+    fail_each(decode);
+}
+
+static enum rollcall_status mark(void)
+{
+    struct rollcall__buffer marked = {0};
+    const enum rollcall_status status =
+        rollcall__record_mark_stopping(rollcall__bytes(RECORD), &marked, NULL);
+    if (status == ROLLCALL_OK) {
+        CHECK(strstr(marked.data, "\"Mine\":[1]") != NULL);
+        CHECK(strstr(marked.data, "\"Stopping\":true") != NULL);
+    }
+    rollcall__buffer_free(&marked);
+    return status;
+}
+
+TEST(memory, a_record_is_marked_whole_or_not_at_all)
+{
+    fail_each(mark);
+}
+
+static enum rollcall_status read_range(void)
+{
+    struct rollcall__semver_range range;
+    const enum rollcall_status status = rollcall__semver_range_parse(
+        rollcall__bytes(">=2.3.0 <3.0.0"), ROLLCALL__SEMVER_OURS, &range, NULL);
+    rollcall__semver_range_free(&range);
+    return status;
+}
+
+TEST(memory, a_version_range_says_that_there_was_none)
+{
+    fail_each(read_range);
+}
+
+static enum rollcall_status fill_view(void)
+{
+    struct rollcall__view view = {0};
+    enum rollcall_status status = ROLLCALL_OK;
+    for (char key[] = "a"; key[0] <= 'z'; key[0]++) {
+        const size_t before = view.count;
+        if (rollcall__view_put(&view, rollcall__bytes(key)) == NULL) {
+            CHECK_INT(view.count, before);
+            status = ROLLCALL_E_NO_MEMORY;
+        }
+    }
+    CHECK_INT(view.count, status == ROLLCALL_OK ? 26 : 25);
+    rollcall__view_free(&view);
+    return status;
+}
+
+TEST(memory, a_view_that_cannot_grow_is_as_it_was)
+{
+    fail_each(fill_view);
+}
