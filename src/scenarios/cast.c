@@ -33,14 +33,15 @@ static bool allowed(struct cast *cast, enum rollcall_status status, const char *
 
 /* ---- sessions ---- */
 
-/* etcd is there again: whoever fails for the want of it was not served.  But what was asked of an
- * actor that crashed is lost, until the time to connect is over. */
+/* etcd is there again: whoever fails for the want of it was not served.  But crashes, and memory
+ * that is short, may end a connection's allocator for good. */
 static void check_failure(const struct cast *cast, const struct rollcall_session_event *event)
 {
     const struct rollcall_sim *sim = rollcall_world_sim(cast->world);
     const int64_t mended_ms = rollcall_sim_now_ms(sim) - MEND_MS;
     if (event->state == ROLLCALL_SESSION_FAILED && event->status == ROLLCALL_E_UNAVAILABLE &&
-        sim->faults.taken[ROLLCALL_FAULT_CRASH] == 0 && cast->healed_ms != 0 &&
+        sim->faults.taken[ROLLCALL_FAULT_CRASH] == 0 &&
+        sim->faults.taken[ROLLCALL_FAULT_MEMORY] == 0 && cast->healed_ms != 0 &&
         mended_ms > cast->healed_ms) {
         rollcall_world_violate(cast->world, "heals",
                                "long after the last fault a session failed: %s", event->reason);
