@@ -32,7 +32,8 @@ struct rollcall__executor {
      * Returns: ROLLCALL_OK; or why it did not run, and never will. */
     enum rollcall_status (*call)(struct rollcall_runtime *rt, uint32_t worker,
                                  struct rollcall__control *control);
-    /* Whether to refuse a send as if its receiver's mailbox were full; NULL: never. */
+    /* Whether to refuse a send, or what came from another worker, as if its receiver's mailbox were
+     * full; NULL: never. */
     bool (*refuse)(struct rollcall_runtime *rt, const struct rollcall__cell *cell);
     int64_t (*now_ns)(struct rollcall_runtime *rt); /* for deadlines of `wait` */
     /* As rollcall__monitor_wait, for threads of the application: called locked, returns locked,

@@ -298,6 +298,14 @@ static bool may_wait_for(struct rollcall__worker *worker, const struct rollcall_
            actor->phase != ROLLCALL__ACTOR_FAILED;
 }
 
+/* What an actor on another worker sent may be refused only here, where its mailbox would be. */
+static bool is_refused(struct rollcall__worker *worker, const struct rollcall__cell *cell,
+                       enum rollcall__lane_kind kind)
+{
+    return kind == ROLLCALL__USER && !rollcall_ref_is_nobody(cell->from) &&
+           worker->rt->executor->refuse != NULL && worker->rt->executor->refuse(worker->rt, cell);
+}
+
 /* Does what a cell is for; false when it must wait for room in its receiver's mailbox. */
 static bool take(struct rollcall__worker *worker, const struct rollcall__cell *cell,
                  enum rollcall__lane_kind kind)
@@ -315,7 +323,7 @@ static bool take(struct rollcall__worker *worker, const struct rollcall__cell *c
     case ROLLCALL__CELL_TIMER:
         break;
     }
-    if (enqueue(worker, cell, kind) == ROLLCALL_E_FULL) {
+    if (is_refused(worker, cell, kind) || enqueue(worker, cell, kind) == ROLLCALL_E_FULL) {
         if (may_wait_for(worker, cell)) {
             return false;
         }

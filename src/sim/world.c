@@ -14,8 +14,8 @@ enum {
     HEAL_MS = 60000, /* unless the scenario says otherwise */
     HEAL_STEPS_FACTOR =
         100, /* a run that heals for more steps than this many of it goes in circles */
-    STILL_STEPS_MAX = 200000, /* without the clock moving: likewise */
-    IDLE_ACTS_MAX = 1000,     /* of a world that stands still, none of which moved it: it is over */
+    STILL_STEPS_MAX = 20000, /* without the clock moving: likewise */
+    IDLE_ACTS_MAX = 1000,    /* of a world that stands still, none of which moved it: it is over */
     TRACE_SHOWN = 60
 };
 
