@@ -16,8 +16,8 @@
 
 /*
  * A session:
- * "alive-implies-lease"  at rest, one that is told ACTIVE has a lease that etcd has not let run
- * out; "one-loss-one-word"    LOST is told once for each registration, and not after STOPPING;
+ * "alive-implies-lease"  at rest, one that is told ACTIVE has a lease that has not run out;
+ * "one-loss-one-word"    LOST is told once for each registration, and not after STOPPING;
  * "lost-is-lost"         LOST for its lease is told when etcd has it no more;
  * "order-of-states"      only the arrows of session.h are told;
  * "tokens-rise"          each registration's create revision is higher than the one before, and one
@@ -31,7 +31,7 @@ struct rollcall__session_check {
     uint32_t process;
     bool told, closed;
     enum rollcall_session_state state;
-    enum rollcall_status status; /* told with it */
+    enum rollcall_status status;       /* told with it */
     int64_t lease_id, create_revision; /* of the last registration told */
     int64_t lost_create_revision;      /* of the last LOST */
     int64_t lost_ms, member_ms;        /* when it was told, and when ACTIVE was first */
@@ -51,9 +51,9 @@ void rollcall__check_session_key(const struct rollcall__session_check *check,
 
 /*
  * A watch of one role from a snapshot on:
- * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held at its
- * revision; "every-change-once"    between them each change is told, once, in the order of its
- * revision; "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
+ * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held then;
+ * "every-change-once"    between them each change is told, once, in the order of its revision;
+ * "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
  * "watch-goes-on"        a watch that etcd has answered once does not fail for what may pass;
  * "view-converges"       after healing it has told all there is.
  */
