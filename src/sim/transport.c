@@ -384,14 +384,21 @@ static int on_responded(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+/* The watch that the message is about; NULL: it is another incarnation's, or no more. */
+static struct watch *watch_of(const struct transport *tr, const struct rollcall_message *message)
+{
+    const struct transport_watch_id *id = message->payload;
+    struct watch *watch = find_watch(tr, message->from.ref, id->watch_id);
+    return watch != NULL && watch->from.epoch == message->from.epoch ? watch : NULL;
+}
+
 static int on_watch_ack(struct rollcall_context *cx, void *self,
                         const struct rollcall_message *message)
 {
     struct transport *tr = self;
-    struct watch *watch = find_watch(
-        tr, message->from.ref, ((const struct transport_watch_id *)message->payload)->watch_id);
+    struct watch *watch = watch_of(tr, message);
     (void)cx;
-    if (watch != NULL && watch->from.epoch == message->from.epoch) {
+    if (watch != NULL) {
         ROLLCALL_ASSERT(watch->unacknowledged > 0); /* acknowledged twice */
         watch->unacknowledged--;
         rollcall__net_watch_ack(tr->net, tr->link, watch->token);
@@ -403,10 +410,9 @@ static int on_watch_cancel(struct rollcall_context *cx, void *self,
                            const struct rollcall_message *message)
 {
     struct transport *tr = self;
-    struct watch *watch = find_watch(
-        tr, message->from.ref, ((const struct transport_watch_id *)message->payload)->watch_id);
+    struct watch *watch = watch_of(tr, message);
     (void)cx;
-    if (watch != NULL && watch->from.epoch == message->from.epoch) {
+    if (watch != NULL) {
         forget(tr, watch);
     }
     return ROLLCALL_STAY;
