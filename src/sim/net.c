@@ -348,6 +348,7 @@ void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
                               enum rollcall__member_state state, int64_t until_ms)
 {
     net->states[member] = state;
+    net->pump = true; /* it may have something to tell now */
     net->until_ms[member] = state == ROLLCALL__MEMBER_UP ? INT64_MAX : until_ms;
     rollcall__model_set_member(net->model, member, state, net->sim->now_ms);
     for (uint32_t i = 0; state == ROLLCALL__MEMBER_DOWN && i < net->link_count; i++) {

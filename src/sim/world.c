@@ -327,6 +327,16 @@ static bool perform(struct rollcall_world *world)
     return true;
 }
 
+/* What actors log of faults is no news, but where a run is printed it belongs to it. */
+static void on_log(void *user, enum rollcall_log_level level, const char *line)
+{
+    const struct rollcall__run *run = ((const struct rollcall_world *)user)->run;
+    (void)level;
+    if (run->print != NULL) {
+        run->print(run->user, line);
+    }
+}
+
 static enum rollcall_status open_world(struct rollcall_world *world, struct rollcall_error *error)
 {
     const struct rollcall__run *run = world->run;
@@ -347,6 +357,8 @@ static enum rollcall_status open_world(struct rollcall_world *world, struct roll
     rollcall__fault_plan_draw(&plan, run->seed);
     rollcall__faults_init(&world->sim->faults, run->seed, run->plan != NULL ? run->plan : &plan);
     rollcall__random_init(&world->random, run->seed ^ UINT64_C(0x6c6f61642121));
+    world->sim->rt.log.write = on_log;
+    world->sim->rt.log.user = world;
     world->sim->mortal = scenario->mortal;
     world->sim->watcher = world;
     world->sim->after_step = after_step;
