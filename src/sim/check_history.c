@@ -66,7 +66,7 @@ static bool is_mild(enum rollcall_fault fault)
     return fault == ROLLCALL_FAULT_LOSE_REQUEST || fault == ROLLCALL_FAULT_LOSE_ANSWER ||
            fault == ROLLCALL_FAULT_REPEAT_REQUEST || fault == ROLLCALL_FAULT_REPEAT_ANSWER ||
            fault == ROLLCALL_FAULT_COMPACT || fault == ROLLCALL_FAULT_WALL ||
-           fault == ROLLCALL_FAULT_TOKEN;
+           fault == ROLLCALL_FAULT_TOKEN || fault == ROLLCALL_FAULT_CUT;
 }
 
 static bool was_mild(const struct rollcall__faults *faults)
