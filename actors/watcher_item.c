@@ -36,11 +36,12 @@ enum rollcall_status watcher_item_create(const struct watcher_config *config,
     item->create_revision = kv->create_revision;
     item->mod_revision = kv->mod_revision;
     item->lease_id = kv->lease_id;
-    enum rollcall_status status =
-        rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
+    enum rollcall_status status;
     if (rollcall__arena_copy(&item->arena, kv->key, &item->key) &&
         rollcall__arena_copy(&item->arena, kv->value, &item->value)) {
         status = rollcall__record_decode(item->value, &item->arena, &item->record, error);
+    } else {
+        status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
     }
     if (status == ROLLCALL_OK && is_wanted(config, &item->record)) {
         *made = item;
