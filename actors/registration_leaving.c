@@ -29,6 +29,12 @@ static int tell_refused(struct rollcall_context *cx, struct registration *re)
     return DONE;
 }
 
+/* It gave up by itself, and the session is told why; who was asked to leave has just left. */
+static bool is_refused(const struct registration_handover *held)
+{
+    return held->refusal.status != ROLLCALL_OK && !held->leaving;
+}
+
 int registration_go_out(struct rollcall_context *cx, struct registration *re)
 {
     struct registration_handover *held = re->held;
@@ -36,8 +42,7 @@ int registration_go_out(struct rollcall_context *cx, struct registration *re)
         return registration_ask(
             cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, held->lease_id, 0), REVOKING);
     }
-    return held->refusal.status != ROLLCALL_OK && !held->leaving ? tell_refused(cx, re)
-                                                                 : tell_left(cx, re);
+    return is_refused(held) ? tell_refused(cx, re) : tell_left(cx, re);
 }
 
 int registration_give_up(struct rollcall_context *cx, struct registration *re,
@@ -107,8 +112,7 @@ int registration_on_revoked(struct rollcall_context *cx, void *self,
     if (answer->id != re->asked) {
         return ROLLCALL_STAY;
     }
-    const bool refused = re->held->refusal.status != ROLLCALL_OK && !re->held->leaving;
-    if (rollcall_status_class(answer->status) == ROLLCALL_RETRY && !refused) {
+    if (rollcall_status_class(answer->status) == ROLLCALL_RETRY && !is_refused(re->held)) {
         rollcall_timer_set(cx, REGISTRATION_RETRY, rollcall_now_ms(cx) + REVOKE_RETRY_MS);
         return ROLLCALL_STAY; /* until it works, or the session is closed without it */
     }

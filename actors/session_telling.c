@@ -9,19 +9,12 @@
 
 enum { PAUSE_MIN_MS = 20, PAUSE_MAX_MS = 320 };
 
-static void drop(struct rollcall_object *object)
-{
-    if (object != NULL) {
-        rollcall_object_drop(object);
-    }
-}
-
 /* The object is the first member of both. */
 static void destroy_event(struct rollcall_object *object)
 {
     struct session_event *event = (struct session_event *)object;
-    drop((struct rollcall_object *)event->membership);
-    drop((struct rollcall_object *)event->lost);
+    rollcall_object_drop((struct rollcall_object *)event->membership);
+    rollcall_object_drop((struct rollcall_object *)event->lost);
     free(event);
 }
 
@@ -37,7 +30,7 @@ static void set(struct session_event *said, const struct session_event *from)
     struct session_membership *before = said->membership;
     *said = *from;
     said->membership = keep(from->membership);
-    drop((struct rollcall_object *)before);
+    rollcall_object_drop((struct rollcall_object *)before);
 }
 
 /* NULL: out of memory. */
@@ -124,7 +117,7 @@ static struct session_event *next_event(struct session_telling *telling)
 
 void session_won(struct session_telling *telling, struct session_membership *won)
 {
-    drop((struct rollcall_object *)telling->membership);
+    rollcall_object_drop((struct rollcall_object *)telling->membership);
     telling->membership = (struct session_membership *)rollcall_object_keep(&won->object);
     telling->marked = won->stopping;
 }
@@ -180,7 +173,7 @@ void session_tell_lost(struct rollcall_context *cx, struct session_telling *tell
     telling->registered = false;
     telling->marked = false;
     telling->disconnected = true;
-    drop((struct rollcall_object *)telling->lost);
+    rollcall_object_drop((struct rollcall_object *)telling->lost);
     telling->lost = NULL;
     change(cx, telling, ROLLCALL_SESSION_LOST, status, reason);
     set(&telling->last_loss, &telling->last);
@@ -243,8 +236,8 @@ void session_answer_marks(struct rollcall_context *cx, struct session_telling *t
 
 void session_telling_fini(struct session_telling *telling)
 {
-    drop((struct rollcall_object *)telling->membership);
-    drop((struct rollcall_object *)telling->last.membership);
-    drop((struct rollcall_object *)telling->last_loss.membership);
-    drop((struct rollcall_object *)telling->lost);
+    rollcall_object_drop((struct rollcall_object *)telling->membership);
+    rollcall_object_drop((struct rollcall_object *)telling->last.membership);
+    rollcall_object_drop((struct rollcall_object *)telling->last_loss.membership);
+    rollcall_object_drop((struct rollcall_object *)telling->lost);
 }

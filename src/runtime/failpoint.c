@@ -159,6 +159,14 @@ static void add(struct rollcall__worker *worker, struct arming *arming)
     }
 }
 
+void rollcall__failpoints_settle(struct rollcall__worker *worker)
+{
+    if (worker->failpoints->count == 0 && worker->failpoints->holds == 0) {
+        free(worker->failpoints);
+        worker->failpoints = NULL;
+    }
+}
+
 static void run_arm(struct rollcall__worker *worker, struct rollcall__control *control)
 {
     add(worker, (struct arming *)control);
@@ -171,10 +179,7 @@ static void run_clear(struct rollcall__worker *worker, struct rollcall__control 
         return;
     }
     worker->failpoints->count = 0;
-    if (worker->failpoints->holds == 0) {
-        free(worker->failpoints);
-        worker->failpoints = NULL;
-    }
+    rollcall__failpoints_settle(worker);
 }
 
 /* ---- arming, from outside ---- */

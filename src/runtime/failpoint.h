@@ -63,6 +63,10 @@ ROLLCALL_MUST_USE enum rollcall_status rollcall__failpoints_init(struct rollcall
                                                                  const char *text,
                                                                  struct rollcall_error *error);
 
+/* Frees the worker's fail points once no point is armed and no message held.  They must be there.
+ * Threads: the worker's. */
+void rollcall__failpoints_settle(struct rollcall__worker *worker);
+
 /* Takes the next message of an actor through the fail points; false: there is none to deliver now.
  * system_only: leave the user mailbox alone.  cell: moved out. */
 bool rollcall__failpoints_next(struct rollcall__actor *actor, bool system_only,

@@ -41,10 +41,8 @@ static void destroy(struct rollcall__actor *actor, enum rollcall__lane_kind kind
     rollcall__timers_cancel(&worker->timers, &hold->timer);
     rollcall__mailbox_fini(&hold->behind);
     free(hold);
-    if (--worker->failpoints->holds == 0 && worker->failpoints->count == 0) {
-        free(worker->failpoints);
-        worker->failpoints = NULL;
-    }
+    worker->failpoints->holds--;
+    rollcall__failpoints_settle(worker);
 }
 
 bool rollcall__hold_begin(struct rollcall__actor *actor, enum rollcall__lane_kind kind,

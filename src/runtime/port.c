@@ -38,20 +38,13 @@ static void run_attach(struct rollcall__worker *worker, struct rollcall__control
     worker->stats.dead_letters += attach->dropped;
 }
 
-static void destroy_attach(struct rollcall_object *object)
-{
-    free(object);
-}
-
 static enum rollcall_status attach(struct rollcall__port *port, uint32_t worker,
                                    struct rollcall__lane *lane, uint32_t dropped)
 {
-    struct attach_control *attach = calloc(1, sizeof *attach);
+    struct attach_control *attach = rollcall__control_create(sizeof *attach, run_attach);
     if (attach == NULL) {
         return ROLLCALL_E_NO_MEMORY;
     }
-    rollcall_object_init(&attach->control.object, destroy_attach);
-    attach->control.run = run_attach;
     attach->source = ROLLCALL__SOURCE_PORTS + port->index;
     attach->lane = lane;
     attach->dropped = dropped;

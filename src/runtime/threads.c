@@ -219,11 +219,6 @@ static void run_stop(struct rollcall__worker *worker, struct rollcall__control *
     rollcall__worker_stop_roots(worker);
 }
 
-static void destroy_control(struct rollcall_object *object)
-{
-    free(object);
-}
-
 static void wait_until_empty(struct rollcall_runtime *rt)
 {
     const int64_t deadline_ns = rollcall__clock_monotonic_ns() + rt->stop_timeout_ms * 1000000;
@@ -239,10 +234,8 @@ static void wait_until_empty(struct rollcall_runtime *rt)
 void rollcall__threads_stop(struct rollcall_runtime *rt)
 {
     for (uint32_t i = 0; i < rt->worker_count; i++) {
-        struct rollcall__control *control = calloc(1, sizeof *control);
+        struct rollcall__control *control = rollcall__control_create(sizeof *control, run_stop);
         if (control != NULL) {
-            rollcall_object_init(&control->object, destroy_control);
-            control->run = run_stop;
             ROLLCALL_DROP(call(rt, i, control), "a stuck worker's actors end below");
             rollcall_object_drop(&control->object);
         }

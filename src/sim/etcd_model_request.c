@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "transport/request.h"
 
 #include <stdlib.h>
 
@@ -149,27 +150,6 @@ static struct transport_result *perform_range(struct rollcall__model *model, uin
 
 /* ---- txn ---- */
 
-static bool holds(const struct rollcall__model *model, const struct transport_compare *compare,
-                  int64_t revision)
-{
-    static const struct transport_kv NOTHING = {0};
-    const struct transport_kv *found = rollcall__model_find(model, compare->key, revision);
-    const struct transport_kv *kv = found == NULL ? &NOTHING : found;
-    switch (compare->target) {
-    case TRANSPORT_COMPARE_VERSION:
-        return kv->version == compare->number;
-    case TRANSPORT_COMPARE_CREATE_REVISION:
-        return kv->create_revision == compare->number;
-    case TRANSPORT_COMPARE_MOD_REVISION:
-        return kv->mod_revision == compare->number;
-    case TRANSPORT_COMPARE_LEASE:
-        return kv->lease_id == compare->number;
-    case TRANSPORT_COMPARE_VALUE:
-        break;
-    }
-    return found != NULL && rollcall__bytes_equal(found->value, compare->value);
-}
-
 /* A key may be put once in a branch, and not be deleted there too. */
 static bool clashes(const struct transport_op *ops, uint8_t place, uint8_t count)
 {
@@ -277,7 +257,9 @@ static struct transport_result *perform_txn(struct rollcall__model *model, uint3
     const int64_t seen = txn_writes(txn) ? INT64_MAX : model->members[member].revision;
     bool succeeded = true;
     for (uint8_t i = 0; i < txn->compare_count; i++) {
-        succeeded = succeeded && holds(model, &txn->compares[i], seen);
+        const struct transport_compare *compare = &txn->compares[i];
+        const struct transport_kv *kv = rollcall__model_find(model, compare->key, seen);
+        succeeded = succeeded && transport_compare_holds(compare, kv);
     }
     const struct transport_op *ops = succeeded ? txn->success : txn->failure;
     const uint8_t count = succeeded ? txn->success_count : txn->failure_count;

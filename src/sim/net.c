@@ -106,6 +106,15 @@ static void rotate(struct rollcall__net *net, struct link *link)
     link->member = (link->member + 1) % net->members;
 }
 
+/* On to the next member, unless the link has left the flight's member already. */
+static void leave_member(struct rollcall__net *net, const struct rollcall__flight *event)
+{
+    struct link *link = &net->links[event->link];
+    if (link->member == event->member) {
+        rotate(net, link);
+    }
+}
+
 void rollcall__net_blame(struct rollcall__net *net, uint32_t link)
 {
     rotate(net, &net->links[link]);
@@ -149,9 +158,8 @@ static void answer_ask(struct rollcall__net *net, const struct rollcall__flight 
         rollcall_object_drop(&result->object); /* as a retry below us does it */
         result = rollcall__model_perform(net->model, event->member, request, now_ms);
     }
-    if (result->error.status == ROLLCALL_E_UNAVAILABLE &&
-        net->links[event->link].member == event->member) {
-        rotate(net, &net->links[event->link]);
+    if (result->error.status == ROLLCALL_E_UNAVAILABLE) {
+        leave_member(net, event);
     }
     const int64_t at_ms = now_ms + (down ? REFUSED_MS : latency_ms(net));
     if (!down && rollcall__fault(net->faults, ROLLCALL_FAULT_LOSE_ANSWER)) {
@@ -195,8 +203,8 @@ static void answer_renew(struct rollcall__net *net, const struct rollcall__fligh
                         ? ROLLCALL_E_UNAVAILABLE
                         : rollcall__model_renew(net->model, event->member, event->lease_id,
                                                 net->sim->now_ms, &answer.ttl_s);
-    if (answer.status != ROLLCALL_OK && link->member == event->member) {
-        rotate(net, link);
+    if (answer.status != ROLLCALL_OK) {
+        leave_member(net, event);
     }
     const int64_t at_ms = in_order(&link->answered_ms, net->sim->now_ms + latency_ms(net));
     send(net, answer, at_ms);
@@ -254,9 +262,7 @@ static void open_watch(struct rollcall__net *net, const struct rollcall__flight 
     }
     struct transport_watch_response *response = need(rollcall__sim_watch_failed(
         ROLLCALL_E_UNAVAILABLE, "the simulated etcd refuses connections"));
-    if (net->links[event->link].member == event->member) {
-        rotate(net, &net->links[event->link]);
-    }
+    leave_member(net, event);
     send(net,
          (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_RESPONSE,
                                    .link = event->link,

@@ -1,6 +1,7 @@
 /* transport/request.c - each object is one block: the struct, then the bytes it points at. */
 #include "transport/request.h"
 
+#include "base/buffer.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -123,6 +124,25 @@ struct transport_request *transport_request_put_if(const struct transport_compar
         .kind = TRANSPORT_OP_PUT, .key = compare->key, .value = value, .lease_id = lease_id};
     txn.failure[0] = (struct transport_op){.kind = TRANSPORT_OP_GET, .key = compare->key};
     return transport_request_txn(&txn);
+}
+
+bool transport_compare_holds(const struct transport_compare *compare, const struct transport_kv *kv)
+{
+    static const struct transport_kv NOTHING = {0};
+    const struct transport_kv *found = kv == NULL ? &NOTHING : kv;
+    switch (compare->target) {
+    case TRANSPORT_COMPARE_VERSION:
+        return found->version == compare->number;
+    case TRANSPORT_COMPARE_CREATE_REVISION:
+        return found->create_revision == compare->number;
+    case TRANSPORT_COMPARE_MOD_REVISION:
+        return found->mod_revision == compare->number;
+    case TRANSPORT_COMPARE_LEASE:
+        return found->lease_id == compare->number;
+    case TRANSPORT_COMPARE_VALUE:
+        break;
+    }
+    return kv != NULL && rollcall__bytes_equal(kv->value, compare->value);
 }
 
 struct transport_result *transport_result_error(enum transport_kind kind,

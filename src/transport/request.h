@@ -19,6 +19,11 @@ struct transport_request *transport_request_txn(const struct transport_txn *txn)
 struct transport_request *transport_request_put_if(const struct transport_compare *compare,
                                                    struct rollcall_bytes value, int64_t lease_id);
 
+/* Does `compare` hold for what is under its key?  For those who play etcd.  kv: NULL: no such key;
+ * then the numbers are 0, and no value is equal, not even the empty one, as etcd has it. */
+bool transport_compare_holds(const struct transport_compare *compare,
+                             const struct transport_kv *kv);
+
 /* A result that only says what went wrong; error is copied. */
 struct transport_result *transport_result_error(enum transport_kind kind,
                                                 const struct rollcall_error *error);

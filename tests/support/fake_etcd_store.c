@@ -280,26 +280,6 @@ static struct transport_result *range(struct fake_etcd *etcd,
     return &block->result;
 }
 
-static bool holds(const struct fake_etcd *etcd, const struct transport_compare *compare)
-{
-    static const struct transport_kv NOTHING = {.version = 0};
-    const struct transport_kv *there = fake_etcd_find_at(etcd, compare->key, INT64_MAX);
-    const struct transport_kv *kv = there == NULL ? &NOTHING : there;
-    switch (compare->target) {
-    case TRANSPORT_COMPARE_VERSION:
-        return kv->version == compare->number;
-    case TRANSPORT_COMPARE_CREATE_REVISION:
-        return kv->create_revision == compare->number;
-    case TRANSPORT_COMPARE_MOD_REVISION:
-        return kv->mod_revision == compare->number;
-    case TRANSPORT_COMPARE_LEASE:
-        return kv->lease_id == compare->number;
-    case TRANSPORT_COMPARE_VALUE:
-        return there != NULL && rollcall__bytes_equal(kv->value, compare->value);
-    }
-    return false;
-}
-
 static void apply_op(struct fake_etcd *etcd, struct block *block, size_t index,
                      const struct transport_op *op, bool *changed)
 {
@@ -324,7 +304,9 @@ static struct transport_result *txn(struct fake_etcd *etcd, const struct transpo
     const struct transport_txn *asked = &request->txn;
     bool succeeded = true, changed = false;
     for (uint8_t i = 0; i < asked->compare_count; i++) {
-        succeeded &= holds(etcd, &asked->compares[i]);
+        const struct transport_compare *compare = &asked->compares[i];
+        const struct transport_kv *kv = fake_etcd_find_at(etcd, compare->key, INT64_MAX);
+        succeeded &= transport_compare_holds(compare, kv);
     }
     const struct transport_op *ops = succeeded ? asked->success : asked->failure;
     const uint8_t count = succeeded ? asked->success_count : asked->failure_count;
