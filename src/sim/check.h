@@ -34,7 +34,7 @@ struct rollcall__session_check {
     enum rollcall_status status;       /* told with it */
     int64_t lease_id, create_revision; /* of the last registration told */
     int64_t lost_create_revision;      /* of the last LOST */
-    int64_t lost_ms, member_ms;        /* when it was told, and when ACTIVE was first */
+    int64_t member_ms;                 /* when ACTIVE was first told */
     char key[256];
 };
 void rollcall__check_session_event(struct rollcall__session_check *check,
@@ -69,7 +69,7 @@ struct rollcall__watch_check {
         int64_t mod_revision;
     } view[ROLLCALL__VIEW_MAX];
     size_t count;
-    uint64_t events, resyncs;
+    uint64_t events;
 };
 void rollcall__check_watch_event(struct rollcall__watch_check *check,
                                  const struct rollcall_watch_event *event);

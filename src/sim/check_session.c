@@ -69,7 +69,6 @@ static void check_loss(struct rollcall__session_check *check,
                                check->key, info->lease_id);
     }
     check->lost_create_revision = info->create_revision;
-    check->lost_ms = sim->now_ms;
 }
 
 static void note_registration(struct rollcall__session_check *check,
@@ -161,8 +160,7 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
     const struct rollcall__model_lease *lease = lease_of(check);
     check->closed = true;
     if (status != ROLLCALL_OK || check->status != ROLLCALL_OK || lease == NULL ||
-        check->state != ROLLCALL_SESSION_STOPPED ||
-        lease->granted_ms > check->member_ms) {
+        check->state != ROLLCALL_SESSION_STOPPED || lease->granted_ms > check->member_ms) {
         return; /* the last: an early try that a frozen member did after the revoke */
     }
     const struct transport_kv *kv =

@@ -211,7 +211,6 @@ static void begin_telling(struct rollcall__watch_check *check,
                                snapshot ? "snapshot" : "resync");
     }
     check->phase = ROLLCALL__VIEW_TELLING;
-    check->resyncs += !snapshot;
 }
 
 static void end_telling(struct rollcall__watch_check *check,

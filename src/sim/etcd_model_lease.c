@@ -219,16 +219,16 @@ void rollcall__model_leases_end_by_memory(struct rollcall__model *model)
 
 /* ---- what renews, and what checks look at ---- */
 
-static bool renews_revoked(const struct rollcall__model *model, int64_t lease_id, int64_t *ttl_s)
+/* What a renewal of a lease that is not alive is answered: 0, but for the quirk. */
+static int64_t ttl_of_dead(const struct rollcall__model *model, int64_t lease_id)
 {
     const size_t lease = find(model, lease_id);
     if ((model->options.quirks & ROLLCALL__QUIRK_RENEWS_REVOKED) == 0 || lease == SIZE_MAX ||
         !model->leases[lease].revoked ||
         model->leases[lease].ended_ms + MODEL_RENEWS_REVOKED_MS < model->now_ms) {
-        return false;
+        return 0;
     }
-    *ttl_s = model->leases[lease].ttl_s;
-    return true;
+    return model->leases[lease].ttl_s;
 }
 
 enum rollcall_status rollcall__model_renew(struct rollcall__model *model, uint32_t member,
@@ -241,7 +241,7 @@ enum rollcall_status rollcall__model_renew(struct rollcall__model *model, uint32
     *ttl_s = 0;
     const size_t lease = rollcall__model_lease_alive(model, lease_id);
     if (lease == SIZE_MAX) {
-        (void)renews_revoked(model, lease_id, ttl_s);
+        *ttl_s = ttl_of_dead(model, lease_id);
     } else if (model->leases[lease].expires_ms <= now_ms) {
         /* etcd answers such a renewal when the lease has ended, and not before. */
         rollcall__model_lease_end(model, lease, false);

@@ -45,7 +45,6 @@ static struct rollcall__run run_of(const struct explorer *ex, uint64_t seed)
  * without its complements: dropping a part at a time finds as little, and is simpler) ---- */
 
 struct shrinking {
-    struct explorer *ex;
     struct rollcall__run run;
     struct rollcall__fault_plan plan;
     struct rollcall__fault_at kept[ROLLCALL__FAULTS_TAKEN_MAX], tried[ROLLCALL__FAULTS_TAKEN_MAX];
@@ -102,7 +101,6 @@ static void write_faults(const struct shrinking *sh, char *text, size_t size_byt
 /* The faults of the last outcome, and of them as few as it takes. */
 static void shrink(struct explorer *ex, uint64_t seed, struct shrinking *sh)
 {
-    sh->ex = ex;
     sh->run = run_of(ex, seed);
     sh->run.plan = &sh->plan;
     sh->run.trace = false;
