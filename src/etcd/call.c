@@ -1,8 +1,10 @@
 /* etcd/call.c - one batch of six operations, one tag, one message to the actor. */
 #include "etcd/call.h"
 
-#include "etcd/channel.h"
+#include "channel/channel.h"
 #include "etcd/error.h"
+#include "etcd/wire.h"
+#include "transport/request.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
@@ -20,55 +22,76 @@ static const char *const METHODS[] = {
 };
 static const char AUTHENTICATE[] = "/etcdserverpb.Auth/Authenticate";
 
-static bool is_write(const struct transport_request *request)
+struct call {
+    struct rollcall__call base; /* first: the actor's */
+    struct rollcall__tag tag;
+    struct rollcall__link *link;
+    bool authenticates;
+    enum transport_kind kind; /* of the result; Authenticate's carries only an error */
+    int64_t lease_id;         /* that the request is about */
+    int64_t timeout_ms;
+    grpc_call *call;
+    struct rollcall__metadata metadata;
+    grpc_byte_buffer *sent;
+    /* gRPC and the poller: */
+    grpc_metadata_array initial, trailing;
+    grpc_byte_buffer *received;
+    grpc_status_code code;
+    grpc_slice details;
+};
+
+static struct call *of_base(struct rollcall__call *base)
 {
-    return request != NULL && rollcall__codec_is_write(request->kind);
+    return (struct call *)base;
 }
 
-/* The kind a result of this call has; Authenticate's carries only an error. */
-static enum transport_kind kind_of(const struct rollcall__call *call)
+static const char *endpoint_of(const struct call *call)
 {
-    return call->asked.request == NULL ? TRANSPORT_RANGE : call->asked.request->kind;
+    return call->link->driver.endpoints[call->base.endpoint];
+}
+
+static bool is_write(const struct call *call)
+{
+    return !call->authenticates && transport_is_write(call->kind);
 }
 
 /* ---- on the poller ---- */
 
-static struct transport_result *failed(struct rollcall__call *call)
+static struct transport_result *failed(struct call *call)
 {
     char *details = grpc_slice_to_c_string(call->details);
-    const struct transport_request *request = call->asked.request;
     const struct rollcall__etcd_failure failure = {
         .grpc_code = (int)call->code,
         .message = {.data = details, .size_bytes = strlen(details)},
-        .endpoint = call->link->endpoints.names[call->endpoint],
+        .endpoint = endpoint_of(call),
         .timeout_ms = call->timeout_ms,
-        .write = is_write(request),
+        .write = is_write(call),
     };
     struct rollcall_error error = {.status = ROLLCALL_OK};
     struct transport_result *result;
-    call->needs_no_token = request == NULL && rollcall__etcd_needs_no_token(&failure);
-    if (request != NULL && rollcall__etcd_already_done(request->kind, &failure)) {
-        result = rollcall__codec_done(request->kind, request->lease.lease_id);
+    call->base.needs_no_token = call->authenticates && rollcall__etcd_needs_no_token(&failure);
+    if (!call->authenticates && rollcall__etcd_already_done(call->kind, &failure)) {
+        result = rollcall__codec_done(call->kind, call->lease_id);
     } else {
         rollcall__etcd_error(&error, &failure);
-        result = rollcall__codec_failed(kind_of(call), &error);
+        result = transport_result_failed(call->kind, &error);
     }
     gpr_free(details);
     return result;
 }
 
-static struct transport_result *no_answer(struct rollcall__call *call)
+static struct transport_result *no_answer(struct call *call)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
                        "the server at %s answered without an answer: check that it is an etcd of "
                        "version 3.4 or later",
-                       call->link->endpoints.names[call->endpoint]);
-    error.maybe_applied = is_write(call->asked.request);
-    return rollcall__codec_failed(kind_of(call), &error);
+                       endpoint_of(call));
+    error.maybe_applied = is_write(call);
+    return transport_result_failed(call->kind, &error);
 }
 
-static struct transport_result *decode(struct rollcall__call *call)
+static struct transport_result *decode(struct call *call)
 {
     if (call->received == NULL) {
         return no_answer(call);
@@ -76,11 +99,11 @@ static struct transport_result *decode(struct rollcall__call *call)
     struct rollcall__view view;
     struct transport_result *result;
     rollcall__view_init(&view, call->received);
-    if (call->asked.request == NULL) {
-        call->token = rollcall__codec_token(view.bytes);
-        result = call->token == NULL ? no_answer(call) : rollcall__codec_done(kind_of(call), 0);
+    if (call->authenticates) {
+        call->base.token = rollcall__codec_token(view.bytes);
+        result = call->base.token == NULL ? no_answer(call) : rollcall__codec_done(call->kind, 0);
     } else {
-        result = rollcall__codec_result(kind_of(call), view.bytes);
+        result = rollcall__codec_result(call->kind, view.bytes);
     }
     rollcall__view_fini(&view);
     return result;
@@ -88,15 +111,15 @@ static struct transport_result *decode(struct rollcall__call *call)
 
 static void completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
-    struct rollcall__call *call = (struct rollcall__call *)tag;
+    struct call *call = (struct call *)(void *)((char *)tag - offsetof(struct call, tag));
     struct transport_result *result = call->code == GRPC_STATUS_OK ? decode(call) : failed(call);
-    const struct channel_call_done done = {.call = call};
+    const struct channel_call_done done = {.call = &call->base};
     rollcall__event_queue_post(queue, CHANNEL_CALL_DONE, &done, sizeof done, &result->object);
 }
 
 /* ---- on the actor's worker ---- */
 
-static grpc_call_error start_batch(struct rollcall__call *call)
+static grpc_call_error start_batch(struct call *call)
 {
     grpc_op ops[6];
     memset(ops, 0, sizeof ops);
@@ -117,63 +140,72 @@ static grpc_call_error start_batch(struct rollcall__call *call)
     return rollcall__batch_start(call->call, ops, sizeof ops / sizeof ops[0], &call->tag);
 }
 
-static struct rollcall__call *create(struct rollcall__link *link, size_t endpoint,
-                                     const struct rollcall__asked *asked, const char *token,
-                                     int64_t timeout_ms)
+static struct call *create(struct rollcall__link *link, size_t endpoint,
+                           const struct transport_request *request, const char *token,
+                           int64_t timeout_ms)
 {
     struct rollcall__packet packet = {0};
-    struct rollcall__call *call = calloc(1, sizeof *call);
-    const bool packed = asked == NULL
+    struct call *call = calloc(1, sizeof *call);
+    const bool packed = request == NULL
                             ? rollcall__codec_authenticate(link->user, link->password, &packet)
-                            : rollcall__codec_request(asked->request, &packet);
+                            : rollcall__codec_request(request, &packet);
     if (call == NULL || !packed) {
         free(call);
         free(packet.data);
         return NULL;
     }
     call->tag.completed = completed;
-    call->asked = asked == NULL ? (struct rollcall__asked){0} : *asked;
     call->link = link;
-    call->endpoint = endpoint;
+    call->base.endpoint = endpoint;
+    call->authenticates = request == NULL;
+    call->kind = request == NULL ? TRANSPORT_RANGE : request->kind;
     call->timeout_ms = timeout_ms;
     call->details = grpc_empty_slice();
     call->sent = rollcall__wire_buffer(&packet);
-    rollcall__metadata_init(&call->metadata, asked != NULL, token);
+    rollcall__metadata_init(&call->metadata, request != NULL, token);
     grpc_metadata_array_init(&call->initial);
     grpc_metadata_array_init(&call->trailing);
-    const char *method = asked == NULL ? AUTHENTICATE : METHODS[asked->request->kind];
-    call->call = grpc_channel_create_call(link->channels[endpoint], NULL, GRPC_PROPAGATE_DEFAULTS,
-                                          link->queue.cq, grpc_slice_from_static_string(method),
-                                          NULL, rollcall__wire_deadline(timeout_ms), NULL);
+    const char *method = request == NULL ? AUTHENTICATE : METHODS[request->kind];
+    call->call = grpc_channel_create_call(link->channels[ROLLCALL__FOR_CALLS][endpoint], NULL,
+                                          GRPC_PROPAGATE_DEFAULTS, link->queue.cq,
+                                          grpc_slice_from_static_string(method), NULL,
+                                          rollcall__wire_deadline(timeout_ms), NULL);
     return call;
 }
 
-struct rollcall__call *rollcall__call_start(struct rollcall__link *link, size_t endpoint,
-                                            const struct rollcall__asked *asked, const char *token,
-                                            int64_t timeout_ms, struct rollcall_error *error)
+struct rollcall__call *rollcall__grpc_call_start(struct rollcall__driver *driver, size_t endpoint,
+                                                 const struct transport_request *request,
+                                                 const char *token, int64_t timeout_ms,
+                                                 struct rollcall_error *error)
 {
-    struct rollcall__call *call = create(link, endpoint, asked, token, timeout_ms);
+    struct call *call = create(rollcall__link_of(driver), endpoint, request, token, timeout_ms);
     if (call == NULL) {
         rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a request to etcd");
         return NULL;
     }
+    if (request != NULL && request->kind != TRANSPORT_RANGE && request->kind != TRANSPORT_TXN) {
+        call->lease_id = request->lease.lease_id;
+    }
     const grpc_call_error refused = start_batch(call);
     if (refused != GRPC_CALL_OK) { /* no completion will come */
         rollcall_error_set(error, ROLLCALL_E_REJECTED, "gRPC refused the request to %s: %s",
-                           link->endpoints.names[endpoint], grpc_call_error_to_string(refused));
-        rollcall__call_destroy(call);
+                           endpoint_of(call), grpc_call_error_to_string(refused));
+        rollcall__grpc_call_destroy(driver, &call->base);
         return NULL;
     }
-    return call;
+    return &call->base;
 }
 
-void rollcall__call_cancel(struct rollcall__call *call)
+void rollcall__grpc_call_cancel(struct rollcall__driver *driver, struct rollcall__call *call)
 {
-    grpc_call_cancel(call->call, NULL);
+    (void)driver;
+    grpc_call_cancel(of_base(call)->call, NULL);
 }
 
-void rollcall__call_destroy(struct rollcall__call *call)
+void rollcall__grpc_call_destroy(struct rollcall__driver *driver, struct rollcall__call *base)
 {
+    struct call *call = of_base(base);
+    (void)driver;
     grpc_byte_buffer_destroy(call->sent);
     grpc_byte_buffer_destroy(call->received);
     grpc_metadata_array_destroy(&call->initial);
@@ -181,6 +213,6 @@ void rollcall__call_destroy(struct rollcall__call *call)
     rollcall__metadata_fini(&call->metadata);
     grpc_slice_unref(call->details);
     grpc_call_unref(call->call);
-    free(call->token);
+    free(base->token);
     free(call);
 }

@@ -24,16 +24,9 @@ ROLLCALL_MUST_USE bool rollcall__codec_keepalive(int64_t lease_id, struct rollca
 ROLLCALL_MUST_USE bool rollcall__codec_authenticate(const char *user, const char *password,
                                                     struct rollcall__packet *packet);
 
-/* The request could change something. */
-bool rollcall__codec_is_write(enum transport_kind kind);
-
 /* The answer to a request of `kind`.  Never NULL: trouble is in its error.  body: borrowed. */
 struct transport_result *rollcall__codec_result(enum transport_kind kind,
                                                 struct rollcall_bytes body);
-/* A result that only says what went wrong; as transport_result_error, but never NULL. */
-struct transport_result *rollcall__codec_failed(enum transport_kind kind,
-                                                const struct rollcall_error *error);
-
 /* A success without an answer to decode. */
 struct transport_result *rollcall__codec_done(enum transport_kind kind, int64_t lease_id);
 
@@ -49,8 +42,6 @@ struct rollcall__watch_block;
 struct transport_watch_response *
 rollcall__codec_watch_response(struct rollcall__watch_block **partial, struct rollcall_bytes body,
                                size_t bytes_max);
-/* A response that only says why there are no more; never NULL.  error: copied. */
-struct transport_watch_response *rollcall__codec_watch_failed(const struct rollcall_error *error);
 void rollcall__watch_block_free(struct rollcall__watch_block *block); /* NULL: nothing */
 
 /* False when the bytes are not such a message, or out of memory. */

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "etcd.pb-c.h"
 #include "etcd/error.h"
+#include "transport/request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,43 +23,6 @@ struct rollcall__watch_block {
     struct transport_event *events; /* in the arena */
     size_t capacity;
 };
-
-/* ---- when there is no memory left even for saying so ---- */
-
-static void keep_forever(struct rollcall_object *object)
-{
-    (void)object;
-}
-
-/* One reference is never given away, so these are never destroyed. */
-#define NO_MEMORY_OBJECT                                                                           \
-    {                                                                                              \
-        .references = 1, .destroy = keep_forever                                                   \
-    }
-#define NO_MEMORY_ERROR(maybe_applied_)                                                            \
-    {                                                                                              \
-        .status = ROLLCALL_E_NO_MEMORY, .maybe_applied = (maybe_applied_),                         \
-        .text = "out of memory while decoding etcd's answer: give the process more"                \
-    }
-#define NO_MEMORY_RESULT(kind_, write_)                                                            \
-    [kind_] = {.object = NO_MEMORY_OBJECT, .kind = (kind_), .error = NO_MEMORY_ERROR(write_)}
-static struct transport_result no_memory_results[] = {
-    NO_MEMORY_RESULT(TRANSPORT_RANGE, false),
-    NO_MEMORY_RESULT(TRANSPORT_TXN, true),
-    NO_MEMORY_RESULT(TRANSPORT_LEASE_GRANT, true),
-    NO_MEMORY_RESULT(TRANSPORT_LEASE_REVOKE, true),
-    NO_MEMORY_RESULT(TRANSPORT_LEASE_TIME_TO_LIVE, false),
-};
-static struct transport_watch_response no_memory_response = {
-    .object = NO_MEMORY_OBJECT,
-    .error = NO_MEMORY_ERROR(false),
-};
-
-static struct transport_result *no_memory_result(enum transport_kind kind)
-{
-    rollcall_object_keep(&no_memory_results[kind].object);
-    return &no_memory_results[kind];
-}
 
 /* ---- protobuf-c on an arena ---- */
 
@@ -244,11 +208,6 @@ static struct result_block *create_result(enum transport_kind kind)
     return block;
 }
 
-bool rollcall__codec_is_write(enum transport_kind kind)
-{
-    return kind == TRANSPORT_TXN || kind == TRANSPORT_LEASE_GRANT || kind == TRANSPORT_LEASE_REVOKE;
-}
-
 struct transport_result *rollcall__codec_result(enum transport_kind kind,
                                                 struct rollcall_bytes body)
 {
@@ -261,23 +220,12 @@ struct transport_result *rollcall__codec_result(enum transport_kind kind,
     };
     struct result_block *block = create_result(kind);
     if (block == NULL) {
-        return no_memory_result(kind);
+        return transport_result_no_memory(kind);
     }
     readers[kind](block, body);
     /* etcd has done what it answers, even if we cannot read how it went. */
     block->result.error.maybe_applied =
-        block->result.error.status != ROLLCALL_OK && rollcall__codec_is_write(kind);
-    return &block->result;
-}
-
-struct transport_result *rollcall__codec_failed(enum transport_kind kind,
-                                                const struct rollcall_error *error)
-{
-    struct result_block *block = create_result(kind);
-    if (block == NULL) {
-        return no_memory_result(kind);
-    }
-    block->result.error = *error;
+        block->result.error.status != ROLLCALL_OK && transport_is_write(kind);
     return &block->result;
 }
 
@@ -285,7 +233,7 @@ struct transport_result *rollcall__codec_done(enum transport_kind kind, int64_t 
 {
     struct result_block *block = create_result(kind);
     if (block == NULL) {
-        return no_memory_result(kind);
+        return transport_result_no_memory(kind);
     }
     block->result.lease_id = lease_id;
     return &block->result;
@@ -401,25 +349,13 @@ rollcall__codec_watch_response(struct rollcall__watch_block **partial, struct ro
     struct rollcall__watch_block *block = *partial != NULL ? *partial : create_block();
     *partial = NULL;
     if (block == NULL) {
-        rollcall_object_keep(&no_memory_response.object);
-        return &no_memory_response;
+        return transport_watch_no_memory();
     }
     add_message(block, body, bytes_max);
     if (block->response.fragment) {
         *partial = block;
         return NULL;
     }
-    return &block->response;
-}
-
-struct transport_watch_response *rollcall__codec_watch_failed(const struct rollcall_error *error)
-{
-    struct rollcall__watch_block *block = create_block();
-    if (block == NULL) {
-        rollcall_object_keep(&no_memory_response.object);
-        return &no_memory_response;
-    }
-    block->response.error = *error;
     return &block->response;
 }
 

@@ -2,11 +2,11 @@
 #ifndef ETCD_ENDPOINTS_H
 #define ETCD_ENDPOINTS_H
 
-#include <rollcall/error.h>
+#include "channel/driver.h"
 
 #include <stddef.h>
 
-enum { ROLLCALL__ENDPOINTS_MAX = 16, ROLLCALL__ENDPOINT_BYTES = 280 };
+enum { ROLLCALL__ENDPOINT_BYTES = 280 };
 
 #define ROLLCALL__ENDPOINTS_DEFAULT "127.0.0.1:2379"
 

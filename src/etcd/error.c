@@ -202,17 +202,7 @@ bool rollcall__etcd_already_done(enum transport_kind kind,
            (kind == TRANSPORT_LEASE_REVOKE && holds(failure->message, LEASE_NOT_FOUND));
 }
 
-bool rollcall__etcd_token_refused(const struct rollcall_error *error)
-{
-    return error->status == ROLLCALL_E_DENIED && error->grpc_code == GRPC_STATUS_UNAUTHENTICATED;
-}
-
 bool rollcall__etcd_needs_no_token(const struct rollcall__etcd_failure *failure)
 {
     return holds(failure->message, AUTH_OFF);
-}
-
-bool rollcall__etcd_blames_endpoint(const struct rollcall_error *error)
-{
-    return error->status == ROLLCALL_E_UNAVAILABLE || error->status == ROLLCALL_E_TIMEOUT;
 }

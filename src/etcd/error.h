@@ -26,11 +26,7 @@ void rollcall__etcd_canceled(struct rollcall_error *error, const char *reason);
  * lease that is gone. */
 bool rollcall__etcd_already_done(enum transport_kind kind,
                                  const struct rollcall__etcd_failure *failure);
-/* The token is the trouble: authenticate again and retry once; nothing was done. */
-bool rollcall__etcd_token_refused(const struct rollcall_error *error);
 /* Authenticate on a cluster that has authentication off: go on without a token. */
 bool rollcall__etcd_needs_no_token(const struct rollcall__etcd_failure *failure);
-/* The endpoint is the trouble: try the next one. */
-bool rollcall__etcd_blames_endpoint(const struct rollcall_error *error);
 
 #endif /* ETCD_ERROR_H */

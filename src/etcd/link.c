@@ -1,7 +1,9 @@
 /* etcd/link.c - opened in the order channels, queue, actor; closed in the reverse. */
 #include "etcd/link.h"
 
-#include "etcd/channel.h"
+#include "channel/channel.h"
+#include "etcd/call.h"
+#include "etcd/stream.h"
 
 #include <string.h>
 
@@ -48,18 +50,70 @@ static grpc_channel *create_channel(const char *name, const struct rollcall__lin
 
 static void destroy_channels(struct rollcall__link *link)
 {
-    for (size_t i = 0; i < link->endpoints.count; i++) {
-        if (link->channels[i] != NULL) {
-            grpc_channel_destroy(link->channels[i]);
-            link->channels[i] = NULL;
+    for (size_t purpose = 0; purpose < ROLLCALL__PURPOSE_COUNT; purpose++) {
+        for (size_t i = 0; i < link->endpoints.count; i++) {
+            if (link->channels[purpose][i] != NULL) {
+                grpc_channel_destroy(link->channels[purpose][i]);
+                link->channels[purpose][i] = NULL;
+            }
         }
     }
 }
 
+/* ---- the driver ---- */
+
+struct rollcall__link *rollcall__link_of(struct rollcall__driver *driver)
+{
+    return (struct rollcall__link *)driver; /* its first member */
+}
+
+static void begin(struct rollcall__driver *driver, struct rollcall_caller actor)
+{
+    rollcall__link_of(driver)->queue.actor = actor;
+}
+
+/* Tells rollcall__link_wait. */
+static void end(struct rollcall__driver *driver)
+{
+    struct rollcall__link *link = rollcall__link_of(driver);
+    rollcall__monitor_lock(&link->ended);
+    link->gone = true;
+    rollcall__monitor_notify(&link->ended);
+    rollcall__monitor_unlock(&link->ended);
+}
+
+static enum rollcall__connectivity connectivity(struct rollcall__driver *driver,
+                                                enum rollcall__purpose purpose, size_t endpoint)
+{
+    const int connect_if_idle = 1;
+    const grpc_connectivity_state state = grpc_channel_check_connectivity_state(
+        rollcall__link_of(driver)->channels[purpose][endpoint], connect_if_idle);
+    return state == GRPC_CHANNEL_READY               ? ROLLCALL__CONNECTED
+           : state == GRPC_CHANNEL_TRANSIENT_FAILURE ? ROLLCALL__DISCONNECTED
+                                                     : ROLLCALL__CONNECTING;
+}
+
+static const struct rollcall__driver_ops OPS = {
+    .begin = begin,
+    .end = end,
+    .connectivity = connectivity,
+    .call = rollcall__grpc_call_start,
+    .call_cancel = rollcall__grpc_call_cancel,
+    .call_destroy = rollcall__grpc_call_destroy,
+    .open = rollcall__grpc_stream_open,
+    .send_renewal = rollcall__grpc_stream_renew,
+    .send_watch = rollcall__grpc_stream_watch,
+    .credit = rollcall__grpc_stream_credit,
+    .cancel = rollcall__grpc_stream_cancel,
+    .destroy = rollcall__grpc_stream_destroy,
+};
+
+/* ---- life ---- */
+
 static enum rollcall_status spawn(struct rollcall__link *link, uint32_t worker,
                                   struct rollcall_error *error)
 {
-    const struct channel_options options = {.link = link};
+    const struct channel_options options = {.driver = &link->driver};
     return rollcall_runtime_spawn(
         link->runtime, worker,
         ROLLCALL_SPAWN_OPTIONS(.type = &rollcall__channel_type, .options = &options,
@@ -77,9 +131,15 @@ enum rollcall_status rollcall__link_open(struct rollcall__link *link,
     link->endpoints = *options->endpoints;
     link->user = options->user;
     link->password = options->password;
-    link->call_timeout_ms = options->call_timeout_ms;
+    link->driver.ops = &OPS;
+    link->driver.endpoint_count = link->endpoints.count;
+    link->driver.authenticates = options->user != NULL;
+    link->driver.call_timeout_ms = options->call_timeout_ms;
     for (size_t i = 0; i < link->endpoints.count; i++) {
-        link->channels[i] = create_channel(link->endpoints.names[i], options);
+        link->driver.endpoints[i] = link->endpoints.names[i];
+        for (size_t purpose = 0; purpose < ROLLCALL__PURPOSE_COUNT; purpose++) {
+            link->channels[purpose][i] = create_channel(link->endpoints.names[i], options);
+        }
     }
     enum rollcall_status status =
         rollcall__event_queue_open(&link->queue, runtime, options->name, error);

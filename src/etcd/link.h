@@ -1,6 +1,6 @@
 /*
- * etcd/link.h - one set of connections to the cluster: a channel per endpoint, one completion queue
- * with its poller, and the transport actor that owns all state.
+ * etcd/link.h - the driver that is gRPC: a gRPC channel for each endpoint and purpose, and one
+ * completion queue with its poller, for the one transport actor that owns all state.
  *
  * Threads: open, stop, close: the application's.  While the actor lives, the rest is only read.
  */
@@ -21,16 +21,18 @@ struct rollcall__link_options {
 };
 
 struct rollcall__link {
+    struct rollcall__driver driver; /* first: what the actor sees */
     struct rollcall__endpoints endpoints;
-    grpc_channel *channels[ROLLCALL__ENDPOINTS_MAX];
+    grpc_channel *channels[ROLLCALL__PURPOSE_COUNT][ROLLCALL__ENDPOINTS_MAX];
     struct rollcall__event_queue queue;
     struct rollcall_runtime *runtime;
     struct rollcall_ref actor;
     const char *user, *password;
-    int64_t call_timeout_ms;
     struct rollcall__monitor ended; /* guards `gone`, and tells of it */
     bool gone;                      /* the actor has ended: every batch has completed */
 };
+
+struct rollcall__link *rollcall__link_of(struct rollcall__driver *driver);
 
 /* *link stays in place until close.  After an error there is nothing to close. */
 ROLLCALL_MUST_USE enum rollcall_status

@@ -2,13 +2,15 @@
 #include "etcd/stream.h"
 
 #include "base/assert.h"
-#include "etcd/channel.h"
+#include "channel/channel.h"
 #include "etcd/error.h"
+#include "etcd/wire.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,19 +21,40 @@ static const char *const METHODS[] = {
     [ROLLCALL__STREAM_WATCH] = "/etcdserverpb.Watch/Watch",
 };
 
-static struct rollcall__stream *of_tag(struct rollcall__tag *tag, size_t offset)
+struct stream {
+    struct rollcall__stream base; /* first: the actor's */
+    struct rollcall__link *link;
+    grpc_call *call;
+    struct rollcall__metadata metadata;
+    struct rollcall__tag life, send, receive;
+    /* Between the actor and the poller: */
+    _Atomic uint32_t credit;
+    /* gRPC's and the poller's: */
+    struct rollcall__watch_block *partial;
+    grpc_metadata_array initial, trailing;
+    grpc_byte_buffer *received, *sent;
+    grpc_status_code code;
+    grpc_slice details;
+};
+
+static struct stream *of_base(struct rollcall__stream *base)
 {
-    return (struct rollcall__stream *)((char *)tag - offset);
+    return (struct stream *)base;
+}
+
+static struct stream *of_tag(struct rollcall__tag *tag, size_t offset)
+{
+    return (struct stream *)(void *)((char *)tag - offset);
 }
 
 /* A batch of one operation is refused only for a mistake of ours, never for the call's state. */
-static void start_one(struct rollcall__stream *stream, const grpc_op *op, struct rollcall__tag *tag)
+static void start_one(struct stream *stream, const grpc_op *op, struct rollcall__tag *tag)
 {
     ROLLCALL_ASSERT(rollcall__batch_start(stream->call, op, 1, tag) == GRPC_CALL_OK);
 }
 
 /* Threads: the poller's while credit is left, else the actor's. */
-static void start_receive(struct rollcall__stream *stream)
+static void start_receive(struct stream *stream)
 {
     grpc_op op;
     memset(&op, 0, sizeof op);
@@ -44,31 +67,32 @@ static void start_receive(struct rollcall__stream *stream)
 
 static void life_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
-    struct rollcall__stream *stream = of_tag(tag, offsetof(struct rollcall__stream, life));
+    struct stream *stream = of_tag(tag, offsetof(struct stream, life));
     char *details = grpc_slice_to_c_string(stream->details);
     const struct rollcall__etcd_failure failure = {
         .grpc_code = (int)stream->code,
         .message = {.data = details, .size_bytes = strlen(details)},
-        .endpoint = stream->link->endpoints.names[stream->endpoint],
+        .endpoint = stream->link->driver.endpoints[stream->base.endpoint],
     };
-    rollcall__etcd_error(&stream->error, &failure);
+    rollcall__etcd_error(&stream->base.error, &failure);
     gpr_free(details);
-    const struct channel_stream ended = {.stream = stream};
+    const struct channel_stream ended = {.stream = &stream->base};
     rollcall__event_queue_post(queue, CHANNEL_STREAM_STATUS, &ended, sizeof ended, NULL);
 }
 
 static void send_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
-    const struct channel_stream sent = {.stream =
-                                            of_tag(tag, offsetof(struct rollcall__stream, send))};
+    struct stream *stream = of_tag(tag, offsetof(struct stream, send));
+    const struct channel_stream sent = {.stream = &stream->base};
     rollcall__event_queue_post(queue, CHANNEL_STREAM_SENT, &sent, sizeof sent, NULL);
 }
 
 /* Takes one credit for the message just taken in; true when the next one has been asked for. */
-static bool receive_next(struct rollcall__stream *stream)
+static bool receive_next(struct stream *stream)
 {
-    /* Release, paired with the acquire in rollcall__stream_credit: when this takes the last credit,
-     * what the poller did with the stream happens before the actor asks for the next message. */
+    /* Release, paired with the acquire in rollcall__grpc_stream_credit: when this takes the last
+     * credit, what the poller did with the stream happens before the actor asks for the next
+     * message. */
     if (atomic_fetch_sub_explicit(&stream->credit, 1, memory_order_release) == 1) {
         return false;
     }
@@ -76,10 +100,10 @@ static bool receive_next(struct rollcall__stream *stream)
     return true;
 }
 
-static void renewed(struct rollcall__stream *stream, struct rollcall__event_queue *queue,
+static void renewed(struct stream *stream, struct rollcall__event_queue *queue,
                     struct rollcall_bytes body)
 {
-    struct channel_renewed message = {.stream = stream};
+    struct channel_renewed message = {.stream = &stream->base};
     if (!rollcall__codec_renewed(body, &message.lease_id, &message.ttl_s)) {
         message.lease_id = 0; /* no lease: the actor sees that it asked for another */
     }
@@ -87,7 +111,7 @@ static void renewed(struct rollcall__stream *stream, struct rollcall__event_queu
     rollcall__event_queue_post(queue, CHANNEL_RENEWED, &message, sizeof message, NULL);
 }
 
-static void watched(struct rollcall__stream *stream, struct rollcall__event_queue *queue,
+static void watched(struct stream *stream, struct rollcall__event_queue *queue,
                     struct rollcall_bytes body)
 {
     struct transport_watch_response *response =
@@ -96,25 +120,26 @@ static void watched(struct rollcall__stream *stream, struct rollcall__event_queu
         start_receive(stream); /* fragments of one response cost one credit together */
         return;
     }
-    const struct channel_received message = {.stream = stream, .armed = receive_next(stream)};
+    const struct channel_received message = {.stream = &stream->base,
+                                             .armed = receive_next(stream)};
     rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message,
                                &response->object);
 }
 
 static void receive_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
-    struct rollcall__stream *stream = of_tag(tag, offsetof(struct rollcall__stream, receive));
+    struct stream *stream = of_tag(tag, offsetof(struct stream, receive));
     grpc_byte_buffer *received = stream->received;
     stream->received = NULL;
     if (received == NULL) { /* the stream ends; its status comes by the life batch */
-        const struct channel_received message = {.stream = stream};
+        const struct channel_received message = {.stream = &stream->base};
         rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message, NULL);
         return;
     }
     struct rollcall__view view;
     rollcall__view_init(&view, received);
     grpc_byte_buffer_destroy(received);
-    if (stream->kind == ROLLCALL__STREAM_KEEPALIVE) {
+    if (stream->base.kind == ROLLCALL__STREAM_KEEPALIVE) {
         renewed(stream, queue, view.bytes);
     } else {
         watched(stream, queue, view.bytes);
@@ -124,7 +149,7 @@ static void receive_completed(struct rollcall__tag *tag, struct rollcall__event_
 
 /* ---- on the actor's worker ---- */
 
-static grpc_call_error start_life(struct rollcall__stream *stream)
+static grpc_call_error start_life(struct stream *stream)
 {
     grpc_op ops[3];
     memset(ops, 0, sizeof ops);
@@ -140,36 +165,38 @@ static grpc_call_error start_life(struct rollcall__stream *stream)
     return rollcall__batch_start(stream->call, ops, sizeof ops / sizeof ops[0], &stream->life);
 }
 
-static struct rollcall__stream *create(struct rollcall__link *link,
-                                       const struct rollcall__stream_options *options)
+static struct stream *create(struct rollcall__link *link, enum rollcall__stream_kind kind,
+                             size_t endpoint, const char *token, uint32_t window)
 {
-    struct rollcall__stream *stream = calloc(1, sizeof *stream);
+    const bool watch = kind == ROLLCALL__STREAM_WATCH;
+    struct stream *stream = calloc(1, sizeof *stream);
     if (stream == NULL) {
         return NULL;
     }
-    stream->kind = options->kind;
+    stream->base.kind = kind;
+    stream->base.endpoint = endpoint;
     stream->link = link;
-    stream->endpoint = options->endpoint;
     stream->life.completed = life_completed;
     stream->send.completed = send_completed;
     stream->receive.completed = receive_completed;
     stream->details = grpc_empty_slice();
-    atomic_init(&stream->credit, options->window);
-    rollcall__metadata_init(&stream->metadata, true, options->token);
+    atomic_init(&stream->credit, window);
+    rollcall__metadata_init(&stream->metadata, true, token);
     grpc_metadata_array_init(&stream->initial);
     grpc_metadata_array_init(&stream->trailing);
-    stream->call = grpc_channel_create_call(link->channels[options->endpoint], NULL,
-                                            GRPC_PROPAGATE_DEFAULTS, link->queue.cq,
-                                            grpc_slice_from_static_string(METHODS[options->kind]),
-                                            NULL, rollcall__wire_deadline(0), NULL);
+    stream->call = grpc_channel_create_call(
+        link->channels[watch ? ROLLCALL__FOR_WATCHES : ROLLCALL__FOR_RENEWALS][endpoint], NULL,
+        GRPC_PROPAGATE_DEFAULTS, link->queue.cq, grpc_slice_from_static_string(METHODS[kind]), NULL,
+        rollcall__wire_deadline(0), NULL);
     return stream;
 }
 
-struct rollcall__stream *rollcall__stream_open(struct rollcall__link *link,
-                                               const struct rollcall__stream_options *options,
-                                               struct rollcall_error *error)
+struct rollcall__stream *rollcall__grpc_stream_open(struct rollcall__driver *driver,
+                                                    enum rollcall__stream_kind kind,
+                                                    size_t endpoint, const char *token,
+                                                    uint32_t window, struct rollcall_error *error)
 {
-    struct rollcall__stream *stream = create(link, options);
+    struct stream *stream = create(rollcall__link_of(driver), kind, endpoint, token, window);
     if (stream == NULL) {
         rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a stream to etcd");
         return NULL;
@@ -177,18 +204,16 @@ struct rollcall__stream *rollcall__stream_open(struct rollcall__link *link,
     const grpc_call_error refused = start_life(stream);
     if (refused != GRPC_CALL_OK) { /* no completion will come */
         rollcall_error_set(error, ROLLCALL_E_REJECTED, "gRPC refused the stream to %s: %s",
-                           link->endpoints.names[options->endpoint],
-                           grpc_call_error_to_string(refused));
-        rollcall__stream_destroy(stream);
+                           driver->endpoints[endpoint], grpc_call_error_to_string(refused));
+        rollcall__grpc_stream_destroy(driver, &stream->base);
         return NULL;
     }
     start_receive(stream);
-    stream->batches = 2;
-    return stream;
+    stream->base.pending = 2;
+    return &stream->base;
 }
 
-void rollcall__stream_send(struct rollcall__stream *stream, struct rollcall__packet *packet,
-                           bool more)
+static void send_packet(struct stream *stream, struct rollcall__packet *packet, bool more)
 {
     grpc_op op;
     memset(&op, 0, sizeof op);
@@ -197,30 +222,57 @@ void rollcall__stream_send(struct rollcall__stream *stream, struct rollcall__pac
     op.op = GRPC_OP_SEND_MESSAGE;
     op.data.send_message.send_message = stream->sent;
     op.flags = more ? GRPC_WRITE_BUFFER_HINT : 0;
-    ROLLCALL_ASSERT(!stream->sending);
-    stream->sending = true;
-    stream->batches++;
+    ROLLCALL_ASSERT(!stream->base.sending);
+    stream->base.sending = true;
+    stream->base.pending++;
     start_one(stream, &op, &stream->send);
 }
 
-void rollcall__stream_credit(struct rollcall__stream *stream)
+bool rollcall__grpc_stream_renew(struct rollcall__driver *driver, struct rollcall__stream *base,
+                                 int64_t lease_id, bool more)
 {
+    struct rollcall__packet packet;
+    (void)driver;
+    if (!rollcall__codec_keepalive(lease_id, &packet)) {
+        return false;
+    }
+    send_packet(of_base(base), &packet, more);
+    return true;
+}
+
+bool rollcall__grpc_stream_watch(struct rollcall__driver *driver, struct rollcall__stream *base,
+                                 const struct transport_range *range)
+{
+    struct rollcall__packet packet;
+    (void)driver;
+    if (!rollcall__codec_watch(range, &packet)) {
+        return false;
+    }
+    send_packet(of_base(base), &packet, false);
+    return true;
+}
+
+void rollcall__grpc_stream_credit(struct rollcall__driver *driver, struct rollcall__stream *base)
+{
+    struct stream *stream = of_base(base);
+    (void)driver;
     /* Acquire, paired with the release in receive_next: 0 means that the poller has let go. */
     if (atomic_fetch_add_explicit(&stream->credit, 1, memory_order_acquire) == 0) {
-        stream->batches++;
+        base->pending++;
         start_receive(stream);
     }
 }
 
-void rollcall__stream_cancel(struct rollcall__stream *stream)
+void rollcall__grpc_stream_cancel(struct rollcall__driver *driver, struct rollcall__stream *base)
 {
-    stream->canceled = true;
-    stream->watch = NULL;
-    grpc_call_cancel(stream->call, NULL);
+    (void)driver;
+    grpc_call_cancel(of_base(base)->call, NULL);
 }
 
-void rollcall__stream_destroy(struct rollcall__stream *stream)
+void rollcall__grpc_stream_destroy(struct rollcall__driver *driver, struct rollcall__stream *base)
 {
+    struct stream *stream = of_base(base);
+    (void)driver;
     grpc_byte_buffer_destroy(stream->sent);
     grpc_byte_buffer_destroy(stream->received);
     grpc_metadata_array_destroy(&stream->initial);

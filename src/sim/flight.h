@@ -14,6 +14,8 @@ enum rollcall__flight_kind {
     ROLLCALL__FLIGHT_RENEWED,  /* back */
     ROLLCALL__FLIGHT_OPEN,     /* to a member: a watch; object: a transport_range */
     ROLLCALL__FLIGHT_RESPONSE, /* back; object: a transport_watch_response */
+    ROLLCALL__FLIGHT_ENDED,    /* back: the stream is over */
+    ROLLCALL__FLIGHT_EXPIRED   /* a call's time has run out */
 };
 
 struct rollcall__flight {

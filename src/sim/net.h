@@ -2,10 +2,10 @@
  * sim/net.h - what lies between the processes of a simulation and its etcd: connections that delay,
  * lose and break, members that freeze and come back.
  *
- * Each process has links, one for each of its transport actors.  What a link carries takes its
- * time; requests overtake each other, while renewals, and the responses of one watch, keep their
- * order, as on one HTTP/2 stream.  A link that breaks loses all that is on its way, tells its actor
- * so, and leads to the next member from then on.
+ * Each process has links, one for each of its transport actors, and a link a connection to each
+ * member.  What it carries takes its time; requests overtake each other, while what belongs to one
+ * stream keeps its order.  A connection that breaks loses all that is on its way, and the link's
+ * driver is told.
  *
  * Threads: one, the simulation's.  Only rollcall__net_run moves anything.
  */
@@ -52,27 +52,33 @@ void rollcall__net_run(struct rollcall__net *net);
 void rollcall__net_heal(struct rollcall__net *net);
 struct rollcall__model *rollcall__net_model(const struct rollcall__net *net);
 
-/* ---- what a transport actor does with its link; token: its own number for what it asks ---- */
+/* ---- what a driver does; token: its own number for what it asks ---- */
 
-/* request: kept. */
-void rollcall__net_ask(struct rollcall__net *net, uint32_t link, uint64_t token,
-                       struct transport_request *request);
+/* request: kept.  timeout_ms: when rollcall__sim_driver_expired comes, if no answer has. */
+void rollcall__net_ask(struct rollcall__net *net, uint32_t link, uint32_t member, uint64_t token,
+                       const struct transport_request *request, int64_t timeout_ms);
+/* window: responses that are not credited yet. */
+void rollcall__net_stream_open(struct rollcall__net *net, uint32_t link, uint32_t member,
+                               uint64_t token, uint32_t window);
 void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token,
                          int64_t lease_id);
 /* range: kept. */
 void rollcall__net_watch(struct rollcall__net *net, uint32_t link, uint64_t token,
-                         struct transport_range *range);
-void rollcall__net_watch_ack(struct rollcall__net *net, uint32_t link, uint64_t token);
-void rollcall__net_watch_cancel(struct rollcall__net *net, uint32_t link, uint64_t token);
-/* It was silent too long: on to the next member. */
-void rollcall__net_blame(struct rollcall__net *net, uint32_t link);
+                         const struct transport_range *range);
+void rollcall__net_credit(struct rollcall__net *net, uint32_t link, uint64_t token);
+void rollcall__net_stream_close(struct rollcall__net *net, uint32_t link, uint64_t token);
+bool rollcall__net_member_refuses(const struct rollcall__net *net, uint32_t member);
+void rollcall__net_post(struct rollcall__net *net, struct rollcall_caller to, uint16_t type,
+                        const void *payload, size_t size_bytes, struct rollcall_object *object);
 
 /* ---- faults (sim/weather.c) ---- */
 
 uint32_t rollcall__net_links(const struct rollcall__net *net);
 uint32_t rollcall__net_members(const struct rollcall__net *net);
-/* Breaks a link.  streams_only: watches and renewals, as when a token has expired. */
-void rollcall__net_cut(struct rollcall__net *net, uint32_t link, bool streams_only);
+/* Breaks a link's connections to a member.  streams_only: watches and renewals, as when a token has
+ * expired. */
+void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member,
+                       bool streams_only);
 bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member);
 void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
                               enum rollcall__member_state state, int64_t until_ms);

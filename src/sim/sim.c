@@ -7,7 +7,6 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "sim/transport.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,12 +168,10 @@ static bool memory_fails(void *user)
     return rollcall__fault(&sim->faults, ROLLCALL_FAULT_MEMORY);
 }
 
-/* The one place where handlers run.  The transport of a simulation is one of its parts. */
+/* The one place where handlers run. */
 static void run_actor(struct rollcall_sim *sim, struct rollcall__worker *worker)
 {
-    if (rollcall__worker_peek(worker)->type != &rollcall__sim_transport_type) {
-        rollcall__memory_hook((struct rollcall__memory_hook){.fails = memory_fails, .user = sim});
-    }
+    rollcall__memory_hook((struct rollcall__memory_hook){.fails = memory_fails, .user = sim});
     rollcall__worker_run_one(worker);
     no_memory_faults();
 }

@@ -120,14 +120,20 @@ static void jump(struct rollcall_sim *sim)
 
 /* ---- all of them ---- */
 
+static void cut(struct rollcall_sim *sim, enum rollcall_fault fault)
+{
+    const uint32_t link = (uint32_t)draw(sim, fault, rollcall__net_links(sim->net));
+    const uint32_t member = (uint32_t)draw(sim, fault, rollcall__net_members(sim->net));
+    rollcall__net_cut(sim->net, link, member, fault == ROLLCALL_FAULT_TOKEN);
+}
+
 static void connections(struct rollcall_sim *sim)
 {
-    const uint32_t links = rollcall__net_links(sim->net);
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_CUT)) {
-        rollcall__net_cut(sim->net, (uint32_t)draw(sim, ROLLCALL_FAULT_CUT, links), false);
+        cut(sim, ROLLCALL_FAULT_CUT);
     }
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_TOKEN)) {
-        rollcall__net_cut(sim->net, (uint32_t)draw(sim, ROLLCALL_FAULT_TOKEN, links), true);
+        cut(sim, ROLLCALL_FAULT_TOKEN);
     }
 }
 

@@ -145,14 +145,86 @@ bool transport_compare_holds(const struct transport_compare *compare, const stru
     return kv != NULL && rollcall__bytes_equal(kv->value, compare->value);
 }
 
-struct transport_result *transport_result_error(enum transport_kind kind,
-                                                const struct rollcall_error *error)
+/* ---- what went wrong ---- */
+
+bool transport_is_write(enum transport_kind kind)
+{
+    return kind == TRANSPORT_TXN || kind == TRANSPORT_LEASE_GRANT || kind == TRANSPORT_LEASE_REVOKE;
+}
+
+enum { UNAUTHENTICATED = 16 }; /* gRPC's code, which is etcd's when it is the token */
+
+bool transport_token_refused(const struct rollcall_error *error)
+{
+    return error->status == ROLLCALL_E_DENIED && error->grpc_code == UNAUTHENTICATED;
+}
+
+bool transport_blames_endpoint(const struct rollcall_error *error)
+{
+    return error->status == ROLLCALL_E_UNAVAILABLE || error->status == ROLLCALL_E_TIMEOUT;
+}
+
+static void keep_forever(struct rollcall_object *object)
+{
+    (void)object;
+}
+
+/* One reference is never given away, so these are never destroyed. */
+#define NO_MEMORY_OBJECT                                                                           \
+    {                                                                                              \
+        .references = 1, .destroy = keep_forever                                                   \
+    }
+#define NO_MEMORY_ERROR(maybe_applied_)                                                            \
+    {                                                                                              \
+        .status = ROLLCALL_E_NO_MEMORY, .maybe_applied = (maybe_applied_),                         \
+        .text = "out of memory for what etcd answered: give the process more"                      \
+    }
+#define NO_MEMORY_RESULT(kind_, write_)                                                            \
+    [kind_] = {.object = NO_MEMORY_OBJECT, .kind = (kind_), .error = NO_MEMORY_ERROR(write_)}
+static struct transport_result no_memory_results[] = {
+    NO_MEMORY_RESULT(TRANSPORT_RANGE, false),
+    NO_MEMORY_RESULT(TRANSPORT_TXN, true),
+    NO_MEMORY_RESULT(TRANSPORT_LEASE_GRANT, true),
+    NO_MEMORY_RESULT(TRANSPORT_LEASE_REVOKE, true),
+    NO_MEMORY_RESULT(TRANSPORT_LEASE_TIME_TO_LIVE, false),
+};
+static struct transport_watch_response no_memory_response = {
+    .object = NO_MEMORY_OBJECT,
+    .error = NO_MEMORY_ERROR(false),
+};
+
+struct transport_result *transport_result_no_memory(enum transport_kind kind)
+{
+    rollcall_object_keep(&no_memory_results[kind].object);
+    return &no_memory_results[kind];
+}
+
+struct transport_result *transport_result_failed(enum transport_kind kind,
+                                                 const struct rollcall_error *error)
 {
     struct transport_result *result = rollcall__allocate_zeroed(1, sizeof *result);
-    if (result != NULL) {
-        rollcall_object_init(&result->object, destroy_block);
-        result->kind = kind;
-        result->error = *error;
+    if (result == NULL) {
+        return transport_result_no_memory(kind);
     }
+    rollcall_object_init(&result->object, destroy_block);
+    result->kind = kind;
+    result->error = *error;
     return result;
+}
+
+struct transport_watch_response *transport_watch_no_memory(void)
+{
+    rollcall_object_keep(&no_memory_response.object);
+    return &no_memory_response;
+}
+
+struct transport_watch_response *transport_watch_failed(const struct rollcall_error *error)
+{
+    struct transport_watch_response *response = rollcall__allocate_zeroed(1, sizeof *response);
+    if (response == NULL) {
+        return transport_watch_no_memory();
+    }
+    rollcall_object_init(&response->object, destroy_block);
+    response->error = *error;
+    return response;
 }

@@ -24,8 +24,21 @@ struct transport_request *transport_request_put_if(const struct transport_compar
 bool transport_compare_holds(const struct transport_compare *compare,
                              const struct transport_kv *kv);
 
-/* A result that only says what went wrong; error is copied. */
-struct transport_result *transport_result_error(enum transport_kind kind,
-                                                const struct rollcall_error *error);
+/* ---- what went wrong; error: copied.  None answers NULL: when there is no memory left even for
+ * saying so, they answer one that was there all along and says E_NO_MEMORY. ---- */
+
+struct transport_result *transport_result_failed(enum transport_kind kind,
+                                                 const struct rollcall_error *error);
+struct transport_result *transport_result_no_memory(enum transport_kind kind);
+/* A watch's last response. */
+struct transport_watch_response *transport_watch_failed(const struct rollcall_error *error);
+struct transport_watch_response *transport_watch_no_memory(void);
+
+/* The request could change something. */
+bool transport_is_write(enum transport_kind kind);
+/* The token is the trouble: authenticate again and retry once; nothing was done. */
+bool transport_token_refused(const struct rollcall_error *error);
+/* The endpoint is the trouble: try another. */
+bool transport_blames_endpoint(const struct rollcall_error *error);
 
 #endif /* TRANSPORT_REQUEST_H */

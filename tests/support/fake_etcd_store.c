@@ -227,7 +227,7 @@ struct transport_result *fake_etcd__fail(const struct transport_request *request
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, status, "the fake etcd says %s", rollcall_status_name(status));
-    return fake_etcd__need(transport_result_error(request->kind, &error));
+    return transport_result_failed(request->kind, &error);
 }
 
 static struct transport_result *grant(struct fake_etcd *etcd,

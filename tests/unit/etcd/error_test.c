@@ -1,5 +1,6 @@
 /* What etcd's and gRPC's failures mean to us. */
 #include "etcd/error.h"
+#include "transport/request.h"
 
 #include "base/buffer.h"
 #include "support/test.h"
@@ -85,15 +86,15 @@ TEST(error, sentence_names_the_endpoint_and_keeps_the_code)
 TEST(error, token_trouble_is_told_from_other_refusals)
 {
     struct rollcall_error error = map(16, "etcdserver: invalid auth token", false);
-    CHECK(rollcall__etcd_token_refused(&error));
+    CHECK(transport_token_refused(&error));
     error = map(3, "etcdserver: revision of auth store is old", false);
-    CHECK(rollcall__etcd_token_refused(&error));
+    CHECK(transport_token_refused(&error));
     error = map(3, "etcdserver: user name is empty", false);
-    CHECK(rollcall__etcd_token_refused(&error));
+    CHECK(transport_token_refused(&error));
     error = map(7, "etcdserver: permission denied", false);
-    CHECK(!rollcall__etcd_token_refused(&error));
+    CHECK(!transport_token_refused(&error));
     error = map(3, "etcdserver: authentication failed, invalid user ID or password", false);
-    CHECK(!rollcall__etcd_token_refused(&error));
+    CHECK(!transport_token_refused(&error));
 }
 
 TEST(error, cancel_reason_is_found_inside_its_wrapping)
@@ -103,7 +104,7 @@ TEST(error, cancel_reason_is_found_inside_its_wrapping)
     CHECK_INT(rollcall_status_class(error.status), ROLLCALL_RETRY);
     rollcall__etcd_canceled(&error, "rpc error: code = Unauthenticated desc = etcdserver: invalid "
                                     "auth token");
-    CHECK(rollcall__etcd_token_refused(&error));
+    CHECK(transport_token_refused(&error));
     rollcall__etcd_canceled(&error, "something new");
     CHECK_INT(error.status, ROLLCALL_E_REJECTED);
 }
@@ -127,11 +128,11 @@ TEST(error, our_earlier_try_is_a_success)
 TEST(error, only_an_endpoints_own_trouble_is_blamed_on_it)
 {
     struct rollcall_error error = map(14, "etcdserver: no leader", false);
-    CHECK(rollcall__etcd_blames_endpoint(&error));
+    CHECK(transport_blames_endpoint(&error));
     error = map(4, "Deadline Exceeded", false);
-    CHECK(rollcall__etcd_blames_endpoint(&error));
+    CHECK(transport_blames_endpoint(&error));
     error = map(7, "etcdserver: permission denied", false);
-    CHECK(!rollcall__etcd_blames_endpoint(&error));
+    CHECK(!transport_blames_endpoint(&error));
     error = map(8, "etcdserver: mvcc: database space exceeded", false);
-    CHECK(!rollcall__etcd_blames_endpoint(&error));
+    CHECK(!transport_blames_endpoint(&error));
 }

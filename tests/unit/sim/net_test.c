@@ -125,7 +125,7 @@ TEST(net, a_cut_ends_calls_and_watches_as_unavailable_and_the_next_call_is_answe
         scene_pass(&scene, 1000);
         CHECK_INT(probe_count(scene.askers[0], ASKER_RESPONSE), 1); /* it has begun */
         CHECK(scene_put(&scene, 0));
-        rollcall__net_cut(scene.net, 0, false);
+        rollcall__net_cut(scene.net, 0, 0, false);
         CHECK(rollcall_sim_settle(scene.sim, 1000));
         CHECK_INT(last_status(&scene, 0), ROLLCALL_E_UNAVAILABLE);
         CHECK_INT(response_at(&scene, 0, 1)->error.status, ROLLCALL_E_UNAVAILABLE);
@@ -146,7 +146,7 @@ TEST(net, a_token_that_expires_ends_streams_and_no_call)
         CHECK(scene_watch(&scene, 0, 1));
         CHECK(scene_renew(&scene, 0, 7));
         CHECK(scene_put(&scene, 0));
-        rollcall__net_cut(scene.net, 0, true);
+        rollcall__net_cut(scene.net, 0, 0, true);
         scene_pass(&scene, 1000);
         CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
         CHECK_INT(response_at(&scene, 0, 0)->error.status, ROLLCALL_E_UNAVAILABLE);

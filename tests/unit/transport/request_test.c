@@ -76,7 +76,7 @@ TEST(request, error_result_carries_the_error)
 {
     struct rollcall_error error;
     rollcall_error_set(&error, ROLLCALL_E_TIMEOUT, "too late");
-    struct transport_result *result = transport_result_error(TRANSPORT_TXN, &error);
+    struct transport_result *result = transport_result_failed(TRANSPORT_TXN, &error);
     CHECK_INT(result->kind, TRANSPORT_TXN);
     CHECK_INT(result->error.status, ROLLCALL_E_TIMEOUT);
     CHECK_STR(result->error.text, "too late");

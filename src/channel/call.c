@@ -1,12 +1,13 @@
 /*
- * etcd/channel_call.c - unary requests: started at once, or kept until there is a token, or, for
+ * channel/call.c - unary requests: started at once, or kept until there is a token, or, for
  * one that said wait_for_ready, a live connection.  What waits has certainly not been sent, so it
  * can go to any endpoint, and when its time runs out there is no doubt about its outcome.
  */
-#include "etcd/channel.h"
+#include "channel/channel.h"
 
 #include "base/assert.h"
-#include "etcd/error.h"
+#include "base/memory.h"
+#include "transport/request.h"
 
 #include <stdlib.h>
 
@@ -28,19 +29,33 @@ static void finish(struct rollcall_context *cx, struct rollcall__channel *channe
 static void refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
                    struct rollcall__asked *asked, const struct rollcall_error *error)
 {
-    finish(cx, channel, asked, rollcall__codec_failed(asked->request->kind, error));
+    finish(cx, channel, asked, transport_result_failed(asked->request->kind, error));
 }
 
 /* ---- calls in flight ---- */
 
-void rollcall__channel_add_call(struct rollcall__channel *channel, struct rollcall__call *call)
+struct rollcall__call *rollcall__channel_start_call(struct rollcall_context *cx,
+                                                    struct rollcall__channel *channel,
+                                                    const struct transport_request *request,
+                                                    const char *token, int64_t timeout_ms,
+                                                    struct rollcall_error *error)
 {
+    struct rollcall__driver *driver = channel->driver;
+    const size_t endpoint = rollcall__channel_pick(channel);
+    struct rollcall__call *call =
+        driver->ops->call(driver, endpoint, request, token, timeout_ms, error);
+    if (call == NULL) {
+        return NULL;
+    }
+    call->generation = channel->generation;
+    call->started_ms = rollcall_now_ms(cx);
     call->next = channel->calls;
     if (call->next != NULL) {
         call->next->previous = call;
     }
     channel->calls = call;
     channel->request_count++;
+    return call;
 }
 
 static void remove_call(struct rollcall__channel *channel, struct rollcall__call *call)
@@ -61,15 +76,13 @@ static void start(struct rollcall_context *cx, struct rollcall__channel *channel
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
     const int64_t left_ms = asked->deadline_ms - rollcall_now_ms(cx);
-    struct rollcall__call *call =
-        rollcall__call_start(channel->link, rollcall__channel_pick(channel), asked, channel->token,
-                             left_ms > 0 ? left_ms : 1, &error);
+    struct rollcall__call *call = rollcall__channel_start_call(
+        cx, channel, asked->request, channel->token, left_ms > 0 ? left_ms : 1, &error);
     if (call == NULL) {
         refuse(cx, channel, asked, &error);
         return;
     }
-    call->generation = channel->generation;
-    rollcall__channel_add_call(channel, call);
+    call->asked = *asked;
 }
 
 /* ---- requests that wait ---- */
@@ -109,7 +122,7 @@ static struct rollcall__waiting *take_all(struct rollcall__channel *channel)
 static void put_off(struct rollcall_context *cx, struct rollcall__channel *channel,
                     struct rollcall__asked *asked)
 {
-    struct rollcall__waiting *waiting = calloc(1, sizeof *waiting);
+    struct rollcall__waiting *waiting = rollcall__allocate_zeroed(1, sizeof *waiting);
     if (waiting == NULL) {
         struct rollcall_error error = {.status = ROLLCALL_OK};
         rollcall_error_set(&error, ROLLCALL_E_NO_MEMORY, "out of memory for a request to etcd");
@@ -176,7 +189,7 @@ static void refuse_late(struct rollcall_context *cx, struct rollcall__channel *c
                            ? "etcd at %s did not accept our user in time: check that it runs there"
                            : "no etcd could be reached in time, the last one tried is %s: check "
                              "that it runs there, and whether it wants TLS",
-                       channel->link->endpoints.names[channel->endpoint]);
+                       channel->driver->endpoints[channel->endpoint]);
     refuse(cx, channel, asked, &error);
 }
 
@@ -226,7 +239,7 @@ static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_me
     const struct transport_answer answer = {.id = call->id, .status = status};
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, status, "%s", why);
-    struct transport_result *result = rollcall__codec_failed(request->kind, &error);
+    struct transport_result *result = transport_result_failed(request->kind, &error);
     ROLLCALL_DROP(
         rollcall_reply(cx, message->from, call->answer, &answer, sizeof answer, &result->object),
         "the asker holds more requests than its mailbox, or memory is exhausted");
@@ -239,7 +252,7 @@ static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
     const bool drop = failure->action == ROLLCALL__FAIL_DROP;
     struct rollcall_error error;
     rollcall__channel_fail_text(&error, drop ? ROLLCALL_E_TIMEOUT : failure->status, "call");
-    error.maybe_applied = drop && rollcall__codec_is_write(asked->request->kind);
+    error.maybe_applied = drop && transport_is_write(asked->request->kind);
     asked->delay_ms = drop ? asked->deadline_ms - rollcall_now_ms(cx) : 0;
     refuse(cx, channel, asked, &error);
 }
@@ -250,7 +263,7 @@ int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
     struct rollcall__channel *channel = self;
     const struct transport_call *call = message->payload;
     const int64_t timeout_ms =
-        call->timeout_ms > 0 ? call->timeout_ms : channel->link->call_timeout_ms;
+        call->timeout_ms > 0 ? call->timeout_ms : channel->driver->call_timeout_ms;
     ROLLCALL_ASSERT(message->object != NULL);
     if (channel->stopping) {
         refuse_at_once(cx, message, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
@@ -286,7 +299,7 @@ int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
 static bool try_again(struct rollcall_context *cx, struct rollcall__channel *channel,
                       struct rollcall__call *call, const struct rollcall_error *error)
 {
-    if (!rollcall__etcd_token_refused(error) || channel->link->user == NULL || channel->stopping) {
+    if (!transport_token_refused(error) || !channel->driver->authenticates || channel->stopping) {
         return false;
     }
     rollcall__channel_token_refused(cx, channel, call->generation);
@@ -315,6 +328,29 @@ int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
         rollcall_object_keep(&result->object);
         finish(cx, channel, &call->asked, result);
     }
-    rollcall__call_destroy(call);
+    channel->driver->ops->call_destroy(channel->driver, call);
     return rollcall__channel_next(channel);
+}
+
+/* ---- life ---- */
+
+static void release(struct rollcall__asked *asked)
+{
+    if (asked->request != NULL) {
+        rollcall_object_drop(&asked->request->object);
+        free(asked->answer);
+    }
+}
+
+void rollcall__channel_calls_fini(struct rollcall__channel *channel)
+{
+    for (struct rollcall__call *call = channel->calls; call != NULL; call = call->next) {
+        release(&call->asked); /* the call itself is the driver's */
+    }
+    for (struct rollcall__waiting *waiting = take_all(channel); waiting != NULL;) {
+        struct rollcall__waiting *next = waiting->next;
+        release(&waiting->asked);
+        free(waiting);
+        waiting = next;
+    }
 }

@@ -1,5 +1,5 @@
 /*
- * etcd/channel.c - the transport actor: its table, its endpoints, its life.
+ * channel/channel.c - the transport actor: its table, its endpoints, its life.
  *
  *   RUNNING --STOP--> STOPPING --the last batch completed--> ended
  *
@@ -9,10 +9,10 @@
  * until the message of its last batch has been handled, so a pointer in a message from the poller
  * is never stale; therefore the actor ends only when nothing is in flight.
  */
-#include "etcd/channel.h"
+#include "channel/channel.h"
 
 #include "base/assert.h"
-#include "etcd/error.h"
+#include "transport/request.h"
 
 #include <stdlib.h>
 
@@ -73,19 +73,18 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
 
 /* ---- endpoints ---- */
 
-static grpc_connectivity_state state_of(const struct rollcall__channel *channel, size_t endpoint)
+static enum rollcall__connectivity state_of(const struct rollcall__channel *channel,
+                                            size_t endpoint)
 {
-    const int connect_if_idle = 1;
-    return grpc_channel_check_connectivity_state(channel->link->channels[endpoint],
-                                                 connect_if_idle);
+    return channel->driver->ops->connectivity(channel->driver, ROLLCALL__FOR_CALLS, endpoint);
 }
 
 size_t rollcall__channel_pick(struct rollcall__channel *channel)
 {
-    const size_t count = channel->link->endpoints.count;
+    const size_t count = channel->driver->endpoint_count;
     for (size_t i = 0; count > 1 && i < count; i++) {
         const size_t endpoint = (channel->endpoint + i) % count;
-        if (state_of(channel, endpoint) != GRPC_CHANNEL_TRANSIENT_FAILURE) {
+        if (state_of(channel, endpoint) != ROLLCALL__DISCONNECTED) {
             channel->endpoint = endpoint;
             break;
         }
@@ -95,10 +94,10 @@ size_t rollcall__channel_pick(struct rollcall__channel *channel)
 
 bool rollcall__channel_connected(struct rollcall__channel *channel)
 {
-    const size_t count = channel->link->endpoints.count;
+    const size_t count = channel->driver->endpoint_count;
     for (size_t i = 0; i < count; i++) {
         const size_t endpoint = (channel->endpoint + i) % count;
-        if (state_of(channel, endpoint) == GRPC_CHANNEL_READY) {
+        if (state_of(channel, endpoint) == ROLLCALL__CONNECTED) {
             channel->endpoint = endpoint;
             return true;
         }
@@ -110,21 +109,40 @@ void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
                              const struct rollcall_error *error)
 {
     /* What failed on an endpoint we have left already says nothing about the new one. */
-    if (endpoint == channel->endpoint && rollcall__etcd_blames_endpoint(error)) {
-        channel->endpoint = (endpoint + 1) % channel->link->endpoints.count;
+    if (endpoint == channel->endpoint && transport_blames_endpoint(error)) {
+        channel->endpoint = (endpoint + 1) % channel->driver->endpoint_count;
     }
 }
 
 /* ---- streams ---- */
 
-void rollcall__channel_add_stream(struct rollcall__channel *channel,
-                                  struct rollcall__stream *stream)
+struct rollcall__stream *rollcall__channel_open_stream(struct rollcall__channel *channel,
+                                                       enum rollcall__stream_kind kind,
+                                                       uint32_t window,
+                                                       struct rollcall_error *error)
 {
+    struct rollcall__driver *driver = channel->driver;
+    const size_t endpoint = rollcall__channel_pick(channel);
+    struct rollcall__stream *stream =
+        driver->ops->open(driver, kind, endpoint, channel->token, window, error);
+    if (stream == NULL) {
+        return NULL;
+    }
+    stream->generation = channel->generation;
     stream->next = channel->streams;
     if (stream->next != NULL) {
         stream->next->previous = stream;
     }
     channel->streams = stream;
+    return stream;
+}
+
+void rollcall__channel_cancel_stream(struct rollcall__channel *channel,
+                                     struct rollcall__stream *stream)
+{
+    stream->canceled = true;
+    stream->watch = NULL;
+    channel->driver->ops->cancel(channel->driver, stream);
 }
 
 static void remove_stream(struct rollcall__channel *channel, struct rollcall__stream *stream)
@@ -145,7 +163,7 @@ static void tell_end(struct rollcall_context *cx, struct rollcall__channel *chan
 {
     struct rollcall_error error = stream->error;
     rollcall__channel_blame(channel, stream->endpoint, &error);
-    if (rollcall__etcd_token_refused(&error) && channel->link->user != NULL) {
+    if (transport_token_refused(&error) && channel->driver->authenticates) {
         rollcall__channel_token_refused(cx, channel, stream->generation);
         error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
     }
@@ -163,7 +181,7 @@ static void tell_end(struct rollcall_context *cx, struct rollcall__channel *chan
 void rollcall__channel_heard(struct rollcall_context *cx, struct rollcall__channel *channel,
                              struct rollcall__stream *stream)
 {
-    if (stream->batches > 0) {
+    if (stream->pending > 0) {
         return;
     }
     ROLLCALL_ASSERT(stream->ended);
@@ -171,7 +189,7 @@ void rollcall__channel_heard(struct rollcall_context *cx, struct rollcall__chann
         tell_end(cx, channel, stream);
     }
     remove_stream(channel, stream);
-    rollcall__stream_destroy(stream);
+    channel->driver->ops->destroy(channel->driver, stream);
 }
 
 static int on_sent(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -180,7 +198,7 @@ static int on_sent(struct rollcall_context *cx, void *self, const struct rollcal
     const struct channel_stream *sent = message->payload;
     struct rollcall__stream *stream = sent->stream;
     stream->sending = false;
-    stream->batches--;
+    stream->pending--;
     const bool renewals = stream == channel->renewals.stream;
     rollcall__channel_heard(cx, channel, stream);
     if (renewals) {
@@ -195,7 +213,7 @@ static int on_received(struct rollcall_context *cx, void *self,
     struct rollcall__channel *channel = self;
     const struct channel_received *received = message->payload;
     struct rollcall__stream *stream = received->stream;
-    stream->batches -= received->armed ? 0 : 1;
+    stream->pending -= received->armed ? 0 : 1;
     if (stream->watch != NULL && message->object != NULL) {
         rollcall__channel_watched(cx, channel, stream->watch, message->object);
     }
@@ -209,7 +227,7 @@ static int on_status(struct rollcall_context *cx, void *self,
     struct rollcall__channel *channel = self;
     const struct channel_stream *status = message->payload;
     status->stream->ended = true;
-    status->stream->batches--;
+    status->stream->pending--;
     rollcall__channel_heard(cx, channel, status->stream);
     return rollcall__channel_next(channel);
 }
@@ -234,7 +252,7 @@ static int on_stop(struct rollcall_context *cx, void *self, const struct rollcal
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_STOPPED);
     rollcall__channel_watches_stop(cx, channel);
     for (struct rollcall__call *call = channel->calls; call != NULL; call = call->next) {
-        rollcall__call_cancel(call);
+        channel->driver->ops->call_cancel(channel->driver, call);
     }
     return rollcall__channel_next(channel) == ROLLCALL_END ? ROLLCALL_END : STOPPING;
 }
@@ -244,35 +262,34 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     const struct channel_options *given = options;
     struct rollcall__channel *channel = self;
     rollcall__failpoint_exempt(cx); /* what the poller posts carries gRPC's memory */
-    channel->link = given->link;
-    channel->locked = channel->link->user != NULL;
-    channel->link->queue.actor =
-        (struct rollcall_caller){.ref = rollcall_self(cx), .epoch = rollcall_epoch(cx)};
+    channel->driver = given->driver;
+    channel->locked = channel->driver->authenticates;
+    channel->driver->ops->begin(
+        channel->driver,
+        (struct rollcall_caller){.ref = rollcall_self(cx), .epoch = rollcall_epoch(cx)});
     if (channel->locked) {
         rollcall__channel_authenticate(cx, channel);
     }
     return RUNNING;
 }
 
+/* After its end nothing is in flight; a runtime that is destroyed ends it in the middle. */
 static void fini(void *self)
 {
     struct rollcall__channel *channel = self;
+    rollcall__channel_calls_fini(channel);
+    rollcall__channel_renewals_fini(channel);
+    rollcall__channel_watches_fini(channel);
     rollcall__channel_delayed_fini(channel);
     rollcall__outbox_fini(&channel->outbox);
-    rollcall__map_fini(&channel->renewals.map);
-    rollcall__map_fini(&channel->watches);
     rollcall__channel_drop_token(channel);
 }
 
-/* The last the runtime does for the actor: tells rollcall__link_wait. */
+/* The last the runtime does for the actor. */
 static void options_fini(void *options)
 {
     const struct channel_options *given = options;
-    struct rollcall__link *link = given->link;
-    rollcall__monitor_lock(&link->ended);
-    link->gone = true;
-    rollcall__monitor_notify(&link->ended);
-    rollcall__monitor_unlock(&link->ended);
+    given->driver->ops->end(given->driver);
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"RUNNING", "STOPPING"};

@@ -1,19 +1,18 @@
 /*
- * etcd/channel.h - the transport actor's own messages and state.
+ * channel/channel.h - the transport actor's own messages and state.
  *
- * One actor per link owns everything that changes: calls in flight, requests that wait for a token
- * or a connection, the keepalive stream and its queue, the watches.  Its code is in channel.c
- * (table, streams, life), channel_call.c, channel_auth.c, channel_renewal.c, channel_watch.c,
- * channel_answer.c.
+ * One actor per driver owns everything that changes: calls in flight, requests that wait for a
+ * token or a connection, the keepalive streams, the watches.  Its code is in channel.c (table,
+ * streams, life), call.c, auth.c, renewal.c, watch.c and answer.c; what is below it is a driver:
+ * gRPC, or the simulator's network.
  *
- * Threads: the actor's; the poller only posts the messages.
+ * Threads: the actor's; the driver only posts the messages.
  */
-#ifndef ETCD_CHANNEL_H
-#define ETCD_CHANNEL_H
+#ifndef CHANNEL_CHANNEL_H
+#define CHANNEL_CHANNEL_H
 
-#include "etcd/call.h"
-#include "etcd/map.h"
-#include "etcd/stream.h"
+#include "channel/driver.h"
+#include "channel/map.h"
 #include "runtime/failpoint.h"
 
 /* Numbered after the port's, whose numbers askers know. */
@@ -83,11 +82,11 @@ struct rollcall__watch {
     int64_t late_until_ms; /* by a fail point: nothing is answered before */
 };
 
-struct rollcall__delayed; /* channel_answer.c */
+struct rollcall__delayed; /* answer.c */
 
 struct rollcall__channel {
-    struct rollcall__link *link;
-    size_t endpoint; /* where new calls and streams go */
+    struct rollcall__driver *driver; /* borrowed */
+    size_t endpoint;                 /* where new calls and streams go */
     bool stopping;
     bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
     struct rollcall__call *calls;
@@ -108,7 +107,7 @@ struct rollcall__channel {
 };
 
 struct channel_options {
-    struct rollcall__link *link;
+    struct rollcall__driver *driver; /* borrowed; stays until its `end` has been called */
 };
 extern const struct rollcall_actor_type rollcall__channel_type;
 
@@ -124,14 +123,19 @@ bool rollcall__channel_connected(struct rollcall__channel *channel);
 /* What failed on `endpoint` goes to the next one, if the error says it is the endpoint's fault. */
 void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
                              const struct rollcall_error *error);
-/* In the list from here on, until destroyed. */
-void rollcall__channel_add_stream(struct rollcall__channel *channel,
-                                  struct rollcall__stream *stream);
-/* A batch of the stream has been accounted for: destroys the stream when it was the last. */
+/* On the endpoint of the moment; in the list until it is destroyed.  NULL: *error says why. */
+struct rollcall__stream *rollcall__channel_open_stream(struct rollcall__channel *channel,
+                                                       enum rollcall__stream_kind kind,
+                                                       uint32_t window,
+                                                       struct rollcall_error *error);
+/* Nobody is told of its end. */
+void rollcall__channel_cancel_stream(struct rollcall__channel *channel,
+                                     struct rollcall__stream *stream);
+/* A message about the stream has been accounted for: destroys it when that was the last. */
 void rollcall__channel_heard(struct rollcall_context *cx, struct rollcall__channel *channel,
                              struct rollcall__stream *stream);
 
-/* ---- channel_call.c ---- */
+/* ---- call.c ---- */
 
 rollcall_handler_fn rollcall__channel_on_call, rollcall__channel_on_call_done,
     rollcall__channel_on_waiting_due;
@@ -142,10 +146,16 @@ void rollcall__channel_release(struct rollcall_context *cx, struct rollcall__cha
 /* Answers what waits.  patient: also what said wait_for_ready. */
 void rollcall__channel_refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
                               const struct rollcall_error *error, bool patient);
-/* In the list from here on, until CHANNEL_CALL_DONE. */
-void rollcall__channel_add_call(struct rollcall__channel *channel, struct rollcall__call *call);
+/* As the driver's `call`, on the endpoint of the moment; in the list until CHANNEL_CALL_DONE. */
+struct rollcall__call *rollcall__channel_start_call(struct rollcall_context *cx,
+                                                    struct rollcall__channel *channel,
+                                                    const struct transport_request *request,
+                                                    const char *token, int64_t timeout_ms,
+                                                    struct rollcall_error *error);
+/* Frees, and tells nobody. */
+void rollcall__channel_calls_fini(struct rollcall__channel *channel);
 
-/* ---- channel_auth.c ---- */
+/* ---- auth.c ---- */
 
 void rollcall__channel_drop_token(struct rollcall__channel *channel);
 /* Starts Authenticate, unless it is in flight or its pause has not passed. */
@@ -157,7 +167,7 @@ void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcal
 void rollcall__channel_token_refused(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      uint64_t generation);
 
-/* ---- channel_renewal.c ---- */
+/* ---- renewal.c ---- */
 
 rollcall_handler_fn rollcall__channel_on_keepalive, rollcall__channel_on_renewed,
     rollcall__channel_on_renewals_due;
@@ -170,7 +180,9 @@ void rollcall__channel_renewals_broke(struct rollcall_context *cx,
 void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      enum rollcall_status status);
 
-/* ---- channel_watch.c ---- */
+void rollcall__channel_renewals_fini(struct rollcall__channel *channel); /* as the others */
+
+/* ---- watch.c ---- */
 
 rollcall_handler_fn rollcall__channel_on_watch, rollcall__channel_on_watch_ack,
     rollcall__channel_on_watch_cancel, rollcall__channel_on_down;
@@ -185,8 +197,10 @@ void rollcall__channel_watches_release(struct rollcall_context *cx,
                                        struct rollcall__channel *channel,
                                        const struct rollcall_error *error);
 void rollcall__channel_watches_stop(struct rollcall_context *cx, struct rollcall__channel *channel);
+/* Frees, and tells nobody. */
+void rollcall__channel_watches_fini(struct rollcall__channel *channel);
 
-/* ---- channel_answer.c ---- */
+/* ---- answer.c ---- */
 
 rollcall_handler_fn rollcall__channel_on_outbox_due, rollcall__channel_on_delayed_due;
 /* A place for an answer; NULL: out of memory. */
@@ -205,4 +219,4 @@ void rollcall__channel_delayed_fini(struct rollcall__channel *channel);
 void rollcall__channel_fail_text(struct rollcall_error *error, enum rollcall_status status,
                                  const char *point);
 
-#endif /* ETCD_CHANNEL_H */
+#endif /* CHANNEL_CHANNEL_H */

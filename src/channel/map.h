@@ -1,7 +1,7 @@
-/* etcd/map.h - find a renewal or a watch among thousands.  Entries live inside what they find.
+/* channel/map.h - find a renewal or a watch among thousands.  Entries live inside what they find.
  * Zero is a valid empty map.  Threads: one at a time. */
-#ifndef ETCD_MAP_H
-#define ETCD_MAP_H
+#ifndef CHANNEL_MAP_H
+#define CHANNEL_MAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,4 +27,4 @@ bool rollcall__map_insert(struct rollcall__map *map, struct rollcall__map_entry 
 void rollcall__map_remove(struct rollcall__map *map, struct rollcall__map_entry *entry);
 void rollcall__map_fini(struct rollcall__map *map); /* entries are left alone */
 
-#endif /* ETCD_MAP_H */
+#endif /* CHANNEL_MAP_H */

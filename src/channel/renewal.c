@@ -1,12 +1,14 @@
 /*
- * etcd/channel_renewal.c - renewals of all leases over one stream.
+ * channel/renewal.c - renewals of all leases over one stream.
  *
  * etcd answers in the order it was asked, and its answers carry no echo but the lease id, so the
  * queue of what was asked tells which request an answer belongs to, and when that was sent.  A
  * follower that lost its leader keeps a stream silent for seconds: after SILENCE_MS the stream is
  * given up, and the next request opens one on the next endpoint.
  */
-#include "etcd/channel.h"
+#include "channel/channel.h"
+
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -74,7 +76,7 @@ void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcal
 {
     struct rollcall__renewals *renewals = &channel->renewals;
     if (renewals->stream != NULL) {
-        rollcall__stream_cancel(renewals->stream);
+        rollcall__channel_cancel_stream(channel, renewals->stream);
         renewals->stream = NULL;
     }
     rollcall_timer_cancel(cx, CHANNEL_RENEWALS_DUE);
@@ -89,21 +91,14 @@ void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcal
 static bool open_stream(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
-    const struct rollcall__stream_options options = {
-        .kind = ROLLCALL__STREAM_KEEPALIVE,
-        .endpoint = rollcall__channel_pick(channel),
-        .token = channel->token,
-        .window = WINDOW,
-    };
-    struct rollcall__stream *stream = rollcall__stream_open(channel->link, &options, &error);
+    struct rollcall__stream *stream =
+        rollcall__channel_open_stream(channel, ROLLCALL__STREAM_KEEPALIVE, WINDOW, &error);
     channel->renewals.open_at_ms = rollcall_now_ms(cx) + REOPEN_PAUSE_MS;
     if (stream == NULL) {
         rollcall__channel_renewals_broke(cx, channel, error.text);
         rollcall__channel_renewals_fail(cx, channel, error.status);
         return false;
     }
-    stream->generation = channel->generation;
-    rollcall__channel_add_stream(channel, stream);
     channel->renewals.stream = stream;
     return true;
 }
@@ -112,14 +107,14 @@ static bool send_next(struct rollcall_context *cx, struct rollcall__channel *cha
 {
     struct rollcall__renewals *renewals = &channel->renewals;
     struct rollcall__renewal *renewal = renewals->unsent;
-    struct rollcall__packet packet;
-    if (!rollcall__codec_keepalive((int64_t)renewal->entry.a, &packet)) {
+    struct rollcall__driver *driver = channel->driver;
+    renewal->sent_ms = rollcall_now_ms(cx);
+    if (!driver->ops->send_renewal(driver, renewals->stream, (int64_t)renewal->entry.a,
+                                   renewal->next != NULL)) {
         rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_NO_MEMORY);
         return false;
     }
-    renewal->sent_ms = rollcall_now_ms(cx);
     renewals->unsent = renewal->next;
-    rollcall__stream_send(renewals->stream, &packet, renewals->unsent != NULL);
     return true;
 }
 
@@ -150,9 +145,10 @@ void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channe
                !open_stream(cx, channel)) {
         return;
     }
-    if (renewals->stream != NULL && renewals->unsent != NULL && !renewals->stream->sending &&
-        !send_next(cx, channel)) {
-        return;
+    while (renewals->stream != NULL && renewals->unsent != NULL && !renewals->stream->sending) {
+        if (!send_next(cx, channel)) {
+            return;
+        }
     }
     if (renewals->first != NULL) {
         rollcall_timer_set(cx, CHANNEL_RENEWALS_DUE, due_ms(channel));
@@ -166,7 +162,7 @@ static void give_up(struct rollcall_context *cx, struct rollcall__channel *chann
     struct rollcall_error error = {.status = ROLLCALL_OK};
     const size_t endpoint = stream == NULL ? channel->endpoint : stream->endpoint;
     rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE, "etcd at %s %s",
-                       channel->link->endpoints.names[endpoint], why);
+                       channel->driver->endpoints[endpoint], why);
     rollcall__channel_renewals_broke(cx, channel, error.text);
     rollcall__channel_blame(channel, endpoint, &error);
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
@@ -210,7 +206,7 @@ static bool accept(struct rollcall_context *cx, struct rollcall__channel *channe
                    const struct rollcall_message *message, int64_t delay_ms)
 {
     const struct transport_keepalive *ask = message->payload;
-    struct rollcall__renewal *renewal = calloc(1, sizeof *renewal);
+    struct rollcall__renewal *renewal = rollcall__allocate_zeroed(1, sizeof *renewal);
     if (renewal == NULL) {
         return false;
     }
@@ -262,11 +258,11 @@ int rollcall__channel_on_renewed(struct rollcall_context *cx, void *self,
     const struct channel_renewed *renewed = message->payload;
     struct rollcall__renewals *renewals = &channel->renewals;
     struct rollcall__stream *stream = renewed->stream;
-    stream->batches -= renewed->armed ? 0 : 1;
+    stream->pending -= renewed->armed ? 0 : 1;
     if (stream == renewals->stream) {
         const struct rollcall__renewal *first = renewals->first;
         if (!stream->ended) {
-            rollcall__stream_credit(stream);
+            channel->driver->ops->credit(channel->driver, stream);
         }
         if (first == NULL || first == renewals->unsent ||
             first->entry.a != (uint64_t)renewed->lease_id) {
@@ -293,4 +289,12 @@ int rollcall__channel_on_renewals_due(struct rollcall_context *cx, void *self,
         rollcall__channel_pump(cx, channel);
     }
     return ROLLCALL_STAY;
+}
+
+void rollcall__channel_renewals_fini(struct rollcall__channel *channel)
+{
+    while (channel->renewals.first != NULL) {
+        free(take_first(&channel->renewals));
+    }
+    rollcall__map_fini(&channel->renewals.map);
 }

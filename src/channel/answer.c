@@ -1,12 +1,14 @@
 /*
- * etcd/channel_answer.c - answers on their way to their askers: now, when there is room, or, by a
+ * channel/answer.c - answers on their way to their askers: now, when there is room, or, by a
  * fail point, late.
  *
  * What finds no room waits in the outbox.  What is late waits in `delayed` before that; all that is
  * due there is answered before anything newer is, so an asker's answers that wait for the same time
  * or longer keep their order.
  */
-#include "etcd/channel.h"
+#include "channel/channel.h"
+
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -21,7 +23,7 @@ struct rollcall__delayed {
 
 struct rollcall__answer *rollcall__channel_answer_create(struct rollcall_caller to, uint16_t type)
 {
-    struct rollcall__answer *answer = calloc(1, sizeof *answer);
+    struct rollcall__answer *answer = rollcall__allocate_zeroed(1, sizeof *answer);
     if (answer != NULL) {
         answer->to = to;
         answer->type = type;
@@ -76,8 +78,9 @@ void rollcall__channel_answer_at(struct rollcall_context *cx, struct rollcall__c
     if (channel->delayed != NULL) {
         release(cx, channel, rollcall_now_ms(cx));
     }
-    struct rollcall__delayed *delayed =
-        at_ms > rollcall_now_ms(cx) && !channel->stopping ? calloc(1, sizeof *delayed) : NULL;
+    struct rollcall__delayed *delayed = at_ms > rollcall_now_ms(cx) && !channel->stopping
+                                            ? rollcall__allocate_zeroed(1, sizeof *delayed)
+                                            : NULL;
     if (delayed == NULL) { /* it is time, or there is no memory to be late with */
         rollcall__channel_answer(cx, channel, answer);
         return;

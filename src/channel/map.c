@@ -1,5 +1,7 @@
-/* etcd/map.c - chained; doubled when there are more entries than buckets. */
-#include "etcd/map.h"
+/* channel/map.c - chained; doubled when there are more entries than buckets. */
+#include "channel/map.h"
+
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -26,7 +28,8 @@ static bool grow(struct rollcall__map *map)
         .bucket_count = map->bucket_count == 0 ? BUCKETS_MIN : map->bucket_count * 2,
         .count = map->count,
     };
-    larger.buckets = calloc(larger.bucket_count, sizeof(struct rollcall__map_entry *));
+    larger.buckets =
+        rollcall__allocate_zeroed(larger.bucket_count, sizeof(struct rollcall__map_entry *));
     if (larger.buckets == NULL) {
         return false;
     }

@@ -1,11 +1,12 @@
 /*
- * etcd/channel_watch.c - watches, each on its own stream: etcd keeps one bounded queue per stream,
+ * channel/watch.c - watches, each on its own stream: etcd keeps one bounded queue per stream,
  * so watches that share one delay each other.
  */
-#include "etcd/channel.h"
+#include "channel/channel.h"
 
 #include "base/assert.h"
-#include "etcd/error.h"
+#include "base/memory.h"
+#include "transport/request.h"
 
 #include <stdlib.h>
 
@@ -43,7 +44,7 @@ static void forget(struct rollcall__channel *channel, struct rollcall__watch *wa
 {
     rollcall__map_remove(&channel->watches, &watch->entry);
     if (watch->stream != NULL) {
-        rollcall__stream_cancel(watch->stream);
+        rollcall__channel_cancel_stream(channel, watch->stream);
     } else {
         stop_waiting(channel, watch);
     }
@@ -68,7 +69,7 @@ void rollcall__channel_watch_end(struct rollcall_context *cx, struct rollcall__c
 {
     struct rollcall__answer *last = watch->last;
     watch->last = NULL;
-    answer_with(cx, channel, watch, last, rollcall__codec_watch_failed(error));
+    answer_with(cx, channel, watch, last, transport_watch_failed(error));
     forget(channel, watch);
 }
 
@@ -100,8 +101,8 @@ void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__cha
     if (fails(cx, channel, watch)) {
         return;
     }
-    const bool denied = rollcall__etcd_token_refused(&response->error);
-    if (denied && channel->link->user != NULL) {
+    const bool denied = transport_token_refused(&response->error);
+    if (denied && channel->driver->authenticates) {
         rollcall__channel_token_refused(cx, channel, watch->stream->generation);
         response->error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
     }
@@ -129,29 +130,20 @@ static void open_watch(struct rollcall_context *cx, struct rollcall__channel *ch
                        struct rollcall__watch *watch)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
-    struct rollcall__packet packet;
-    const struct rollcall__stream_options options = {
-        .kind = ROLLCALL__STREAM_WATCH,
-        .endpoint = rollcall__channel_pick(channel),
-        .token = channel->token,
-        .window = TRANSPORT_WATCH_WINDOW,
-    };
-    if (!rollcall__codec_watch(watch->range, &packet)) {
+    struct rollcall__driver *driver = channel->driver;
+    struct rollcall__stream *stream = rollcall__channel_open_stream(channel, ROLLCALL__STREAM_WATCH,
+                                                                    TRANSPORT_WATCH_WINDOW, &error);
+    if (stream != NULL && !driver->ops->send_watch(driver, stream, watch->range)) {
+        rollcall__channel_cancel_stream(channel, stream);
         rollcall_error_set(&error, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
-        rollcall__channel_watch_end(cx, channel, watch, &error);
-        return;
+        stream = NULL;
     }
-    struct rollcall__stream *stream = rollcall__stream_open(channel->link, &options, &error);
     if (stream == NULL) {
-        free(packet.data);
         rollcall__channel_watch_end(cx, channel, watch, &error);
         return;
     }
     stream->watch = watch;
-    stream->generation = channel->generation;
     watch->stream = stream;
-    rollcall__channel_add_stream(channel, stream);
-    rollcall__stream_send(stream, &packet, false);
     rollcall_object_drop(&watch->range->object);
     watch->range = NULL;
 }
@@ -193,7 +185,7 @@ static void refuse_at_once(struct rollcall_context *cx, const struct rollcall_me
     const struct transport_watch_answer answer = {.watch_id = ask->watch_id, .status = status};
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, status, "%s", why);
-    struct transport_watch_response *response = rollcall__codec_watch_failed(&error);
+    struct transport_watch_response *response = transport_watch_failed(&error);
     ROLLCALL_DROP(
         rollcall_reply(cx, message->from, ask->answer, &answer, sizeof answer, &response->object),
         "the asker holds more requests than its mailbox, or memory is exhausted");
@@ -204,7 +196,7 @@ static struct rollcall__watch *create(struct rollcall__channel *channel,
                                       const struct rollcall_message *message)
 {
     const struct transport_watch *ask = message->payload;
-    struct rollcall__watch *watch = calloc(1, sizeof *watch);
+    struct rollcall__watch *watch = rollcall__allocate_zeroed(1, sizeof *watch);
     if (watch == NULL) {
         return NULL;
     }
@@ -264,12 +256,13 @@ int rollcall__channel_on_watch_ack(struct rollcall_context *cx, void *self,
                                    const struct rollcall_message *message)
 {
     const struct transport_watch_id *ack = message->payload;
-    struct rollcall__watch *watch = find(self, message->from.ref, ack->watch_id);
+    struct rollcall__channel *channel = self;
+    struct rollcall__watch *watch = find(channel, message->from.ref, ack->watch_id);
     (void)cx;
     if (watch != NULL && watch->unacknowledged > 0 && watch->stream != NULL) {
         watch->unacknowledged--;
         if (!watch->stream->ended) {
-            rollcall__stream_credit(watch->stream);
+            channel->driver->ops->credit(channel->driver, watch->stream);
         }
     }
     return ROLLCALL_STAY;
@@ -312,4 +305,20 @@ int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
         }
     }
     return ROLLCALL_STAY;
+}
+
+void rollcall__channel_watches_fini(struct rollcall__channel *channel)
+{
+    for (struct rollcall__stream *stream = channel->streams; stream != NULL;
+         stream = stream->next) {
+        if (stream->watch != NULL) {
+            release_watch(stream->watch); /* the stream itself is the driver's */
+        }
+    }
+    while (channel->watches_waiting != NULL) {
+        struct rollcall__watch *watch = channel->watches_waiting;
+        channel->watches_waiting = watch->next_waiting;
+        release_watch(watch);
+    }
+    rollcall__map_fini(&channel->watches);
 }

@@ -1,13 +1,13 @@
 /*
- * etcd/outbox.h - answers on their way to their askers.
+ * channel/outbox.h - answers on their way to their askers.
  *
  * An answer is promised, so one that finds a mailbox or a lane full waits here and is sent again a
  * millisecond later, in order for each asker; nobody waits behind another asker's full mailbox.
  *
  * Threads: the actor's.
  */
-#ifndef ETCD_OUTBOX_H
-#define ETCD_OUTBOX_H
+#ifndef CHANNEL_OUTBOX_H
+#define CHANNEL_OUTBOX_H
 
 #include <rollcall/actor.h>
 
@@ -35,4 +35,4 @@ bool rollcall__outbox_retry(struct rollcall__outbox *outbox, struct rollcall_con
 /* Frees what waits, unsent. */
 void rollcall__outbox_fini(struct rollcall__outbox *outbox);
 
-#endif /* ETCD_OUTBOX_H */
+#endif /* CHANNEL_OUTBOX_H */

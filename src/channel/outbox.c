@@ -1,5 +1,5 @@
-/* etcd/outbox.c - see outbox.h. */
-#include "etcd/outbox.h"
+/* channel/outbox.c - see outbox.h. */
+#include "channel/outbox.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /*
- * etcd/channel_auth.c - the token.  etcd spends some 70 ms of bcrypt on each Authenticate, so only
+ * channel/auth.c - the token.  etcd spends some 70 ms of bcrypt on each Authenticate, so only
  * one is in flight, and everything that needs a token waits for that one.
  */
-#include "etcd/channel.h"
+#include "channel/channel.h"
 
-#include "etcd/error.h"
+#include "transport/request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
     channel->authenticate_at_ms = rollcall_now_ms(cx) + FAILED_PAUSE_MS;
     /* A wrong password stays wrong; an endpoint that is down may come back before a patient
      * request's deadline. */
-    rollcall__channel_refuse(cx, channel, error, !rollcall__etcd_blames_endpoint(error));
+    rollcall__channel_refuse(cx, channel, error, !transport_blames_endpoint(error));
     rollcall__channel_watches_release(cx, channel, error);
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
 }
@@ -51,15 +51,11 @@ void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall
         rollcall_now_ms(cx) < channel->authenticate_at_ms) {
         return;
     }
-    struct rollcall__call *call =
-        rollcall__call_start(channel->link, rollcall__channel_pick(channel), NULL, NULL,
-                             channel->link->call_timeout_ms, &error);
-    if (call == NULL) {
+    channel->authentication = rollcall__channel_start_call(
+        cx, channel, NULL, NULL, channel->driver->call_timeout_ms, &error);
+    if (channel->authentication == NULL) {
         fail(cx, channel, &error);
-        return;
     }
-    channel->authentication = call;
-    rollcall__channel_add_call(channel, call);
 }
 
 void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -82,7 +78,7 @@ void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcal
 void rollcall__channel_token_refused(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      uint64_t generation)
 {
-    if (channel->link->user == NULL || channel->locked || generation != channel->generation) {
+    if (!channel->driver->authenticates || channel->locked || generation != channel->generation) {
         return;
     }
     rollcall__channel_drop_token(channel);
