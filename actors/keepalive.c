@@ -24,7 +24,10 @@ enum {
     MARGIN_MIN_MS = 100, /* of clock rates and of our own scheduling; or TTL/50 if that is more */
     MARGIN_DIVISOR = 50,
     RENEW_DIVISOR = 3,
-    JITTER_DIVISOR = 10, /* of the interval: what started together does not renew together */
+    SHORT_TTL_MS = 3000, /* up to this an election of etcd's takes most of a TTL: */
+    SHORT_RENEW_MS = 500,
+    JITTER_DIVISOR = 20, /* of the interval: what renews together does not do so for ever */
+    YOUNG_MS = 2000,     /* a member that lags may not know a lease of that age */
     TICK_MS = 100,       /* but what renews within one tick shares its wake-ups: see extend */
     RETRY_MIN_MS = 100,  /* or TTL/10, up to the maximum */
     RETRY_MAX_MS = 300,
@@ -40,6 +43,8 @@ struct keepalive_handover {
     int64_t lease_id; /* 0: not started */
     int64_t ttl_ms;
     int64_t safe_until_ms;
+    int64_t granted_ms; /* when the grant was asked for */
+    bool doubted;       /* a member has said once that it does not know the lease */
     bool lost_told;
 };
 
@@ -97,22 +102,40 @@ static bool report(struct rollcall_context *cx, const struct keepalive *ka, uint
     return false;
 }
 
-/* The lease is good for ttl_ms counted from sent_ms.  Renewals are moved forward to a common tick,
- * a tenth of a second at most: a wake-up costs ten times what a renewal does, and with thousands of
- * leases in a process one then serves dozens. */
+static int64_t interval_ms(int64_t ttl_ms)
+{
+    const int64_t third_ms = ttl_ms / RENEW_DIVISOR;
+    return ttl_ms <= SHORT_TTL_MS && third_ms > SHORT_RENEW_MS ? SHORT_RENEW_MS : third_ms;
+}
+
+/* Renewals are moved forward to a common tick, a tenth of a second at most: a wake-up costs ten
+ * times what a renewal does, and with thousands of leases in a process one then serves dozens. */
+static void renew_at(struct rollcall_context *cx, int64_t at_ms)
+{
+    rollcall_timer_set(cx, KEEPALIVE_RENEW, at_ms - at_ms % TICK_MS);
+}
+
+/* The lease is good for ttl_ms counted from sent_ms. */
 static void extend(struct rollcall_context *cx, struct keepalive *ka, int64_t sent_ms,
                    int64_t ttl_ms)
 {
     struct keepalive_handover *held = ka->held;
     const int64_t margin_ms = clamp(ttl_ms / MARGIN_DIVISOR, MARGIN_MIN_MS, ttl_ms);
-    const int64_t interval_ms = ttl_ms / RENEW_DIVISOR;
+    const int64_t next_ms = interval_ms(ttl_ms);
     const uint64_t jitter_ms =
-        rollcall_random(cx) % (uint64_t)(clamp(interval_ms / JITTER_DIVISOR, 1, interval_ms + 1));
+        rollcall_random(cx) % (uint64_t)clamp(next_ms / JITTER_DIVISOR, 1, next_ms + 1);
     held->ttl_ms = ttl_ms;
     held->safe_until_ms = sent_ms + ttl_ms - margin_ms;
     rollcall_timer_set(cx, KEEPALIVE_DEADLINE, held->safe_until_ms);
-    const int64_t renew_ms = sent_ms + interval_ms - (int64_t)jitter_ms;
-    rollcall_timer_set(cx, KEEPALIVE_RENEW, renew_ms - renew_ms % TICK_MS);
+    renew_at(cx, sent_ms + next_ms - (int64_t)jitter_ms);
+}
+
+/* Of leases granted together each has a phase of its own in the interval: their renewals come at a
+ * constant rate, and not in bursts. */
+static void spread(struct rollcall_context *cx, const struct keepalive_handover *held)
+{
+    const uint64_t within_ms = (uint64_t)clamp(interval_ms(held->ttl_ms), 1, held->ttl_ms + 1);
+    renew_at(cx, held->granted_ms + 1 + (int64_t)(rollcall_random(cx) % within_ms));
 }
 
 static int on_start(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -120,7 +143,9 @@ static int on_start(struct rollcall_context *cx, void *self, const struct rollca
     struct keepalive *ka = self;
     const struct keepalive_start *start = message->payload;
     ka->held->lease_id = start->lease_id;
+    ka->held->granted_ms = start->sent_ms;
     extend(cx, ka, start->sent_ms, ttl_ms_of(start->ttl_s));
+    spread(cx, ka->held);
     if (ka->held->safe_until_ms > rollcall_now_ms(cx) && report(cx, ka, SESSION_LEASE_SAFE)) {
         ka->told = TOLD_SAFE;
         return SAFE;
@@ -147,6 +172,12 @@ static int on_lost_again(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+/* etcd before 3.4.20: a member that has not heard of the grant yet says that there is none. */
+static bool may_not_know(struct rollcall_context *cx, const struct keepalive_handover *held)
+{
+    return !held->doubted && rollcall_now_ms(cx) < held->granted_ms + YOUNG_MS;
+}
+
 static int on_answer(struct rollcall_context *cx, void *self,
                      const struct rollcall_message *message)
 {
@@ -154,6 +185,10 @@ static int on_answer(struct rollcall_context *cx, void *self,
     const struct transport_keepalive_answer *answer = message->payload;
     if (answer->lease_id != ka->held->lease_id || answer->status != ROLLCALL_OK) {
         return ROLLCALL_STAY; /* the RENEW timer asks again */
+    }
+    if (answer->ttl_s <= 0 && may_not_know(cx, ka->held)) {
+        ka->held->doubted = true; /* the RENEW timer asks again */
+        return ROLLCALL_STAY;
     }
     if (answer->ttl_s <= 0) {
         return lose(cx, ka);
@@ -173,8 +208,8 @@ static int on_answer(struct rollcall_context *cx, void *self,
 static int on_renew(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     const struct keepalive *ka = self;
-    const struct transport_keepalive request = {.lease_id = ka->held->lease_id,
-                                                .answer = KEEPALIVE_ANSWER};
+    const struct transport_keepalive request = {
+        .lease_id = ka->held->lease_id, .ttl_ms = ka->held->ttl_ms, .answer = KEEPALIVE_ANSWER};
     (void)message;
     ROLLCALL_DROP(rollcall_send(cx, ka->transport, TRANSPORT_KEEPALIVE, &request, sizeof request),
                   "full: the timer below asks again");

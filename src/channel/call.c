@@ -41,7 +41,7 @@ struct rollcall__call *rollcall__channel_start_call(struct rollcall_context *cx,
                                                     struct rollcall_error *error)
 {
     struct rollcall__driver *driver = channel->driver;
-    const size_t endpoint = rollcall__channel_pick(channel);
+    const size_t endpoint = rollcall__channel_pick(cx, channel, ROLLCALL__FOR_CALLS);
     struct rollcall__call *call =
         driver->ops->call(driver, endpoint, request, token, timeout_ms, error);
     if (call == NULL) {
@@ -189,7 +189,7 @@ static void refuse_late(struct rollcall_context *cx, struct rollcall__channel *c
                            ? "etcd at %s did not accept our user in time: check that it runs there"
                            : "no etcd could be reached in time, the last one tried is %s: check "
                              "that it runs there, and whether it wants TLS",
-                       channel->driver->endpoints[channel->endpoint]);
+                       channel->driver->endpoints[channel->pool.current]);
     refuse(cx, channel, asked, &error);
 }
 
@@ -319,8 +319,11 @@ int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
     struct rollcall__call *call = done->call;
     struct transport_result *result = (struct transport_result *)message->object;
     remove_call(channel, call);
-    if (result->error.status != ROLLCALL_OK) {
-        rollcall__channel_blame(channel, call->endpoint, &result->error);
+    if (result->error.status == ROLLCALL_OK) {
+        const int64_t now_ms = rollcall_now_ms(cx);
+        rollcall__pool_succeeded(&channel->pool, call->endpoint, now_ms - call->started_ms, now_ms);
+    } else {
+        rollcall__channel_blame(cx, channel, call->endpoint, &result->error);
     }
     if (call == channel->authentication) {
         rollcall__channel_authenticated(cx, channel, call, result);

@@ -74,43 +74,36 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
 /* ---- endpoints ---- */
 
 static enum rollcall__connectivity state_of(const struct rollcall__channel *channel,
-                                            size_t endpoint)
+                                            enum rollcall__purpose purpose, size_t endpoint)
 {
-    return channel->driver->ops->connectivity(channel->driver, ROLLCALL__FOR_CALLS, endpoint);
+    return channel->driver->ops->connectivity(channel->driver, purpose, endpoint);
 }
 
-size_t rollcall__channel_pick(struct rollcall__channel *channel)
+size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              enum rollcall__purpose purpose)
 {
-    const size_t count = channel->driver->endpoint_count;
-    for (size_t i = 0; count > 1 && i < count; i++) {
-        const size_t endpoint = (channel->endpoint + i) % count;
-        if (state_of(channel, endpoint) != ROLLCALL__DISCONNECTED) {
-            channel->endpoint = endpoint;
-            break;
-        }
+    uint32_t reachable = 0;
+    for (size_t i = 0; channel->pool.count > 1 && i < channel->pool.count; i++) {
+        const bool down = state_of(channel, purpose, i) == ROLLCALL__DISCONNECTED;
+        reachable |= down ? 0 : UINT32_C(1) << i;
     }
-    return channel->endpoint;
+    return rollcall__pool_pick(&channel->pool, reachable, rollcall_now_ms(cx));
 }
 
 bool rollcall__channel_connected(struct rollcall__channel *channel)
 {
-    const size_t count = channel->driver->endpoint_count;
-    for (size_t i = 0; i < count; i++) {
-        const size_t endpoint = (channel->endpoint + i) % count;
-        if (state_of(channel, endpoint) == ROLLCALL__CONNECTED) {
-            channel->endpoint = endpoint;
-            return true;
-        }
+    bool connected = false;
+    for (size_t i = 0; i < channel->pool.count; i++) { /* each of them is asked to connect */
+        connected |= state_of(channel, ROLLCALL__FOR_CALLS, i) == ROLLCALL__CONNECTED;
     }
-    return false;
+    return connected;
 }
 
-void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
-                             const struct rollcall_error *error)
+void rollcall__channel_blame(struct rollcall_context *cx, struct rollcall__channel *channel,
+                             size_t endpoint, const struct rollcall_error *error)
 {
-    /* What failed on an endpoint we have left already says nothing about the new one. */
-    if (endpoint == channel->endpoint && transport_blames_endpoint(error)) {
-        channel->endpoint = (endpoint + 1) % channel->driver->endpoint_count;
+    if (transport_blames_endpoint(error)) {
+        rollcall__pool_failed(&channel->pool, endpoint, rollcall_random(cx), rollcall_now_ms(cx));
     }
 }
 
@@ -118,11 +111,10 @@ void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
 
 struct rollcall__stream *rollcall__channel_open_stream(struct rollcall__channel *channel,
                                                        enum rollcall__stream_kind kind,
-                                                       uint32_t window,
+                                                       size_t endpoint, uint32_t window,
                                                        struct rollcall_error *error)
 {
     struct rollcall__driver *driver = channel->driver;
-    const size_t endpoint = rollcall__channel_pick(channel);
     struct rollcall__stream *stream =
         driver->ops->open(driver, kind, endpoint, channel->token, window, error);
     if (stream == NULL) {
@@ -142,6 +134,7 @@ void rollcall__channel_cancel_stream(struct rollcall__channel *channel,
 {
     stream->canceled = true;
     stream->watch = NULL;
+    stream->shard = NULL;
     channel->driver->ops->cancel(channel->driver, stream);
 }
 
@@ -162,15 +155,15 @@ static void tell_end(struct rollcall_context *cx, struct rollcall__channel *chan
                      struct rollcall__stream *stream)
 {
     struct rollcall_error error = stream->error;
-    rollcall__channel_blame(channel, stream->endpoint, &error);
+    rollcall__channel_blame(cx, channel, stream->endpoint, &error);
     if (transport_token_refused(&error) && channel->driver->authenticates) {
         rollcall__channel_token_refused(cx, channel, stream->generation);
         error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
     }
-    if (stream == channel->renewals.stream) {
+    if (stream->shard != NULL) {
         rollcall__channel_renewals_broke(cx, channel, error.text);
-        channel->renewals.stream = NULL;
-        rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
+        rollcall__shard_end(cx, channel, stream->shard);
+        rollcall__channel_pump(cx, channel);
     } else if (stream->watch != NULL) {
         struct rollcall__watch *watch = stream->watch;
         watch->stream = NULL;
@@ -199,11 +192,10 @@ static int on_sent(struct rollcall_context *cx, void *self, const struct rollcal
     struct rollcall__stream *stream = sent->stream;
     stream->sending = false;
     stream->pending--;
-    const bool renewals = stream == channel->renewals.stream;
-    rollcall__channel_heard(cx, channel, stream);
-    if (renewals) {
-        rollcall__channel_pump(cx, channel);
+    if (stream->shard != NULL && !stream->ended) {
+        rollcall__shard_sent(cx, channel, stream->shard);
     }
+    rollcall__channel_heard(cx, channel, stream);
     return rollcall__channel_next(channel);
 }
 
@@ -250,6 +242,7 @@ static int on_stop(struct rollcall_context *cx, void *self, const struct rollcal
     rollcall__channel_delayed_stop(cx, channel);
     rollcall__channel_refuse(cx, channel, &error, true);
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_STOPPED);
+    rollcall__shards_stop(cx, channel);
     rollcall__channel_watches_stop(cx, channel);
     for (struct rollcall__call *call = channel->calls; call != NULL; call = call->next) {
         channel->driver->ops->call_cancel(channel->driver, call);
@@ -263,6 +256,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     struct rollcall__channel *channel = self;
     rollcall__failpoint_exempt(cx); /* what the poller posts carries gRPC's memory */
     channel->driver = given->driver;
+    rollcall__pool_init(&channel->pool, channel->driver->endpoint_count, rollcall_random(cx));
     channel->locked = channel->driver->authenticates;
     channel->driver->ops->begin(
         channel->driver,

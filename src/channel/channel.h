@@ -13,6 +13,7 @@
 
 #include "channel/driver.h"
 #include "channel/map.h"
+#include "channel/pool.h"
 #include "runtime/failpoint.h"
 
 /* Numbered after the port's, whose numbers askers know. */
@@ -55,21 +56,45 @@ struct rollcall__waiting {
     struct rollcall__asked asked;
 };
 
+/* One sending of a renewal. */
+struct rollcall__try {
+    struct rollcall__try *next;        /* of its shard, in the order sent */
+    struct rollcall__try *sibling;     /* of its renewal */
+    struct rollcall__renewal *renewal; /* NULL: answered by another; an answer comes all the same */
+    struct rollcall__shard *shard;
+    int64_t lease_id, sent_ms;
+};
+
+/* A keepalive stream. */
+struct rollcall__shard {
+    struct rollcall__shard *next;
+    struct rollcall__stream *stream;
+    uint32_t number;
+    bool retired; /* nothing more is sent on it; it ends when it has answered, or too late */
+    struct rollcall__try *first, *last; /* not answered yet, oldest first */
+    struct rollcall__try *unsent;       /* the first that has not been sent, and all after */
+};
+
+/* What an asker waits for. */
 struct rollcall__renewal {
     struct rollcall__answer answer;   /* first: the outbox frees it */
     struct rollcall__map_entry entry; /* lease id, asker */
-    struct rollcall__renewal *next;   /* in the order they are sent */
-    int64_t asked_ms, sent_ms;
-    int64_t delay_ms; /* by a fail point: how much later it is answered */
+    struct rollcall__renewal *previous, *next;
+    struct rollcall__try *tries; /* newest first */
+    uint32_t tried;              /* how often so far */
+    size_t endpoint;             /* of the last try */
+    int64_t asked_ms;            /* for the last time */
+    int64_t try_at_ms;           /* again, if there is no answer by then */
+    int64_t hedge_ms;            /* the silence after which another endpoint is tried */
+    int64_t delay_ms;            /* by a fail point: how much later it is answered */
 };
 
 struct rollcall__renewals {
     struct rollcall__map map;
-    struct rollcall__renewal *first, *last; /* oldest first */
-    struct rollcall__renewal *unsent;       /* the first that has not been sent, and all after */
-    struct rollcall__stream *stream;        /* NULL: opened with the next request */
-    int64_t open_at_ms;                     /* not before */
-    bool broken_told;                       /* in the log, once until etcd renews again */
+    struct rollcall__renewal *first;
+    struct rollcall__shard *shards;
+    bool timer;       /* CHANNEL_RENEWALS_DUE is set */
+    bool broken_told; /* in the log, once until etcd renews again */
 };
 
 struct rollcall__watch {
@@ -86,7 +111,7 @@ struct rollcall__delayed; /* answer.c */
 
 struct rollcall__channel {
     struct rollcall__driver *driver; /* borrowed */
-    size_t endpoint;                 /* where new calls and streams go */
+    struct rollcall__pool pool;
     bool stopping;
     bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
     struct rollcall__call *calls;
@@ -116,17 +141,18 @@ extern const struct rollcall_actor_type rollcall__channel_type;
 /* What a handler returns: END when stopping and every batch has completed, else STAY. */
 int rollcall__channel_next(const struct rollcall__channel *channel);
 
-/* The endpoint for a call or stream: the current one, or the next that is not known to be down. */
-size_t rollcall__channel_pick(struct rollcall__channel *channel);
-/* Moves to an endpoint with a live connection; false: there is none. */
+/* The endpoint for a call or stream. */
+size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              enum rollcall__purpose purpose);
+/* There is an endpoint with a live connection for calls. */
 bool rollcall__channel_connected(struct rollcall__channel *channel);
-/* What failed on `endpoint` goes to the next one, if the error says it is the endpoint's fault. */
-void rollcall__channel_blame(struct rollcall__channel *channel, size_t endpoint,
-                             const struct rollcall_error *error);
-/* On the endpoint of the moment; in the list until it is destroyed.  NULL: *error says why. */
+/* What failed on `endpoint` is held against it, if the error says that it is its fault. */
+void rollcall__channel_blame(struct rollcall_context *cx, struct rollcall__channel *channel,
+                             size_t endpoint, const struct rollcall_error *error);
+/* In the list until it is destroyed.  NULL: *error says why. */
 struct rollcall__stream *rollcall__channel_open_stream(struct rollcall__channel *channel,
                                                        enum rollcall__stream_kind kind,
-                                                       uint32_t window,
+                                                       size_t endpoint, uint32_t window,
                                                        struct rollcall_error *error);
 /* Nobody is told of its end. */
 void rollcall__channel_cancel_stream(struct rollcall__channel *channel,
@@ -171,16 +197,46 @@ void rollcall__channel_token_refused(struct rollcall_context *cx, struct rollcal
 
 rollcall_handler_fn rollcall__channel_on_keepalive, rollcall__channel_on_renewed,
     rollcall__channel_on_renewals_due;
-/* Opens the stream and sends, as far as that can be done now; sets the timer for the rest. */
+/* Tries what is due to be tried. */
 void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channel *channel);
-/* Logs what broke the keepalive stream: loud the first time of an outage, quiet after that. */
+/* `tried` will not be answered: if its renewal has no other, it is due to be tried again.  Moves
+ * it. */
+void rollcall__channel_try_failed(struct rollcall_context *cx,
+                                  const struct rollcall__channel *channel,
+                                  struct rollcall__try *tried);
+/* Logs what broke a keepalive stream: loud the first time of an outage, quiet after that. */
 void rollcall__channel_renewals_broke(struct rollcall_context *cx,
                                       struct rollcall__channel *channel, const char *why);
-/* Cancels the stream and answers every renewal outstanding. */
+/* Answers every renewal. */
 void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      enum rollcall_status status);
+/* Frees, and tells nobody. */
+void rollcall__channel_renewals_fini(struct rollcall__channel *channel);
 
-void rollcall__channel_renewals_fini(struct rollcall__channel *channel); /* as the others */
+/* ---- shard.c ---- */
+
+/* The shard for a lease at an endpoint, opened if need be: one that is not silent, and has the
+ * newest token.  NULL: *error says why there is none. */
+struct rollcall__shard *rollcall__shard_for(struct rollcall_context *cx,
+                                            struct rollcall__channel *channel, size_t endpoint,
+                                            int64_t lease_id, int64_t hedge_ms,
+                                            struct rollcall_error *error);
+/* Sends `tried`, now or when the stream can take it; moves it. */
+void rollcall__shard_send(struct rollcall_context *cx, struct rollcall__channel *channel,
+                          struct rollcall__shard *shard, struct rollcall__try *tried);
+/* The stream can take another one. */
+void rollcall__shard_sent(struct rollcall_context *cx, struct rollcall__channel *channel,
+                          struct rollcall__shard *shard);
+/* The try that an answer for this lease is for, taken off the shard; NULL: it was not asked. */
+struct rollcall__try *rollcall__shard_answered(struct rollcall__channel *channel,
+                                               struct rollcall__shard *shard, int64_t lease_id);
+/* Ends the shard, its stream too unless that has ended; its tries have failed. */
+void rollcall__shard_end(struct rollcall_context *cx, struct rollcall__channel *channel,
+                         struct rollcall__shard *shard);
+void rollcall__shards_stop(struct rollcall_context *cx, struct rollcall__channel *channel);
+/* Ends those that have been silent for too long; true: there is one that has not answered. */
+bool rollcall__shards_check(struct rollcall_context *cx, struct rollcall__channel *channel);
+void rollcall__shards_fini(struct rollcall__channel *channel); /* frees them and their tries */
 
 /* ---- watch.c ---- */
 

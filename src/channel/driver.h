@@ -58,13 +58,14 @@ struct rollcall__call {
 
 enum rollcall__stream_kind { ROLLCALL__STREAM_KEEPALIVE, ROLLCALL__STREAM_WATCH };
 
-struct rollcall__lane; /* renewal.c */
+struct rollcall__shard;
 struct rollcall__watch;
 
 /* One bidirectional stream: renewals, or one watch.  The driver's own part lies around it. */
 struct rollcall__stream {
     struct rollcall__stream *previous, *next; /* in the actor's list */
-    struct rollcall__watch *watch;            /* borrowed; NULL: nobody wants it any more */
+    struct rollcall__watch *watch;            /* whose it is, borrowed; or the next; both NULL: */
+    struct rollcall__shard *shard;            /* nobody wants it any more */
     enum rollcall__stream_kind kind; /* and the next: by the driver, before anything is posted */
     size_t endpoint;
     uint64_t generation;         /* of the token it was opened with */

@@ -1,18 +1,30 @@
 /*
- * channel/renewal.c - renewals of all leases over one stream.
+ * channel/renewal.c - renewals: each is tried at one endpoint, and after a silence at another.
  *
- * etcd answers in the order it was asked, and its answers carry no echo but the lease id, so the
- * queue of what was asked tells which request an answer belongs to, and when that was sent.  A
- * follower that lost its leader keeps a stream silent for seconds: after SILENCE_MS the stream is
- * given up, and the next request opens one on the next endpoint.
+ * A renewal is idempotent, so it may be asked of several members at once: the first answer is
+ * passed on, with the time at which that try was sent.  The silence after which the next one is
+ * tried is a tenth of the TTL, between 0.1 and 0.5 s; once each endpoint has been tried it goes on
+ * at one try a second and endpoint.  An endpoint that is not connected is not tried, and one that
+ * has failed only when its pause has passed: so an outage costs little, however long it lasts, and
+ * its end is seen within a tick.  (etcd keeps a follower's stream silent for 7 s when its leader
+ * froze: a client that waits for that stream has lost a lease of 5 s that etcd would have kept.)
  */
 #include "channel/channel.h"
 
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { SILENCE_MS = 2000, REOPEN_PAUSE_MS = 100, RENEWALS_MAX = 65536, WINDOW = 1024 };
+enum {
+    RENEWALS_MAX = 65536,
+    TICK_MS = 50, /* how often what is outstanding is looked at */
+    HEDGE_DIVISOR = 10,
+    HEDGE_MIN_MS = 100,
+    HEDGE_MAX_MS = 500,
+    AGAIN_MS = 1000,    /* between two tries of a renewal at one endpoint, after the first */
+    ABANDONED_MS = 2000 /* its asker asks again sooner, if it still lives */
+};
 
 static struct rollcall__renewal *of_entry(struct rollcall__map_entry *entry)
 {
@@ -20,152 +32,192 @@ static struct rollcall__renewal *of_entry(struct rollcall__map_entry *entry)
                                                 offsetof(struct rollcall__renewal, entry));
 }
 
-/* ---- the queue ---- */
+/* ---- answering ---- */
 
-static void append(struct rollcall__renewals *renewals, struct rollcall__renewal *renewal)
+/* What is still to come of its tries is for nobody. */
+static void take_out(struct rollcall__channel *channel, struct rollcall__renewal *renewal)
 {
-    if (renewals->first == NULL) {
-        renewals->first = renewal;
+    for (struct rollcall__try *tried = renewal->tries; tried != NULL; tried = tried->sibling) {
+        tried->renewal = NULL;
+    }
+    if (renewal->previous != NULL) {
+        renewal->previous->next = renewal->next;
     } else {
-        renewals->last->next = renewal;
+        channel->renewals.first = renewal->next;
     }
-    renewals->last = renewal;
-    if (renewals->unsent == NULL) {
-        renewals->unsent = renewal;
+    if (renewal->next != NULL) {
+        renewal->next->previous = renewal->previous;
     }
+    rollcall__map_remove(&channel->renewals.map, &renewal->entry);
 }
 
-static struct rollcall__renewal *take_first(struct rollcall__renewals *renewals)
+/* Fills in the payload. */
+static void write_answer(struct rollcall__answer *answer,
+                         const struct transport_keepalive_answer *payload)
 {
-    struct rollcall__renewal *first = renewals->first;
-    renewals->first = first->next;
-    if (renewals->unsent == first) {
-        renewals->unsent = first->next;
-    }
-    rollcall__map_remove(&renewals->map, &first->entry);
-    return first;
+    memcpy(answer->payload, payload, sizeof *payload);
+    answer->size_bytes = sizeof *payload;
 }
 
 /* Moves the renewal. */
 static void finish(struct rollcall_context *cx, struct rollcall__channel *channel,
-                   struct rollcall__renewal *renewal, int64_t ttl_s, enum rollcall_status status)
+                   struct rollcall__renewal *renewal, int64_t ttl_s, int64_t sent_ms,
+                   enum rollcall_status status)
 {
-    struct rollcall__answer *answer = &renewal->answer;
-    struct transport_keepalive_answer *payload =
-        (struct transport_keepalive_answer *)answer->payload;
-    *payload = (struct transport_keepalive_answer){
-        .lease_id = (int64_t)renewal->entry.a,
-        .ttl_s = ttl_s,
-        .sent_ms = renewal->sent_ms,
-        .status = status,
-    };
-    answer->size_bytes = sizeof *payload;
-    rollcall__channel_answer_at(cx, channel, answer, rollcall_now_ms(cx) + renewal->delay_ms);
+    const struct transport_keepalive_answer payload = {.lease_id = (int64_t)renewal->entry.a,
+                                                       .ttl_s = ttl_s,
+                                                       .sent_ms = sent_ms,
+                                                       .status = status};
+    take_out(channel, renewal);
+    write_answer(&renewal->answer, &payload);
+    rollcall__channel_answer_at(cx, channel, &renewal->answer,
+                                rollcall_now_ms(cx) + renewal->delay_ms);
 }
 
 void rollcall__channel_renewals_broke(struct rollcall_context *cx,
                                       struct rollcall__channel *channel, const char *why)
 {
     rollcall_log(cx, channel->renewals.broken_told ? ROLLCALL_DEBUG : ROLLCALL_WARN,
-                 "the keepalive stream broke: %s", why);
+                 "a keepalive stream broke: %s", why);
     channel->renewals.broken_told = true;
 }
 
 void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      enum rollcall_status status)
 {
-    struct rollcall__renewals *renewals = &channel->renewals;
-    if (renewals->stream != NULL) {
-        rollcall__channel_cancel_stream(channel, renewals->stream);
-        renewals->stream = NULL;
-    }
-    rollcall_timer_cancel(cx, CHANNEL_RENEWALS_DUE);
-    while (renewals->first != NULL) {
-        finish(cx, channel, take_first(renewals), 0, status);
+    while (channel->renewals.first != NULL) {
+        finish(cx, channel, channel->renewals.first, 0, 0, status);
     }
 }
 
-/* ---- the stream ---- */
+/* ---- trying ---- */
 
-/* False: it could not be opened, and every renewal has been answered. */
-static bool open_stream(struct rollcall_context *cx, struct rollcall__channel *channel)
+void rollcall__channel_try_failed(struct rollcall_context *cx,
+                                  const struct rollcall__channel *channel,
+                                  struct rollcall__try *tried)
+{
+    struct rollcall__renewal *renewal = tried->renewal;
+    if (renewal != NULL) {
+        struct rollcall__try **at = &renewal->tries;
+        while (*at != tried) {
+            at = &(*at)->sibling;
+        }
+        *at = tried->sibling;
+        if (renewal->tries == NULL) { /* at once, but not for ever at once */
+            const bool first_round = renewal->tried <= channel->pool.count;
+            renewal->try_at_ms = rollcall_now_ms(cx) + (first_round ? 0 : renewal->hedge_ms);
+        }
+    }
+    free(tried);
+}
+
+/* It can be asked now: connected or about to be, and not left alone; or only for its silence. */
+static bool may_ask(struct rollcall_context *cx, const struct rollcall__channel *channel,
+                    size_t endpoint, bool silent_too)
+{
+    const struct rollcall__endpoint *of = &channel->pool.endpoints[endpoint];
+    const bool well = rollcall__pool_is_well(&channel->pool, endpoint, rollcall_now_ms(cx));
+    return (well || (silent_too && of->failures == 0 && !of->learner)) &&
+           channel->driver->ops->connectivity(channel->driver, ROLLCALL__FOR_RENEWALS, endpoint) !=
+               ROLLCALL__DISCONNECTED;
+}
+
+/* Where to try next: at first the leader, for all others ask it anyway, or where the pool leads;
+ * then each in turn.  `count`: nowhere now. */
+static size_t next_endpoint(struct rollcall_context *cx, struct rollcall__channel *channel,
+                            const struct rollcall__renewal *renewal)
+{
+    struct rollcall__pool *pool = &channel->pool;
+    size_t from = renewal->endpoint + 1;
+    if (renewal->tried == 0) {
+        from = rollcall__pool_leader(pool, rollcall_now_ms(cx));
+        from =
+            from < pool->count ? from : rollcall__channel_pick(cx, channel, ROLLCALL__FOR_RENEWALS);
+    }
+    for (int silent_too = 0; silent_too < 2; silent_too++) {
+        for (size_t i = 0; i < pool->count; i++) {
+            const size_t endpoint = (from + i) % pool->count;
+            if (may_ask(cx, channel, endpoint, silent_too != 0)) {
+                return endpoint;
+            }
+        }
+    }
+    return pool->count;
+}
+
+static int64_t pause_ms(const struct rollcall__channel *channel,
+                        const struct rollcall__renewal *renewal)
+{
+    const size_t count = channel->pool.count;
+    const bool first_round = renewal->tried == 1 || renewal->tried < count;
+    return first_round ? renewal->hedge_ms : AGAIN_MS / (int64_t)count;
+}
+
+/* The endpoint of its newest try has not answered: others are preferred for a while. */
+static void note_silence(struct rollcall_context *cx, struct rollcall__channel *channel,
+                         const struct rollcall__renewal *renewal)
+{
+    if (renewal->tries != NULL && channel->pool.count > 1) {
+        rollcall__pool_silent(&channel->pool, renewal->endpoint, rollcall_random(cx),
+                              rollcall_now_ms(cx));
+    }
+}
+
+/* Tries it at the next endpoint; if there is none now, or no memory, a tick later. */
+static void try_it(struct rollcall_context *cx, struct rollcall__channel *channel,
+                   struct rollcall__renewal *renewal)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
-    struct rollcall__stream *stream =
-        rollcall__channel_open_stream(channel, ROLLCALL__STREAM_KEEPALIVE, WINDOW, &error);
-    channel->renewals.open_at_ms = rollcall_now_ms(cx) + REOPEN_PAUSE_MS;
-    if (stream == NULL) {
-        rollcall__channel_renewals_broke(cx, channel, error.text);
-        rollcall__channel_renewals_fail(cx, channel, error.status);
-        return false;
+    note_silence(cx, channel, renewal);
+    const size_t endpoint = next_endpoint(cx, channel, renewal);
+    renewal->try_at_ms = rollcall_now_ms(cx) + TICK_MS;
+    if (endpoint == channel->pool.count) {
+        return;
     }
-    channel->renewals.stream = stream;
-    return true;
+    struct rollcall__try *tried = rollcall__allocate_zeroed(1, sizeof *tried);
+    struct rollcall__shard *shard =
+        tried == NULL ? NULL
+                      : rollcall__shard_for(cx, channel, endpoint, (int64_t)renewal->entry.a,
+                                            renewal->hedge_ms, &error);
+    if (shard == NULL) {
+        free(tried);
+        return;
+    }
+    tried->renewal = renewal;
+    tried->lease_id = (int64_t)renewal->entry.a;
+    tried->sibling = renewal->tries;
+    renewal->tries = tried;
+    renewal->tried++;
+    renewal->endpoint = endpoint;
+    renewal->try_at_ms = rollcall_now_ms(cx) + pause_ms(channel, renewal);
+    rollcall__shard_send(cx, channel, shard, tried);
 }
 
-static bool send_next(struct rollcall_context *cx, struct rollcall__channel *channel)
+static void set_timer(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
-    struct rollcall__renewals *renewals = &channel->renewals;
-    struct rollcall__renewal *renewal = renewals->unsent;
-    struct rollcall__driver *driver = channel->driver;
-    renewal->sent_ms = rollcall_now_ms(cx);
-    if (!driver->ops->send_renewal(driver, renewals->stream, (int64_t)renewal->entry.a,
-                                   renewal->next != NULL)) {
-        rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_NO_MEMORY);
-        return false;
+    if (!channel->renewals.timer) {
+        channel->renewals.timer = true;
+        rollcall_timer_set(cx, CHANNEL_RENEWALS_DUE, rollcall_now_ms(cx) + TICK_MS);
     }
-    renewals->unsent = renewal->next;
-    return true;
-}
-
-/* When to look again: an answer overdue, or the pause before opening over. */
-static int64_t due_ms(const struct rollcall__channel *channel)
-{
-    const struct rollcall__renewals *renewals = &channel->renewals;
-    const int64_t silence_ms = renewals->first->asked_ms + SILENCE_MS;
-    int64_t soonest_ms = silence_ms;
-    if (channel->locked && channel->authentication == NULL) {
-        soonest_ms = channel->authenticate_at_ms;
-    } else if (!channel->locked && renewals->stream == NULL) {
-        soonest_ms = renewals->open_at_ms;
-    }
-    return soonest_ms < silence_ms ? soonest_ms : silence_ms;
 }
 
 void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
-    struct rollcall__renewals *renewals = &channel->renewals;
-    if (renewals->first == NULL) {
-        rollcall_timer_cancel(cx, CHANNEL_RENEWALS_DUE);
+    const int64_t now_ms = rollcall_now_ms(cx);
+    if (channel->renewals.first == NULL) {
         return;
     }
+    set_timer(cx, channel);
     if (channel->locked) {
         rollcall__channel_authenticate(cx, channel);
-    } else if (renewals->stream == NULL && rollcall_now_ms(cx) >= renewals->open_at_ms &&
-               !open_stream(cx, channel)) {
         return;
     }
-    while (renewals->stream != NULL && renewals->unsent != NULL && !renewals->stream->sending) {
-        if (!send_next(cx, channel)) {
-            return;
+    for (struct rollcall__renewal *renewal = channel->renewals.first; renewal != NULL;
+         renewal = renewal->next) {
+        if (renewal->try_at_ms <= now_ms) {
+            try_it(cx, channel, renewal);
         }
     }
-    if (renewals->first != NULL) {
-        rollcall_timer_set(cx, CHANNEL_RENEWALS_DUE, due_ms(channel));
-    }
-}
-
-/* The stream is of no use: its endpoint is blamed, and what is outstanding is answered. */
-static void give_up(struct rollcall_context *cx, struct rollcall__channel *channel, const char *why)
-{
-    const struct rollcall__stream *stream = channel->renewals.stream;
-    struct rollcall_error error = {.status = ROLLCALL_OK};
-    const size_t endpoint = stream == NULL ? channel->endpoint : stream->endpoint;
-    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE, "etcd at %s %s",
-                       channel->driver->endpoints[endpoint], why);
-    rollcall__channel_renewals_broke(cx, channel, error.text);
-    rollcall__channel_blame(channel, endpoint, &error);
-    rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
 }
 
 /* ---- messages ---- */
@@ -194,34 +246,74 @@ static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
         refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY);
         return;
     }
-    struct transport_keepalive_answer *payload =
-        (struct transport_keepalive_answer *)answer->payload;
-    *payload = (struct transport_keepalive_answer){.lease_id = ask->lease_id,
-                                                   .status = ROLLCALL_E_UNAVAILABLE};
-    answer->size_bytes = sizeof *payload;
-    rollcall__channel_answer_at(cx, channel, answer, rollcall_now_ms(cx) + SILENCE_MS);
+    const struct transport_keepalive_answer payload = {.lease_id = ask->lease_id,
+                                                       .status = ROLLCALL_E_UNAVAILABLE};
+    write_answer(answer, &payload);
+    rollcall__channel_answer_at(cx, channel, answer, rollcall_now_ms(cx) + ABANDONED_MS);
 }
 
-static bool accept(struct rollcall_context *cx, struct rollcall__channel *channel,
-                   const struct rollcall_message *message, int64_t delay_ms)
+static int64_t hedge_ms(int64_t ttl_ms)
+{
+    const int64_t wanted_ms = ttl_ms == 0 ? HEDGE_MAX_MS : ttl_ms / HEDGE_DIVISOR;
+    return wanted_ms < HEDGE_MIN_MS   ? HEDGE_MIN_MS
+           : wanted_ms > HEDGE_MAX_MS ? HEDGE_MAX_MS
+                                      : wanted_ms;
+}
+
+/* NULL: out of memory. */
+static struct rollcall__renewal *accept(struct rollcall_context *cx,
+                                        struct rollcall__channel *channel,
+                                        const struct rollcall_message *message)
 {
     const struct transport_keepalive *ask = message->payload;
+    struct rollcall__renewals *renewals = &channel->renewals;
     struct rollcall__renewal *renewal = rollcall__allocate_zeroed(1, sizeof *renewal);
     if (renewal == NULL) {
-        return false;
+        return NULL;
     }
     renewal->answer.to = message->from;
     renewal->answer.type = ask->answer;
     renewal->entry.a = (uint64_t)ask->lease_id;
     renewal->entry.b = message->from.ref.bits;
     renewal->asked_ms = rollcall_now_ms(cx);
-    renewal->delay_ms = delay_ms;
-    if (!rollcall__map_insert(&channel->renewals.map, &renewal->entry)) {
+    renewal->hedge_ms = hedge_ms(ask->ttl_ms);
+    if (!rollcall__map_insert(&renewals->map, &renewal->entry)) {
         free(renewal);
-        return false;
+        return NULL;
     }
-    append(&channel->renewals, renewal);
-    return true;
+    renewal->next = renewals->first;
+    if (renewal->next != NULL) {
+        renewal->next->previous = renewal;
+    }
+    renewals->first = renewal;
+    return renewal;
+}
+
+static void begin(struct rollcall_context *cx, struct rollcall__channel *channel,
+                  const struct rollcall_message *message, int64_t delay_ms)
+{
+    struct rollcall__renewal *renewal = accept(cx, channel, message);
+    if (renewal == NULL) {
+        refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY);
+        return;
+    }
+    renewal->delay_ms = delay_ms;
+    set_timer(cx, channel);
+    if (channel->locked) {
+        rollcall__channel_authenticate(cx, channel);
+    } else {
+        try_it(cx, channel, renewal);
+    }
+}
+
+/* One answer serves both; the asker may have been restarted. */
+static void ask_again(struct rollcall_context *cx, struct rollcall__renewal *renewal,
+                      const struct rollcall_message *message)
+{
+    const struct transport_keepalive *ask = message->payload;
+    renewal->answer.to = message->from;
+    renewal->answer.type = ask->answer;
+    renewal->asked_ms = rollcall_now_ms(cx);
 }
 
 int rollcall__channel_on_keepalive(struct rollcall_context *cx, void *self,
@@ -238,17 +330,28 @@ int rollcall__channel_on_keepalive(struct rollcall_context *cx, void *self,
     const struct rollcall__failure failure = rollcall__failpoint_at(cx, "renewal");
     if (failure.action == ROLLCALL__FAIL_ERROR || failure.action == ROLLCALL__FAIL_DROP) {
         fail(cx, channel, message, &failure);
-    } else if (entry != NULL) { /* one answer serves both; the asker may have been restarted */
-        of_entry(entry)->answer.to = message->from;
-        of_entry(entry)->answer.type = ask->answer;
+    } else if (entry != NULL) {
+        ask_again(cx, of_entry(entry), message);
     } else if (channel->renewals.map.count >= RENEWALS_MAX) {
         refuse_at_once(cx, message, ROLLCALL_E_FULL);
-    } else if (!accept(cx, channel, message, failure.delay_ms)) {
-        refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY);
     } else {
-        rollcall__channel_pump(cx, channel);
+        begin(cx, channel, message, failure.delay_ms);
     }
     return ROLLCALL_STAY;
+}
+
+/* The answer to `tried`; moves it. */
+static void answered(struct rollcall_context *cx, struct rollcall__channel *channel,
+                     struct rollcall__try *tried, int64_t ttl_s)
+{
+    const int64_t now_ms = rollcall_now_ms(cx);
+    rollcall__pool_succeeded(&channel->pool, tried->shard->stream->endpoint,
+                             now_ms - tried->sent_ms, now_ms);
+    channel->renewals.broken_told = false;
+    if (tried->renewal != NULL) {
+        finish(cx, channel, tried->renewal, ttl_s, tried->sent_ms, ROLLCALL_OK);
+    }
+    free(tried);
 }
 
 int rollcall__channel_on_renewed(struct rollcall_context *cx, void *self,
@@ -256,20 +359,17 @@ int rollcall__channel_on_renewed(struct rollcall_context *cx, void *self,
 {
     struct rollcall__channel *channel = self;
     const struct channel_renewed *renewed = message->payload;
-    struct rollcall__renewals *renewals = &channel->renewals;
     struct rollcall__stream *stream = renewed->stream;
     stream->pending -= renewed->armed ? 0 : 1;
-    if (stream == renewals->stream) {
-        const struct rollcall__renewal *first = renewals->first;
-        if (!stream->ended) {
-            channel->driver->ops->credit(channel->driver, stream);
-        }
-        if (first == NULL || first == renewals->unsent ||
-            first->entry.a != (uint64_t)renewed->lease_id) {
-            give_up(cx, channel, "answered for a lease it was not asked about");
+    if (stream->shard != NULL) {
+        struct rollcall__try *tried =
+            rollcall__shard_answered(channel, stream->shard, renewed->lease_id);
+        if (tried != NULL) {
+            answered(cx, channel, tried, renewed->ttl_s);
         } else {
-            renewals->broken_told = false;
-            finish(cx, channel, take_first(renewals), renewed->ttl_s, ROLLCALL_OK);
+            rollcall__channel_renewals_broke(cx, channel,
+                                             "it answered for a lease it was not asked about");
+            rollcall__shard_end(cx, channel, stream->shard);
             rollcall__channel_pump(cx, channel);
         }
     }
@@ -281,20 +381,30 @@ int rollcall__channel_on_renewals_due(struct rollcall_context *cx, void *self,
                                       const struct rollcall_message *message)
 {
     struct rollcall__channel *channel = self;
-    const struct rollcall__renewal *first = channel->renewals.first;
+    const int64_t abandoned_ms = rollcall_now_ms(cx) - ABANDONED_MS;
     (void)message;
-    if (first != NULL && rollcall_now_ms(cx) >= first->asked_ms + SILENCE_MS) {
-        give_up(cx, channel, "has been silent for 2 s");
-    } else {
-        rollcall__channel_pump(cx, channel);
+    channel->renewals.timer = false;
+    for (struct rollcall__renewal *renewal = channel->renewals.first, *next; renewal != NULL;
+         renewal = next) {
+        next = renewal->next;
+        if (renewal->asked_ms <= abandoned_ms) {
+            finish(cx, channel, renewal, 0, 0, ROLLCALL_E_UNAVAILABLE);
+        }
     }
+    if (rollcall__shards_check(cx, channel)) {
+        set_timer(cx, channel);
+    }
+    rollcall__channel_pump(cx, channel);
     return ROLLCALL_STAY;
 }
 
 void rollcall__channel_renewals_fini(struct rollcall__channel *channel)
 {
     while (channel->renewals.first != NULL) {
-        free(take_first(&channel->renewals));
+        struct rollcall__renewal *renewal = channel->renewals.first;
+        take_out(channel, renewal);
+        free(renewal);
     }
+    rollcall__shards_fini(channel);
     rollcall__map_fini(&channel->renewals.map);
 }

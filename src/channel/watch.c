@@ -131,8 +131,9 @@ static void open_watch(struct rollcall_context *cx, struct rollcall__channel *ch
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
     struct rollcall__driver *driver = channel->driver;
-    struct rollcall__stream *stream = rollcall__channel_open_stream(channel, ROLLCALL__STREAM_WATCH,
-                                                                    TRANSPORT_WATCH_WINDOW, &error);
+    struct rollcall__stream *stream = rollcall__channel_open_stream(
+        channel, ROLLCALL__STREAM_WATCH, rollcall__channel_pick(cx, channel, ROLLCALL__FOR_WATCHES),
+        TRANSPORT_WATCH_WINDOW, &error);
     if (stream != NULL && !driver->ops->send_watch(driver, stream, watch->range)) {
         rollcall__channel_cancel_stream(channel, stream);
         rollcall_error_set(&error, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");

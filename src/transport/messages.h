@@ -138,6 +138,7 @@ struct transport_result {
 
 struct transport_keepalive {
     int64_t lease_id;
+    int64_t ttl_ms;  /* of the lease; silence is measured by it.  0: not known */
     uint16_t answer; /* the asker's message number */
 };
 
@@ -145,8 +146,8 @@ struct transport_keepalive {
  * asker is not sent again; one answer serves both. */
 struct transport_keepalive_answer {
     int64_t lease_id;
-    int64_t ttl_s;   /* with OK: 0 or less: etcd does not know the lease */
-    int64_t sent_ms; /* when the answered request was sent: the TTL counts from here */
+    int64_t ttl_s;               /* with OK: 0 or less: etcd does not know the lease */
+    int64_t sent_ms;             /* when the answered request was sent: the TTL counts from here */
     enum rollcall_status status; /* OK, or why the stream broke: ask again */
 };
 

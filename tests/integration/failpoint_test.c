@@ -139,7 +139,7 @@ TEST(failpoint, a_lease_that_etcd_does_not_know_is_lost)
 {
     struct member member;
     begin(&member, "", TTL_S);
-    arm(&member.scene, "etcd/renewal=error(E_LEASE_LOST)*1");
+    arm(&member.scene, "etcd/renewal=error(E_LEASE_LOST)*2"); /* of a young lease: asked twice */
     CHECK(api_session_await(&member.log, ROLLCALL_SESSION_LOST, 1, API_SOON_MS));
     ROLLCALL_DROP(rollcall_session_close(member.session, API_SOON_MS), "it is over");
     api_session_log_fini(&member.log);

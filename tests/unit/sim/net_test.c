@@ -125,7 +125,9 @@ TEST(net, a_cut_ends_calls_and_watches_as_unavailable_and_the_next_call_is_answe
         scene_pass(&scene, 1000);
         CHECK_INT(probe_count(scene.askers[0], ASKER_RESPONSE), 1); /* it has begun */
         CHECK(scene_put(&scene, 0));
-        rollcall__net_cut(scene.net, 0, 0, false);
+        for (uint32_t member = 0; member < 3; member++) {
+            rollcall__net_cut(scene.net, 0, member, false);
+        }
         CHECK(rollcall_sim_settle(scene.sim, 1000));
         CHECK_INT(last_status(&scene, 0), ROLLCALL_E_UNAVAILABLE);
         CHECK_INT(response_at(&scene, 0, 1)->error.status, ROLLCALL_E_UNAVAILABLE);
@@ -152,7 +154,7 @@ TEST(net, a_token_that_expires_ends_streams_and_no_call)
         CHECK_INT(response_at(&scene, 0, 0)->error.status, ROLLCALL_E_UNAVAILABLE);
         const struct transport_keepalive_answer *renewed =
             probe_payload(probe_last(scene.askers[0], ASKER_RENEWED));
-        CHECK_INT(renewed->status, ROLLCALL_E_UNAVAILABLE);
+        CHECK_INT(renewed->status, ROLLCALL_OK); /* it was tried again */
         scene_close(&scene);
     }
 }
@@ -168,11 +170,11 @@ TEST(net, a_killed_member_refuses_at_once_and_answers_when_it_is_back)
         CHECK(scene_put(&scene, 0));
         CHECK(scene_renew(&scene, 0, 7));
         CHECK(scene_watch(&scene, 0, 1));
-        scene_pass(&scene, 1000);
+        scene_pass(&scene, 3000);
         CHECK_INT(last_status(&scene, 0), ROLLCALL_E_UNAVAILABLE);
         CHECK_INT(response_at(&scene, 0, 0)->error.status, ROLLCALL_E_UNAVAILABLE);
         CHECK_INT(probe_count(scene.askers[0], ASKER_RENEWED), 1);
-        scene_pass(&scene, 22000);
+        scene_pass(&scene, 20000);
         CHECK(scene_put(&scene, 0));
         scene_pass(&scene, 1000);
         CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
@@ -193,20 +195,28 @@ TEST(net, who_has_lost_its_member_goes_to_another)
     }
 }
 
+/* True: the process asks this member first, and its silence was seen. */
+static bool is_left(uint64_t seed, uint32_t member)
+{
+    struct scene scene = scene_of(seed, 1, 3);
+    rollcall__net_set_member(scene.net, member, ROLLCALL__MEMBER_FROZEN, INT64_MAX);
+    scene_pass(&scene, 2000); /* if it led, another does by now */
+    CHECK(scene_put(&scene, 0));
+    scene_pass(&scene, 4999);
+    const bool silent = answers_to(&scene, 0, 1) == 0;
+    scene_pass(&scene, 1);
+    CHECK_INT(last_status(&scene, 0), silent ? ROLLCALL_E_TIMEOUT : ROLLCALL_OK);
+    CHECK(scene_put(&scene, 0));
+    scene_pass(&scene, 1000);
+    CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
+    scene_close(&scene);
+    return silent;
+}
+
 TEST(net, a_frozen_member_is_silent_until_the_deadline_and_then_left)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        struct scene scene = scene_of(seed, 1, 3);
-        rollcall__net_set_member(scene.net, 0, ROLLCALL__MEMBER_FROZEN, INT64_MAX);
-        CHECK(scene_put(&scene, 0));
-        scene_pass(&scene, 4999);
-        CHECK_INT(answers_to(&scene, 0, 1), 0);
-        scene_pass(&scene, 1);
-        CHECK_INT(last_status(&scene, 0), ROLLCALL_E_TIMEOUT);
-        CHECK(scene_put(&scene, 0));
-        scene_pass(&scene, 1000);
-        CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
-        scene_close(&scene);
+        CHECK_INT(is_left(seed, 0) + is_left(seed, 1) + is_left(seed, 2), 1);
     }
 }
 

@@ -1,0 +1,130 @@
+/* channel/pool.c - see pool.h. */
+#include "channel/pool.h"
+
+#include <string.h>
+
+enum {
+    AWAY_STEP_MS = 100,
+    AWAY_STEPS_MAX = 10,
+    SILENT_MS = 250,
+    LATENCY_WEIGHT = 8, /* of the average against the newest: as TCP's smoothed round trip */
+    SLOW_FACTOR = 2,    /* an endpoint this much slower than the best is not gone to, */
+    SLOW_US = 5000,     /* unless the difference is less than that */
+    HOME_AGAIN_MS = 30000,
+    US_PER_MS = 1000
+};
+
+void rollcall__pool_init(struct rollcall__pool *pool, size_t count, uint64_t random)
+{
+    memset(pool, 0, sizeof *pool);
+    pool->count = count;
+    pool->home = (size_t)(random % count);
+    pool->current = pool->home;
+    for (size_t i = 0; i < ROLLCALL__ENDPOINTS_MAX; i++) {
+        pool->endpoints[i].well_since_ms = INT64_MAX;
+    }
+}
+
+void rollcall__pool_succeeded(struct rollcall__pool *pool, size_t endpoint, int64_t latency_ms,
+                              int64_t now_ms)
+{
+    struct rollcall__endpoint *of = &pool->endpoints[endpoint];
+    const int64_t latency_us = (latency_ms > 0 ? latency_ms : 0) * US_PER_MS + 1;
+    of->failures = 0;
+    of->away_until_ms = 0;
+    of->well_since_ms = of->well_since_ms < now_ms ? of->well_since_ms : now_ms;
+    of->latency_us = of->latency_us == 0
+                         ? latency_us
+                         : of->latency_us + (latency_us - of->latency_us) / LATENCY_WEIGHT;
+}
+
+void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
+                           int64_t now_ms)
+{
+    struct rollcall__endpoint *of = &pool->endpoints[endpoint];
+    of->failures += of->failures < AWAY_STEPS_MAX ? 1 : 0;
+    const int64_t most_ms = (int64_t)AWAY_STEP_MS * of->failures;
+    of->well_since_ms = INT64_MAX;
+    of->away_until_ms = now_ms + most_ms / 2 + (int64_t)(random % ((uint64_t)most_ms / 2 + 1));
+}
+
+void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
+                           int64_t now_ms)
+{
+    struct rollcall__endpoint *of = &pool->endpoints[endpoint];
+    const int64_t until_ms = now_ms + SILENT_MS + (int64_t)(random % SILENT_MS);
+    of->well_since_ms = INT64_MAX;
+    of->away_until_ms = of->away_until_ms > until_ms ? of->away_until_ms : until_ms;
+}
+
+bool rollcall__pool_is_well(const struct rollcall__pool *pool, size_t endpoint, int64_t now_ms)
+{
+    const struct rollcall__endpoint *of = &pool->endpoints[endpoint];
+    return of->away_until_ms <= now_ms && !of->learner;
+}
+
+static bool may(uint32_t allowed, size_t endpoint)
+{
+    return (allowed & UINT32_C(1) << endpoint) != 0;
+}
+
+/* The average of the fastest that may be gone to. */
+static int64_t best_us(const struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms)
+{
+    int64_t best = INT64_MAX / SLOW_FACTOR - SLOW_US;
+    for (size_t i = 0; i < pool->count; i++) {
+        if (may(allowed, i) && rollcall__pool_is_well(pool, i, now_ms) &&
+            pool->endpoints[i].latency_us < best) {
+            best = pool->endpoints[i].latency_us;
+        }
+    }
+    return best;
+}
+
+static size_t soonest(const struct rollcall__pool *pool, uint32_t allowed)
+{
+    size_t found = pool->current;
+    for (size_t i = 0; i < pool->count; i++) {
+        const size_t at = (pool->current + i) % pool->count;
+        if (may(allowed, at) &&
+            (!may(allowed, found) ||
+             pool->endpoints[at].away_until_ms < pool->endpoints[found].away_until_ms)) {
+            found = at;
+        }
+    }
+    return found;
+}
+
+size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms)
+{
+    const uint32_t all = allowed == 0 ? UINT32_MAX : allowed;
+    const struct rollcall__endpoint *home = &pool->endpoints[pool->home];
+    if (may(all, pool->home) && rollcall__pool_is_well(pool, pool->home, now_ms) &&
+        home->well_since_ms <= now_ms - HOME_AGAIN_MS) {
+        pool->current = pool->home;
+    }
+    if (may(all, pool->current) && rollcall__pool_is_well(pool, pool->current, now_ms)) {
+        return pool->current;
+    }
+    const int64_t best = best_us(pool, all, now_ms);
+    for (size_t i = 1; i < pool->count; i++) {
+        const size_t at = (pool->current + i) % pool->count;
+        if (may(all, at) && rollcall__pool_is_well(pool, at, now_ms) &&
+            pool->endpoints[at].latency_us <= SLOW_FACTOR * best + SLOW_US) {
+            pool->current = at;
+            return at;
+        }
+    }
+    return soonest(pool, all);
+}
+
+size_t rollcall__pool_leader(const struct rollcall__pool *pool, int64_t now_ms)
+{
+    for (size_t i = 0; pool->leader_id != 0 && i < pool->count; i++) {
+        if (pool->endpoints[i].member_id == pool->leader_id &&
+            rollcall__pool_is_well(pool, i, now_ms)) {
+            return i;
+        }
+    }
+    return pool->count;
+}

@@ -1,0 +1,52 @@
+/*
+ * channel/pool.h - what is known of each endpoint, and which one is asked next.  Pure.
+ *
+ * An endpoint that fails is left alone for a while, up to 0.1 s at first and then 0.1 s more each
+ * time, up to 1 s, at random, so that no crowd comes back at one moment; one that answers is
+ * welcome again at once.  A pool has a home, drawn at random, so that the clients of a cluster
+ * spread; who had to leave it comes back when it has been well for long enough.
+ *
+ * Threads: one.
+ */
+#ifndef CHANNEL_POOL_H
+#define CHANNEL_POOL_H
+
+#include "channel/driver.h"
+
+struct rollcall__endpoint {
+    uint32_t failures;     /* in a row */
+    int64_t away_until_ms; /* left alone until then */
+    int64_t well_since_ms; /* the first answer after the last failure; INT64_MAX: none yet */
+    int64_t latency_us;    /* moving average of its answers; 0: none yet */
+    bool learner;          /* serves nothing that we ask */
+    uint64_t member_id;    /* 0: not known */
+};
+
+struct rollcall__pool {
+    struct rollcall__endpoint endpoints[ROLLCALL__ENDPOINTS_MAX];
+    size_t count;
+    size_t home, current;
+    uint64_t leader_id; /* 0: not known */
+    uint64_t term;      /* of raft, in which that was so */
+};
+
+void rollcall__pool_init(struct rollcall__pool *pool, size_t count, uint64_t random);
+/* It has answered, after latency_ms. */
+void rollcall__pool_succeeded(struct rollcall__pool *pool, size_t endpoint, int64_t latency_ms,
+                              int64_t now_ms);
+/* It has failed.  random: any number, another one each time. */
+void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
+                           int64_t now_ms);
+/* It has not answered in time, and may yet: others are preferred for a moment. */
+void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
+                           int64_t now_ms);
+
+/* Not left alone now, and no learner. */
+bool rollcall__pool_is_well(const struct rollcall__pool *pool, size_t endpoint, int64_t now_ms);
+/* What is preferred of those with a bit in `allowed`, of `count` bits: home, or where we went from
+ * there.  No bit set: as if all were; none well: the one that may be asked soonest. */
+size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms);
+/* The endpoint of the leader; `count`: not known, or not well. */
+size_t rollcall__pool_leader(const struct rollcall__pool *pool, int64_t now_ms);
+
+#endif /* CHANNEL_POOL_H */
