@@ -22,6 +22,7 @@ enum {
     HEDGE_DIVISOR = 10,
     HEDGE_MIN_MS = 100,
     HEDGE_MAX_MS = 500,
+    REFUSED_MS = 250,   /* once every endpoint has refused a renewal */
     AGAIN_MS = 1000,    /* between two tries of a renewal at one endpoint, after the first */
     ABANDONED_MS = 2000 /* its asker asks again sooner, if it still lives */
 };
@@ -105,7 +106,7 @@ void rollcall__channel_try_failed(struct rollcall_context *cx,
         *at = tried->sibling;
         if (renewal->tries == NULL) { /* at once, but not for ever at once */
             const bool first_round = renewal->tried <= channel->pool.count;
-            renewal->try_at_ms = rollcall_now_ms(cx) + (first_round ? 0 : renewal->hedge_ms);
+            renewal->try_at_ms = rollcall_now_ms(cx) + (first_round ? 0 : REFUSED_MS);
         }
     }
     free(tried);

@@ -51,6 +51,9 @@ void rollcall__net_run(struct rollcall__net *net);
 /* Every member is up again, and what reached one that was frozen goes on. */
 void rollcall__net_heal(struct rollcall__net *net);
 struct rollcall__model *rollcall__net_model(const struct rollcall__net *net);
+/* How many renewals have been sent to members, ever; and how many streams are open. */
+uint64_t rollcall__net_renewals(const struct rollcall__net *net);
+uint32_t rollcall__net_streams(const struct rollcall__net *net);
 
 /* ---- what a driver does; token: its own number for what it asks ---- */
 

@@ -74,12 +74,23 @@ static void send_back(struct rollcall__net *net, struct rollcall__net_stream *st
     rollcall__net_send(net, event, in_order(&stream->answered_ms, net->sim->now_ms + ms));
 }
 
+uint32_t rollcall__net_streams(const struct rollcall__net *net)
+{
+    return net->stream_count;
+}
+
 /* ---- renewals ---- */
+
+uint64_t rollcall__net_renewals(const struct rollcall__net *net)
+{
+    return net->renewals;
+}
 
 void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token, int64_t lease_id)
 {
     struct rollcall__net_stream *stream = rollcall__net_stream_find(net, link, token);
     if (stream != NULL) {
+        net->renewals++;
         send_to(net, stream,
                 (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_RENEW, .lease_id = lease_id});
     }
