@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { REQUESTS_MAX = 16384, WAITING_PAUSE_MS = 10 };
+enum { REQUESTS_MAX = 16384, WAITING_PAUSE_MS = 10, TOKENS_MAX = 3 /* for one request */ };
 
 /* Moves `asked` and the result. */
 static void finish(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -297,16 +297,16 @@ int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
 
 /* True: the token was the trouble, and the request, not executed, is on its way again. */
 static bool try_again(struct rollcall_context *cx, struct rollcall__channel *channel,
-                      struct rollcall__call *call, const struct rollcall_error *error)
+                      struct rollcall__call *call, struct rollcall_error *error)
 {
     if (!transport_token_refused(error) || !channel->driver->authenticates || channel->stopping) {
         return false;
     }
     rollcall__channel_token_refused(cx, channel, call->generation);
-    if (call->asked.retried) {
+    if (call->asked.refusals++ == TOKENS_MAX) {
+        error->status = ROLLCALL_E_UNAVAILABLE; /* no token lasts: it may later */
         return false;
     }
-    call->asked.retried = true;
     submit(cx, channel, &call->asked);
     return true;
 }

@@ -40,8 +40,8 @@ struct rollcall__asked {
     struct transport_request *request; /* one reference */
     struct rollcall__answer *answer;   /* owned: the place for its answer */
     int64_t deadline_ms;
-    int64_t delay_ms; /* by a fail point: how much later it is answered */
-    bool retried;     /* once already, after its token was refused */
+    int64_t delay_ms;  /* by a fail point: how much later it is answered */
+    uint32_t refusals; /* of the tokens it went with */
 };
 
 /* One unary request to one endpoint.  The driver's own part lies around it. */

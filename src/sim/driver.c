@@ -3,8 +3,11 @@
 
 #include "base/assert.h"
 #include "channel/channel.h"
+#include "sim/auth.h"
 #include "transport/request.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,21 +89,26 @@ static void fail(struct rollcall__sim_driver *driver, struct call *call,
     finish(driver, call, transport_result_failed(call->kind, &error));
 }
 
+/* The number that a token's text is. */
+static uint64_t pass_of(const char *token)
+{
+    return token == NULL ? 0 : strtoull(token, NULL, 10);
+}
+
 static struct rollcall__call *start_call(struct rollcall__driver *base, size_t endpoint,
                                          const struct transport_request *request, const char *token,
                                          int64_t timeout_ms, struct rollcall_error *error)
 {
     struct rollcall__sim_driver *driver = of_base(base);
     struct call *call = need(calloc(1, sizeof *call));
-    (void)token;
     (void)error;
     call->base.endpoint = endpoint;
     call->token = ++driver->token;
-    call->kind = request->kind;
+    call->kind = request == NULL ? TRANSPORT_RANGE : request->kind;
     call->next = driver->calls;
     driver->calls = call;
     rollcall__net_ask(driver->net, driver->link, member_of(driver, endpoint), call->token, request,
-                      timeout_ms);
+                      pass_of(token), timeout_ms);
     return &call->base;
 }
 
@@ -142,6 +150,24 @@ void rollcall__sim_driver_expired(struct rollcall__sim_driver *driver, uint64_t 
     }
 }
 
+void rollcall__sim_driver_admitted(struct rollcall__sim_driver *driver, uint64_t token,
+                                   uint64_t pass)
+{
+    enum { TOKEN_BYTES = 24 };
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    struct call *call = find_call(driver, token);
+    if (call == NULL) {
+        return;
+    }
+    if (pass == 0) {
+        fail(driver, call, ROLLCALL_E_UNAVAILABLE, "the simulated etcd gives no token now");
+        return;
+    }
+    call->base.token = need(malloc(TOKEN_BYTES));
+    snprintf(call->base.token, TOKEN_BYTES, "%" PRIu64, pass);
+    finish(driver, call, transport_result_failed(call->kind, &error)); /* which is OK */
+}
+
 /* ---- streams ---- */
 
 static struct stream *find_stream(struct rollcall__sim_driver *driver, uint64_t token)
@@ -153,14 +179,23 @@ static struct stream *find_stream(struct rollcall__sim_driver *driver, uint64_t 
     return stream;
 }
 
+/* error: copied. */
 static void end_stream(struct rollcall__sim_driver *driver, struct stream *stream,
-                       enum rollcall_status status, const char *why)
+                       const struct rollcall_error *error)
 {
     const struct channel_stream ended = {.stream = &stream->base};
     rollcall__net_stream_close(driver->net, driver->link, stream->token);
-    rollcall_error_set(&stream->base.error, status, "%s", why);
+    stream->base.error = *error;
     stream->over = true;
     post(driver, CHANNEL_STREAM_STATUS, &ended, sizeof ended, NULL);
+}
+
+static void break_stream(struct rollcall__sim_driver *driver, struct stream *stream,
+                         const char *why)
+{
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE, "%s", why);
+    end_stream(driver, stream, &error);
 }
 
 static struct rollcall__stream *open_stream(struct rollcall__driver *base,
@@ -170,7 +205,6 @@ static struct rollcall__stream *open_stream(struct rollcall__driver *base,
 {
     struct rollcall__sim_driver *driver = of_base(base);
     struct stream *stream = need(calloc(1, sizeof *stream));
-    (void)token;
     (void)error;
     stream->base.kind = kind;
     stream->base.endpoint = endpoint;
@@ -179,7 +213,7 @@ static struct rollcall__stream *open_stream(struct rollcall__driver *base,
     stream->next = driver->streams;
     driver->streams = stream;
     rollcall__net_stream_open(driver->net, driver->link, member_of(driver, endpoint), stream->token,
-                              window);
+                              pass_of(token), window);
     return &stream->base;
 }
 
@@ -210,7 +244,7 @@ static void cancel_stream(struct rollcall__driver *base, struct rollcall__stream
 {
     struct stream *cancelled = (struct stream *)stream;
     if (!cancelled->over) {
-        end_stream(of_base(base), cancelled, ROLLCALL_E_UNAVAILABLE, "the stream was cancelled");
+        break_stream(of_base(base), cancelled, "the stream was cancelled");
     }
 }
 
@@ -286,7 +320,7 @@ void rollcall__sim_driver_responded(struct rollcall__sim_driver *driver, uint64_
         return;
     }
     if (response->error.status != ROLLCALL_OK && !response->canceled) { /* no word of the watch's */
-        end_stream(driver, stream, response->error.status, response->error.text);
+        end_stream(driver, stream, &response->error);
         rollcall_object_drop(&response->object);
         return;
     }
@@ -302,27 +336,30 @@ void rollcall__sim_driver_responded(struct rollcall__sim_driver *driver, uint64_
 }
 
 void rollcall__sim_driver_ended(struct rollcall__sim_driver *driver, uint64_t token,
-                                enum rollcall_status status, const char *why)
+                                enum rollcall_status status)
 {
     struct stream *stream = find_stream(driver, token);
-    if (stream != NULL) {
-        end_stream(driver, stream, status, why);
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    if (stream != NULL && status == ROLLCALL_E_DENIED) {
+        rollcall__sim_auth_refuse(&error);
+        end_stream(driver, stream, &error);
+    } else if (stream != NULL) {
+        break_stream(driver, stream, "the simulated etcd ended the stream");
     }
 }
 
 /* ---- connections ---- */
 
-void rollcall__sim_driver_cut(struct rollcall__sim_driver *driver, uint32_t member,
-                              bool streams_only)
+void rollcall__sim_driver_cut(struct rollcall__sim_driver *driver, uint32_t member)
 {
-    for (struct call *call = driver->calls; call != NULL && !streams_only; call = call->next) {
+    for (struct call *call = driver->calls; call != NULL; call = call->next) {
         if (!call->done && member_of(driver, call->base.endpoint) == member) {
             fail(driver, call, ROLLCALL_E_UNAVAILABLE, "the simulated connection broke");
         }
     }
     for (struct stream *stream = driver->streams; stream != NULL; stream = stream->next) {
         if (!stream->over && member_of(driver, stream->base.endpoint) == member) {
-            end_stream(driver, stream, ROLLCALL_E_UNAVAILABLE, "the simulated connection broke");
+            break_stream(driver, stream, "the simulated connection broke");
         }
     }
 }
@@ -376,6 +413,7 @@ struct rollcall__sim_driver *rollcall__sim_driver_create(struct rollcall__net *n
     driver->base.ops = &OPS;
     driver->base.call_timeout_ms = CALL_TIMEOUT_MS;
     driver->base.endpoint_count = rollcall__net_members(net);
+    driver->base.authenticates = rollcall__net_authenticates(net);
     driver->net = net;
     driver->link = link;
     driver->first_member = first_member;

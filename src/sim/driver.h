@@ -35,11 +35,13 @@ void rollcall__sim_driver_renewed(struct rollcall__sim_driver *driver, uint64_t 
 /* response: moved. */
 void rollcall__sim_driver_responded(struct rollcall__sim_driver *driver, uint64_t token,
                                     struct transport_watch_response *response);
-/* The stream has ended. */
+/* The stream has ended: E_UNAVAILABLE, or E_DENIED for want of a pass that is known. */
 void rollcall__sim_driver_ended(struct rollcall__sim_driver *driver, uint64_t token,
-                                enum rollcall_status status, const char *why);
-/* The connections to that member broke.  streams_only: calls go on. */
-void rollcall__sim_driver_cut(struct rollcall__sim_driver *driver, uint32_t member,
-                              bool streams_only);
+                                enum rollcall_status status);
+/* The call for a pass is over.  0: the member had no leader. */
+void rollcall__sim_driver_admitted(struct rollcall__sim_driver *driver, uint64_t token,
+                                   uint64_t pass);
+/* The connections to that member broke. */
+void rollcall__sim_driver_cut(struct rollcall__sim_driver *driver, uint32_t member);
 
 #endif /* SIM_DRIVER_H */

@@ -8,13 +8,15 @@
 #include <rollcall/actor.h>
 
 enum rollcall__flight_kind {
-    ROLLCALL__FLIGHT_ASK,      /* to a member: a request; object: a transport_request */
+    ROLLCALL__FLIGHT_ASK,      /* to a member: a request; object: a transport_request; NULL: for a
+                                  pass */
     ROLLCALL__FLIGHT_ANSWER,   /* back; object: a transport_result */
     ROLLCALL__FLIGHT_RENEW,    /* to a member */
     ROLLCALL__FLIGHT_RENEWED,  /* back */
     ROLLCALL__FLIGHT_OPEN,     /* to a member: a watch; object: a transport_range */
     ROLLCALL__FLIGHT_RESPONSE, /* back; object: a transport_watch_response */
     ROLLCALL__FLIGHT_ENDED,    /* back: the stream is over */
+    ROLLCALL__FLIGHT_ADMITTED, /* back: a pass */
     ROLLCALL__FLIGHT_EXPIRED   /* a call's time has run out */
 };
 
@@ -23,7 +25,7 @@ struct rollcall__flight {
     uint64_t sequence; /* ties are broken in the order things were sent */
     enum rollcall__flight_kind kind;
     uint32_t link, generation, member;
-    uint64_t token;
+    uint64_t token, pass;
     int64_t lease_id, ttl_s;
     enum rollcall_status status;
     struct rollcall_object *object; /* owned; NULL: none */

@@ -70,18 +70,20 @@ static bool is_up(const struct rollcall__net *net, uint32_t member)
 /* ---- calls ---- */
 
 void rollcall__net_ask(struct rollcall__net *net, uint32_t link, uint32_t member, uint64_t token,
-                       const struct transport_request *request, int64_t timeout_ms)
+                       const struct transport_request *request, uint64_t pass, int64_t timeout_ms)
 {
     const int64_t now_ms = net->sim->now_ms;
     const int64_t at_ms = now_ms + rollcall__net_latency_ms(net);
-    struct rollcall__flight event = {.link = link, .member = member, .token = token};
+    struct rollcall__flight event = {.link = link, .member = member, .token = token, .pass = pass};
     event.kind = ROLLCALL__FLIGHT_EXPIRED;
     rollcall__net_send(net, event, now_ms + timeout_ms);
     if (rollcall__fault(net->faults, ROLLCALL_FAULT_LOSE_REQUEST)) {
         return; /* the deadline is all that is heard of it */
     }
     event.kind = ROLLCALL__FLIGHT_ASK;
-    event.object = rollcall_object_keep((struct rollcall_object *)(uintptr_t)&request->object);
+    if (request != NULL) {
+        event.object = rollcall_object_keep((struct rollcall_object *)(uintptr_t)&request->object);
+    }
     rollcall__net_send(net, event, at_ms);
 }
 
@@ -92,17 +94,44 @@ static struct transport_result *refuse(const struct transport_request *request)
     return transport_result_failed(request->kind, &error);
 }
 
-static void answer_ask(struct rollcall__net *net, const struct rollcall__flight *event)
+static struct transport_result *perform(struct rollcall__net *net,
+                                        const struct rollcall__flight *event)
 {
     const struct transport_request *request = (const struct transport_request *)event->object;
-    const bool up = is_up(net, event->member);
     const int64_t now_ms = net->sim->now_ms;
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    if (!rollcall__sim_auth_admits(&net->auth, event->member, event->pass, now_ms)) {
+        rollcall__sim_auth_refuse(&error);
+        return transport_result_failed(request->kind, &error);
+    }
     struct transport_result *result =
-        up ? rollcall__model_perform(net->model, event->member, request, now_ms) : refuse(request);
-    if (up && rollcall__fault(net->faults, ROLLCALL_FAULT_REPEAT_REQUEST)) {
+        rollcall__model_perform(net->model, event->member, request, now_ms);
+    if (rollcall__fault(net->faults, ROLLCALL_FAULT_REPEAT_REQUEST)) {
         rollcall_object_drop(&result->object); /* as a retry below us does it */
         result = rollcall__model_perform(net->model, event->member, request, now_ms);
     }
+    return result;
+}
+
+/* One for a pass: it is written into etcd's log, so there must be a leader. */
+static void admit(struct rollcall__net *net, const struct rollcall__flight *event)
+{
+    struct rollcall__flight answer = *event;
+    const int64_t now_ms = net->sim->now_ms;
+    if (is_up(net, event->member) && rollcall__model_leader(net->model) >= 0 &&
+        net->states[event->member] != ROLLCALL__MEMBER_ISOLATED) {
+        answer.pass = rollcall__sim_auth_issue(&net->auth, now_ms);
+    }
+    answer.kind = ROLLCALL__FLIGHT_ADMITTED;
+    rollcall__net_send(net, answer, now_ms + rollcall__net_latency_ms(net));
+}
+
+static void answer_ask(struct rollcall__net *net, const struct rollcall__flight *event)
+{
+    const bool up = is_up(net, event->member);
+    const int64_t now_ms = net->sim->now_ms;
+    struct transport_result *result =
+        up ? perform(net, event) : refuse((const struct transport_request *)event->object);
     const int64_t at_ms = now_ms + (up ? rollcall__net_latency_ms(net) : ROLLCALL__NET_REFUSED_MS);
     if (up && rollcall__fault(net->faults, ROLLCALL_FAULT_LOSE_ANSWER)) {
         rollcall_object_drop(&result->object);
@@ -119,14 +148,29 @@ static void answer_ask(struct rollcall__net *net, const struct rollcall__flight 
 
 /* ---- breaking ---- */
 
-void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member, bool streams_only)
+void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member)
 {
     struct rollcall__net_link *cut = &net->links[link];
     if (rollcall_ref_is_nobody(cut->actor)) {
         return;
     }
-    cut->generations[member] += streams_only ? 0 : 1;
-    rollcall__sim_driver_cut(cut->driver, member, streams_only);
+    cut->generations[member]++;
+    rollcall__sim_driver_cut(cut->driver, member);
+}
+
+void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member)
+{
+    rollcall__sim_auth_forget(&net->auth, member);
+}
+
+uint64_t rollcall__net_passes(const struct rollcall__net *net)
+{
+    return net->auth.issued;
+}
+
+bool rollcall__net_authenticates(const struct rollcall__net *net)
+{
+    return net->auth.on;
 }
 
 bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member)
@@ -158,7 +202,7 @@ void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
     net->until_ms[member] = state == ROLLCALL__MEMBER_UP ? INT64_MAX : until_ms;
     rollcall__model_set_member(net->model, member, state, net->sim->now_ms);
     for (uint32_t i = 0; state == ROLLCALL__MEMBER_DOWN && i < net->link_count; i++) {
-        rollcall__net_cut(net, i, member, false);
+        rollcall__net_cut(net, i, member);
     }
     release_held(net);
 }
@@ -190,7 +234,9 @@ static bool arrive_there(struct rollcall__net *net, const struct rollcall__fligh
     if (net->states[event->member] == ROLLCALL__MEMBER_FROZEN) {
         return false;
     }
-    if (event->kind == ROLLCALL__FLIGHT_ASK) {
+    if (event->kind == ROLLCALL__FLIGHT_ASK && event->object == NULL) {
+        admit(net, event);
+    } else if (event->kind == ROLLCALL__FLIGHT_ASK) {
         answer_ask(net, event);
     } else if (stream == NULL) {
         return true; /* closed meanwhile */
@@ -210,11 +256,12 @@ static void arrive_back(struct rollcall__net *net, const struct rollcall__flight
     } else if (event->kind == ROLLCALL__FLIGHT_RESPONSE) {
         rollcall__sim_driver_responded(driver, event->token,
                                        (struct transport_watch_response *)event->object);
+    } else if (event->kind == ROLLCALL__FLIGHT_ADMITTED) {
+        rollcall__sim_driver_admitted(driver, event->token, event->pass);
     } else if (event->kind == ROLLCALL__FLIGHT_RENEWED) {
         rollcall__sim_driver_renewed(driver, event->token, event->lease_id, event->ttl_s);
     } else {
-        rollcall__sim_driver_ended(driver, event->token, event->status,
-                                   "the simulated etcd ended the stream");
+        rollcall__sim_driver_ended(driver, event->token, event->status);
     }
 }
 
@@ -302,6 +349,8 @@ struct rollcall__net *rollcall__net_create(const struct rollcall__net_options *o
     net->sim = options->sim;
     net->faults = options->faults;
     net->members = options->members;
+    net->old = options->quirks != 0;
+    net->auth.on = options->authentication;
     rollcall__random_init(&net->random, options->seed ^ UINT64_C(0x6e6574776f726b21));
     net->model = rollcall__model_create(&model);
     if (net->model == NULL ||

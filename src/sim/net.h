@@ -27,6 +27,7 @@ struct rollcall__net_options {
     struct rollcall__faults *faults;
     uint64_t seed;
     uint32_t members, quirks;
+    bool authentication; /* a user is wanted */
 };
 /* NULL: out of memory.  Called once the simulation's runtime stands. */
 struct rollcall__net *rollcall__net_create(const struct rollcall__net_options *options);
@@ -55,14 +56,18 @@ struct rollcall__model *rollcall__net_model(const struct rollcall__net *net);
 uint64_t rollcall__net_renewals(const struct rollcall__net *net);
 uint32_t rollcall__net_streams(const struct rollcall__net *net);
 
-/* ---- what a driver does; token: its own number for what it asks ---- */
+/* ---- what a driver does; token: its own number for what it asks; pass: as from
+ * rollcall__sim_driver_admitted, 0: none ---- */
 
-/* request: kept.  timeout_ms: when rollcall__sim_driver_expired comes, if no answer has. */
+/* request: kept; NULL: for a pass.  timeout_ms: when rollcall__sim_driver_expired comes, if no
+ * answer has. */
 void rollcall__net_ask(struct rollcall__net *net, uint32_t link, uint32_t member, uint64_t token,
-                       const struct transport_request *request, int64_t timeout_ms);
+                       const struct transport_request *request, uint64_t pass, int64_t timeout_ms);
 /* window: responses that are not credited yet. */
 void rollcall__net_stream_open(struct rollcall__net *net, uint32_t link, uint32_t member,
-                               uint64_t token, uint32_t window);
+                               uint64_t token, uint64_t pass, uint32_t window);
+uint64_t rollcall__net_passes(const struct rollcall__net *net); /* given so far */
+bool rollcall__net_authenticates(const struct rollcall__net *net);
 void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token,
                          int64_t lease_id);
 /* range: kept. */
@@ -78,10 +83,10 @@ void rollcall__net_post(struct rollcall__net *net, struct rollcall_caller to, ui
 
 uint32_t rollcall__net_links(const struct rollcall__net *net);
 uint32_t rollcall__net_members(const struct rollcall__net *net);
-/* Breaks a link's connections to a member.  streams_only: watches and renewals, as when a token has
- * expired. */
-void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member,
-                       bool streams_only);
+/* Breaks a link's connections to a member. */
+void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member);
+/* A member forgets every pass. */
+void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member);
 bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member);
 void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
                               enum rollcall__member_state state, int64_t until_ms);

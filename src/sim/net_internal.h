@@ -6,6 +6,7 @@
 #define SIM_NET_INTERNAL_H
 
 #include "base/random.h"
+#include "sim/auth.h"
 #include "sim/driver.h"
 #include "sim/flight.h"
 #include "sim/sim.h"
@@ -15,7 +16,7 @@ enum { ROLLCALL__NET_STREAMS_MAX = 512 };
 /* As far as the network and the member know of it. */
 struct rollcall__net_stream {
     uint32_t link, member;
-    uint64_t token;
+    uint64_t token, pass;
     int64_t asked_ms, answered_ms; /* when the last one arrives, each way: none overtakes it */
     /* A watch: */
     struct rollcall__model_watch *watch; /* NULL: it has not reached its member */
@@ -37,12 +38,14 @@ struct rollcall__net {
     struct rollcall__faults *faults;
     struct rollcall__random random; /* latencies */
     struct rollcall__model *model;
+    struct rollcall__sim_auth auth;
+    bool old; /* before 3.4.42: renewals are not asked for a pass */
     struct rollcall__port *port;
     uint32_t members, link_count;
     struct rollcall__net_link links[ROLLCALL__NET_LINKS_MAX];
     struct rollcall__net_stream streams[ROLLCALL__NET_STREAMS_MAX];
     uint32_t stream_count;
-    uint64_t renewals; /* sent, ever */
+    uint64_t renewals;                /* sent, ever */
     struct rollcall__flights flights; /* what is on its way */
     struct rollcall__flight *held;    /* what has reached a member that is frozen */
     size_t held_count, held_capacity;

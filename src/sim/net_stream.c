@@ -26,12 +26,13 @@ static void forget_stream(struct rollcall__net *net, struct rollcall__net_stream
 }
 
 void rollcall__net_stream_open(struct rollcall__net *net, uint32_t link, uint32_t member,
-                               uint64_t token, uint32_t window)
+                               uint64_t token, uint64_t pass, uint32_t window)
 {
     ROLLCALL_ASSERT(net->stream_count < ROLLCALL__NET_STREAMS_MAX);
     net->streams[net->stream_count++] = (struct rollcall__net_stream){.link = link,
                                                                       .member = member,
                                                                       .token = token,
+                                                                      .pass = pass,
                                                                       .window = window,
                                                                       .stuck_until_ms = INT64_MAX};
 }
@@ -114,17 +115,33 @@ static bool is_stuck(struct rollcall__net *net, struct rollcall__net_stream *str
     return true;
 }
 
+static bool admits(struct rollcall__net *net, const struct rollcall__net_stream *stream)
+{
+    return rollcall__sim_auth_admits(&net->auth, stream->member, stream->pass, net->sim->now_ms);
+}
+
+/* OK, or as what etcd ends the stream. */
+static enum rollcall_status renew(struct rollcall__net *net,
+                                  const struct rollcall__net_stream *stream, int64_t lease_id,
+                                  int64_t *ttl_s)
+{
+    const bool waited_in_vain = stream->stuck_until_ms <= net->sim->now_ms;
+    if (rollcall__net_member_refuses(net, stream->member) || waited_in_vain) {
+        return ROLLCALL_E_UNAVAILABLE;
+    }
+    if (!net->old && !admits(net, stream)) {
+        return ROLLCALL_E_DENIED;
+    }
+    return rollcall__model_renew(net->model, stream->member, lease_id, net->sim->now_ms, ttl_s);
+}
+
 static void answer_renew(struct rollcall__net *net, struct rollcall__net_stream *stream,
                          int64_t lease_id)
 {
-    const bool waited_in_vain = stream->stuck_until_ms <= net->sim->now_ms;
     struct rollcall__flight answer = {.kind = ROLLCALL__FLIGHT_RENEWED, .lease_id = lease_id};
-    answer.status = !rollcall__net_member_refuses(net, stream->member) && !waited_in_vain
-                        ? rollcall__model_renew(net->model, stream->member, lease_id,
-                                                net->sim->now_ms, &answer.ttl_s)
-                        : ROLLCALL_E_UNAVAILABLE;
+    answer.status = renew(net, stream, lease_id, &answer.ttl_s);
     stream->stuck_until_ms = INT64_MAX;
-    if (answer.status != ROLLCALL_OK) { /* etcd ends the stream for any error */
+    if (answer.status != ROLLCALL_OK) {
         answer.kind = ROLLCALL__FLIGHT_ENDED;
     }
     send_back(net, stream, answer);
@@ -151,14 +168,17 @@ void rollcall__net_watch(struct rollcall__net *net, uint32_t link, uint64_t toke
 static void open_watch(struct rollcall__net *net, struct rollcall__net_stream *stream,
                        struct rollcall_object *range)
 {
-    if (!rollcall__net_member_refuses(net, stream->member)) {
+    struct rollcall__flight ended = {.kind = ROLLCALL__FLIGHT_ENDED,
+                                     .status = ROLLCALL_E_UNAVAILABLE};
+    if (rollcall__net_member_refuses(net, stream->member)) {
+        send_back(net, stream, ended);
+    } else if (!admits(net, stream)) {
+        ended.status = ROLLCALL_E_DENIED;
+        send_back(net, stream, ended);
+    } else {
         stream->watch =
             rollcall__model_watch_open(net->model, stream->member, (struct transport_range *)range);
         ROLLCALL_ASSERT(stream->watch != NULL);
-    } else {
-        send_back(net, stream,
-                  (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_ENDED,
-                                            .status = ROLLCALL_E_UNAVAILABLE});
     }
 }
 

@@ -120,20 +120,24 @@ static void jump(struct rollcall_sim *sim)
 
 /* ---- all of them ---- */
 
-static void cut(struct rollcall_sim *sim, enum rollcall_fault fault)
+static uint32_t draw_member(struct rollcall_sim *sim, enum rollcall_fault fault)
 {
-    const uint32_t link = (uint32_t)draw(sim, fault, rollcall__net_links(sim->net));
-    const uint32_t member = (uint32_t)draw(sim, fault, rollcall__net_members(sim->net));
-    rollcall__net_cut(sim->net, link, member, fault == ROLLCALL_FAULT_TOKEN);
+    return (uint32_t)draw(sim, fault, rollcall__net_members(sim->net));
+}
+
+static void cut(struct rollcall_sim *sim)
+{
+    const uint32_t link = (uint32_t)draw(sim, ROLLCALL_FAULT_CUT, rollcall__net_links(sim->net));
+    rollcall__net_cut(sim->net, link, draw_member(sim, ROLLCALL_FAULT_CUT));
 }
 
 static void connections(struct rollcall_sim *sim)
 {
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_CUT)) {
-        cut(sim, ROLLCALL_FAULT_CUT);
+        cut(sim);
     }
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_TOKEN)) {
-        cut(sim, ROLLCALL_FAULT_TOKEN);
+        rollcall__net_forget_passes(sim->net, draw_member(sim, ROLLCALL_FAULT_TOKEN));
     }
 }
 

@@ -41,6 +41,7 @@ struct rollcall_sim_options {
     uint32_t workers;                  /* virtual; 0: 2; 1 .. 8; a connected process has two */
     uint32_t members;                  /* of its etcd; 0: 1; 1 or 3 */
     bool old_etcd;                     /* it has the known bugs of etcd 3.4.23 */
+    bool authentication;               /* it wants a user, whose tokens last for seconds */
     enum rollcall_log_level log_level; /* default: errors only, to stderr */
 };
 #define ROLLCALL_SIM_OPTIONS(...)                                                                  \
@@ -98,7 +99,7 @@ ROLLCALL_API uint64_t rollcall_sim_hash(const struct rollcall_sim *sim);
     X(REPEAT_REQUEST, "repeat-request", "a request is done twice, and answered once")              \
     X(REPEAT_ANSWER, "repeat-answer", "a renewal is answered twice")                               \
     X(CUT, "cut", "a connection breaks, with all that is on its way")                              \
-    X(TOKEN, "token", "a token expires: a connection's streams end, its calls go on")              \
+    X(TOKEN, "token", "a member of etcd forgets every token, if it wants them")                    \
     X(STALL, "stall", "a member of etcd is frozen for up to 12 s")                                 \
     X(ISOLATE, "isolate", "a member of etcd is cut off from the others for up to 12 s")            \
     X(KILL, "kill", "a member of etcd is killed, and back within 5 s")                             \

@@ -205,7 +205,7 @@ TEST(renewal, a_broken_stream_is_followed_by_another_at_once)
         grant(&scene, LEASE);
         CHECK(renew(&scene, LEASE));
         for (uint32_t member = 0; member < MEMBERS; member++) {
-            rollcall__net_cut(scene.net, 0, member, false);
+            rollcall__net_cut(scene.net, 0, member);
         }
         scene_pass(&scene, 150);
         CHECK_INT(answers(&scene), 1);

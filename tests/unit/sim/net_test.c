@@ -126,7 +126,7 @@ TEST(net, a_cut_ends_calls_and_watches_as_unavailable_and_the_next_call_is_answe
         CHECK_INT(probe_count(scene.askers[0], ASKER_RESPONSE), 1); /* it has begun */
         CHECK(scene_put(&scene, 0));
         for (uint32_t member = 0; member < 3; member++) {
-            rollcall__net_cut(scene.net, 0, member, false);
+            rollcall__net_cut(scene.net, 0, member);
         }
         CHECK(rollcall_sim_settle(scene.sim, 1000));
         CHECK_INT(last_status(&scene, 0), ROLLCALL_E_UNAVAILABLE);
@@ -141,20 +141,88 @@ TEST(net, a_cut_ends_calls_and_watches_as_unavailable_and_the_next_call_is_answe
     }
 }
 
-TEST(net, a_token_that_expires_ends_streams_and_no_call)
+/* ---- tokens ---- */
+
+static void forget_tokens(struct scene *scene)
+{
+    for (uint32_t member = 0; member < rollcall__net_members(scene->net); member++) {
+        rollcall__net_forget_passes(scene->net, member);
+    }
+}
+
+TEST(net, a_token_that_is_forgotten_is_replaced_and_nobody_notices)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        struct scene scene = scene_of(seed, 1, 1);
-        CHECK(scene_watch(&scene, 0, 1));
-        CHECK(scene_renew(&scene, 0, 7));
+        struct scene scene = scene_with_tokens(seed, 3);
+        for (uint64_t round = 1; round <= 3; round++) {
+            CHECK(scene_watch(&scene, 0, round));
+            CHECK(scene_put(&scene, 0));
+            CHECK(scene_renew(&scene, 0, 7));
+            scene_pass(&scene, 1000);
+            CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
+            CHECK_INT(probe_count(scene.askers[0], ASKER_RENEWED), round);
+            const struct transport_keepalive_answer *renewed =
+                probe_payload(probe_last(scene.askers[0], ASKER_RENEWED));
+            CHECK_INT(renewed->status, ROLLCALL_OK);
+            forget_tokens(&scene);
+        }
+        CHECK_INT(store_revision(&scene), 4); /* nothing was done twice */
+        scene_close(&scene);
+    }
+}
+
+/* Tokens that do not last are no denial: whoever asks again later may have better luck. */
+TEST(net, tokens_that_are_forgotten_at_once_are_unavailable_and_not_denied)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, 1);
         CHECK(scene_put(&scene, 0));
-        rollcall__net_cut(scene.net, 0, 0, true);
+        for (int ms = 0; ms < 1000; ms++) {
+            forget_tokens(&scene);
+            scene_pass(&scene, 1);
+        }
+        CHECK_INT(last_status(&scene, 0), ROLLCALL_E_UNAVAILABLE);
+        CHECK_INT(rollcall__net_passes(scene.net) <= 6, 1); /* each costs etcd 70 ms */
+        CHECK_INT(store_revision(&scene), 1);
+        CHECK(scene_put(&scene, 0));
         scene_pass(&scene, 1000);
         CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
-        CHECK_INT(response_at(&scene, 0, 0)->error.status, ROLLCALL_E_UNAVAILABLE);
-        const struct transport_keepalive_answer *renewed =
-            probe_payload(probe_last(scene.askers[0], ASKER_RENEWED));
-        CHECK_INT(renewed->status, ROLLCALL_OK); /* it was tried again */
+        scene_close(&scene);
+    }
+}
+
+/* Watches are asked for a token when they begin, and then no more. */
+TEST(net, a_watch_outlives_its_token)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, 1);
+        CHECK(scene_watch(&scene, 0, 1));
+        scene_pass(&scene, 20000); /* the token is over, for want of use */
+        CHECK(scene_put(&scene, 0));
+        scene_pass(&scene, 1000);
+        CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
+        const struct probe_message *last = probe_last(scene.askers[0], ASKER_RESPONSE);
+        CHECK_INT(((const struct transport_watch_response *)last->object)->event_count, 1);
+        scene_close(&scene);
+    }
+}
+
+/* E5: however many ask, one call for a token is on its way. */
+TEST(net, many_who_need_a_token_share_one)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, 1);
+        scene_pass(&scene, 1000);
+        forget_tokens(&scene);
+        const uint64_t before = rollcall__net_passes(scene.net);
+        for (int i = 0; i < CALLS; i++) {
+            CHECK(scene_put(&scene, 0));
+            CHECK(scene_renew(&scene, 0, 100 + i));
+        }
+        scene_pass(&scene, 1000);
+        CHECK_INT(probe_count(scene.askers[0], ASKER_ANSWER), CALLS);
+        CHECK_INT(probe_count(scene.askers[0], ASKER_RENEWED), CALLS);
+        CHECK_INT(rollcall__net_passes(scene.net), before + 1);
         scene_close(&scene);
     }
 }

@@ -27,16 +27,13 @@ struct scene {
     uint64_t asked; /* ids of calls */
 };
 
-static inline void scene_open(struct scene *scene, uint64_t seed, uint32_t processes,
-                              uint32_t members)
+static inline void scene_open(struct scene *scene, const struct rollcall_sim_options *options)
 {
     static const char *const NAMES[] = ROLLCALL_MESSAGE_NAMES(ASKER_LIST);
     static const uint16_t SIZES[] = ROLLCALL_PAYLOAD_SIZES(ASKER_LIST);
+    const uint32_t processes = options->workers / 2;
     *scene = (struct scene){.processes = processes};
-    CHECK_INT(rollcall_sim_create(
-                  ROLLCALL_SIM_OPTIONS(.seed = seed, .members = members, .workers = 2 * processes),
-                  &scene->sim, NULL),
-              ROLLCALL_OK);
+    CHECK_INT(rollcall_sim_create(options, &scene->sim, NULL), ROLLCALL_OK);
     scene->rt = rollcall_sim_runtime(scene->sim);
     scene->net = rollcall__sim_net(scene->sim);
     for (uint32_t i = 0; i < processes; i++) {
@@ -53,7 +50,17 @@ static inline void scene_open(struct scene *scene, uint64_t seed, uint32_t proce
 static inline struct scene scene_of(uint64_t seed, uint32_t processes, uint32_t members)
 {
     struct scene scene;
-    scene_open(&scene, seed, processes, members);
+    scene_open(&scene,
+               ROLLCALL_SIM_OPTIONS(.seed = seed, .members = members, .workers = 2 * processes));
+    return scene;
+}
+
+/* One process, and an etcd that wants a user. */
+static inline struct scene scene_with_tokens(uint64_t seed, uint32_t members)
+{
+    struct scene scene;
+    scene_open(&scene, ROLLCALL_SIM_OPTIONS(.seed = seed, .members = members, .workers = 2,
+                                            .authentication = true));
     return scene;
 }
 
