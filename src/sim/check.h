@@ -24,6 +24,8 @@
  *                        that was LOST is no member's again;
  * "nothing-after-close"  no event comes after close has returned;
  * "no-lease-left"        one that ended well has left no lease and no key;
+ * "suspect-has-a-cause"  SUSPECT is told only after what a client cannot help (sim/calm.h);
+ * "suspect-ends"         and ACTIVE again soon after that is over;
  * "active-implies-key"   after healing, one that is ACTIVE has the key that it was told.
  */
 struct rollcall__session_check {
@@ -35,6 +37,7 @@ struct rollcall__session_check {
     int64_t lease_id, create_revision; /* of the last registration told */
     int64_t lost_create_revision;      /* of the last LOST */
     int64_t member_ms;                 /* when ACTIVE was first told */
+    int64_t ttl_ms, suspect_ms;        /* of the lease; when SUSPECT was told last */
     char key[256];
 };
 void rollcall__check_session_event(struct rollcall__session_check *check,

@@ -89,6 +89,20 @@ static void note_registration(struct rollcall__session_check *check,
     snprintf(check->key, sizeof check->key, "%s", info->key);
 }
 
+/* SUSPECT: with another member of three up and a leader, a lease of 5 s has not run out. */
+static void check_suspect(struct rollcall__session_check *check,
+                          const struct rollcall_session_info *info)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    check->ttl_ms = info->ttl_s * 1000;
+    check->suspect_ms = check->state == ROLLCALL_SESSION_SUSPECT ? check->suspect_ms : sim->now_ms;
+    if (!rollcall__calm_excuses(&sim->calm, sim->now_ms, check->ttl_ms)) {
+        rollcall_world_violate(check->world, "suspect-has-a-cause",
+                               "%s is told SUSPECT at %" PRId64 " ms, and could have been renewed",
+                               info->key, sim->now_ms);
+    }
+}
+
 void rollcall__check_session_event(struct rollcall__session_check *check,
                                    const struct rollcall_session_event *event)
 {
@@ -100,6 +114,8 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
     check_order(check, event->state);
     if (event->state == ROLLCALL_SESSION_LOST) {
         check_loss(check, &event->info);
+    } else if (event->state == ROLLCALL_SESSION_SUSPECT) {
+        check_suspect(check, &event->info);
     }
     if (event->state == ROLLCALL_SESSION_ACTIVE || event->state == ROLLCALL_SESSION_SUSPECT) {
         check->member_ms = check->lease_id == event->info.lease_id
@@ -122,17 +138,36 @@ void rollcall__check_session_restarted(struct rollcall__session_check *check)
 
 /* ---- the lease ---- */
 
-enum { RETELL_MS = 3000 }; /* how long an event may wait for which there was no room or memory */
+enum {
+    RETELL_MS = 3000,  /* how long an event may wait for which there was no room or memory */
+    RECOVERY_MS = 2500 /* a stream that hangs is given up after 2 s */
+};
 
 static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
 {
     return model_lease(check, check->lease_id);
 }
 
+/* One that is SUSPECT, though all has been well for a while. */
+static void check_recovery(const struct rollcall__session_check *check)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    const int64_t calm_ms = rollcall__calm_since_ms(&sim->calm, sim->now_ms);
+    const int64_t since_ms = calm_ms > check->suspect_ms ? calm_ms : check->suspect_ms;
+    if (!check->closed && check->told && check->state == ROLLCALL_SESSION_SUSPECT &&
+        sim->now_ms > since_ms + RECOVERY_MS) {
+        rollcall_world_violate(check->world, "suspect-ends",
+                               "%s has been SUSPECT since %" PRId64
+                               " ms, and nothing has been wrong since %" PRId64,
+                               check->key, check->suspect_ms, calm_ms);
+    }
+}
+
 void rollcall__check_session_at_rest(struct rollcall__session_check *check)
 {
     const struct rollcall_sim *sim = rollcall_world_sim(check->world);
     const struct rollcall__model_lease *lease;
+    check_recovery(check);
     if (check->closed || !check->told || check->state != ROLLCALL_SESSION_ACTIVE ||
         sim->frozen_until_ms[2 * check->process] > sim->now_ms ||
         (lease = lease_of(check)) == NULL) {

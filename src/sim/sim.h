@@ -3,6 +3,7 @@
 #define SIM_SIM_H
 
 #include "runtime/runtime_internal.h"
+#include "sim/calm.h"
 #include "sim/fault.h"
 #include "sim/net.h"
 
@@ -17,6 +18,7 @@ struct rollcall_sim {
     /* Bit s of a worker's: source s may have a cell in its lanes.  No other lane is looked at. */
     uint32_t mail[ROLLCALL__WORKERS_MAX];
     struct rollcall__faults faults;
+    struct rollcall__calm calm;
     struct rollcall__net *net; /* NULL: nobody has connected */
     uint32_t members, quirks;
     bool authentication;

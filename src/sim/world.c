@@ -104,6 +104,7 @@ static void after_step(void *watcher)
 {
     struct rollcall_world *world = watcher;
     note_new(world);
+    rollcall__calm_observe(&world->sim->calm, world->sim);
     if (world->sim->now_ms != world->still_ms) {
         world->still_ms = world->sim->now_ms;
         world->still_steps = 0;
