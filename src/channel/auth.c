@@ -1,6 +1,7 @@
 /*
- * channel/auth.c - the token.  etcd spends some 70 ms of bcrypt on each Authenticate, so only
- * one is in flight, and everything that needs a token waits for that one.
+ * channel/auth.c - the token.  etcd spends some 70 ms of bcrypt on each Authenticate, so one is in
+ * flight, and everything that needs a token waits for that; only when its endpoint is silent is
+ * another asked, and the first token counts.
  */
 #include "channel/channel.h"
 
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAILED_PAUSE_MS = 100 };
+enum { FAILED_PAUSE_MS = 100, SILENCE_MS = 500 };
 
 void rollcall__channel_drop_token(struct rollcall__channel *channel)
 {
@@ -44,16 +45,35 @@ static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
 }
 
+/* One is on its way: another is sent to another endpoint once that one has been silent. */
+static bool must_wait(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    const int64_t now_ms = rollcall_now_ms(cx);
+    const struct rollcall__call *newest = channel->authentication;
+    if (newest == NULL) {
+        return now_ms < channel->authenticate_at_ms;
+    }
+    if (channel->authentications >= channel->pool.count ||
+        now_ms < newest->started_ms + SILENCE_MS) {
+        return true;
+    }
+    rollcall__pool_silent(&channel->pool, newest->endpoint, rollcall_random(cx), now_ms);
+    return false;
+}
+
 void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
-    if (channel->authentication != NULL || channel->stopping ||
-        rollcall_now_ms(cx) < channel->authenticate_at_ms) {
+    if (channel->stopping || must_wait(cx, channel)) {
         return;
     }
-    channel->authentication = rollcall__channel_start_call(
+    struct rollcall__call *call = rollcall__channel_start_call(
         cx, channel, NULL, NULL, channel->driver->call_timeout_ms, &error);
-    if (channel->authentication == NULL) {
+    if (call != NULL) {
+        call->authenticates = true;
+        channel->authentication = call;
+        channel->authentications++;
+    } else if (channel->authentication == NULL) {
         fail(cx, channel, &error);
     }
 }
@@ -62,15 +82,17 @@ void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcal
                                      struct rollcall__call *call,
                                      const struct transport_result *result)
 {
-    channel->authentication = NULL;
-    if (channel->stopping) {
-        return;
+    const bool given = result->error.status == ROLLCALL_OK || call->needs_no_token;
+    channel->authentications--;
+    channel->authentication = channel->authentication == call ? NULL : channel->authentication;
+    if (channel->stopping || !channel->locked) {
+        return; /* another was faster */
     }
-    if (result->error.status == ROLLCALL_OK || call->needs_no_token) {
+    if (given) {
         char *token = call->token;
         call->token = NULL;
         unlock(cx, channel, token);
-    } else {
+    } else if (channel->authentications == 0 || !transport_blames_endpoint(&result->error)) {
         fail(cx, channel, &result->error);
     }
 }

@@ -325,7 +325,7 @@ int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
     } else {
         rollcall__channel_blame(cx, channel, call->endpoint, &result->error);
     }
-    if (call == channel->authentication) {
+    if (call->authenticates) {
         rollcall__channel_authenticated(cx, channel, call, result);
     } else if (!try_again(cx, channel, call, &result->error)) {
         rollcall_object_keep(&result->object);

@@ -127,7 +127,9 @@ struct rollcall__channel {
     bool locked; /* requests wait for a token */
     char *token; /* NULL: none */
     uint64_t generation;
-    struct rollcall__call *authentication; /* in flight, in `calls` too */
+    struct rollcall__call *authentication; /* the newest in flight, in `calls` too; NULL: none,
+                                              or only older ones */
+    uint32_t authentications;              /* in flight */
     int64_t authenticate_at_ms;            /* not before */
 };
 

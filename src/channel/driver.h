@@ -51,6 +51,7 @@ struct rollcall__call {
     size_t endpoint;                        /* by the driver, before anything is posted */
     uint64_t generation;                    /* of the token it went with */
     int64_t started_ms;
+    bool authenticates;
     /* By the driver, of an Authenticate that is done: */
     char *token;         /* from malloc; owned; NULL: none */
     bool needs_no_token; /* etcd has authentication off */

@@ -191,6 +191,25 @@ TEST(net, tokens_that_are_forgotten_at_once_are_unavailable_and_not_denied)
     }
 }
 
+/* E8: a token that is asked of a silent member is asked of another soon. */
+TEST(net, a_member_that_is_silent_delays_a_token_by_half_a_second)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        for (uint32_t member = 0; member < 3; member++) {
+            struct scene scene = scene_with_tokens(seed, 3);
+            scene_pass(&scene, 1000);
+            if (rollcall__model_leader(rollcall__net_model(scene.net)) != (int)member) {
+                rollcall__net_set_member(scene.net, member, ROLLCALL__MEMBER_FROZEN, INT64_MAX);
+                forget_tokens(&scene);
+                CHECK(scene_renew(&scene, 0, 7));
+                scene_pass(&scene, 2 * 500 + 300); /* the renewal finds the silence, or the token */
+                CHECK_INT(probe_count(scene.askers[0], ASKER_RENEWED), 1);
+            }
+            scene_close(&scene);
+        }
+    }
+}
+
 /* Watches are asked for a token when they begin, and then no more. */
 TEST(net, a_watch_outlives_its_token)
 {
