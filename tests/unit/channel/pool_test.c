@@ -1,0 +1,161 @@
+/* Which endpoint is asked next: pure, so every case is written down. */
+#include "channel/pool.h"
+#include "support/test.h"
+
+enum { THREE = 3, ALL = 7, HOME_AGAIN_MS = 30000 };
+
+static struct rollcall__pool pool_of(size_t count, uint64_t home)
+{
+    struct rollcall__pool pool;
+    rollcall__pool_init(&pool, count, home);
+    return pool;
+}
+
+TEST(pool, homes_are_spread_by_chance)
+{
+    size_t at[THREE] = {0};
+    for (uint64_t random = 0; random < 300; random++) {
+        struct rollcall__pool pool = pool_of(THREE, random * 7919);
+        at[rollcall__pool_pick(&pool, ALL, 0)]++;
+    }
+    for (size_t i = 0; i < THREE; i++) {
+        CHECK(at[i] > 50);
+    }
+}
+
+TEST(pool, a_failed_endpoint_is_left_for_longer_each_time_up_to_a_second)
+{
+    struct rollcall__pool pool = pool_of(1, 0);
+    for (int64_t failures = 1; failures <= 20; failures++) {
+        const int64_t most_ms = failures < 10 ? 100 * failures : 1000;
+        rollcall__pool_failed(&pool, 0, UINT64_MAX, 5000);
+        const int64_t away_ms = pool.endpoints[0].away_until_ms - 5000;
+        CHECK(away_ms >= most_ms / 2 && away_ms <= most_ms);
+        CHECK(!rollcall__pool_is_well(&pool, 0, 5000));
+        CHECK(rollcall__pool_is_well(&pool, 0, 5000 + away_ms));
+    }
+    rollcall__pool_succeeded(&pool, 0, 3, 6000);
+    CHECK(rollcall__pool_is_well(&pool, 0, 6000));
+    rollcall__pool_failed(&pool, 0, 0, 7000);
+    CHECK(pool.endpoints[0].away_until_ms <= 7100); /* it begins anew */
+}
+
+/* What failed together does not come back together. */
+TEST(pool, pauses_differ)
+{
+    bool at[101] = {false};
+    size_t distinct = 0;
+    for (uint64_t random = 0; random < 50; random++) {
+        struct rollcall__pool pool = pool_of(1, 0);
+        rollcall__pool_failed(&pool, 0, random * 104729, 0);
+        at[pool.endpoints[0].away_until_ms] = true;
+    }
+    for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+        distinct += at[i];
+    }
+    CHECK(distinct >= 20);
+}
+
+TEST(pool, one_that_is_well_is_stayed_with_and_one_that_is_not_is_left)
+{
+    struct rollcall__pool pool = pool_of(THREE, 1);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 1);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 1);
+    rollcall__pool_failed(&pool, 1, 0, 0);
+    const size_t next = rollcall__pool_pick(&pool, ALL, 0);
+    CHECK(next != 1);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 1000), next); /* no going to and fro */
+}
+
+TEST(pool, home_is_gone_back_to_when_it_has_been_well_for_long)
+{
+    struct rollcall__pool pool = pool_of(THREE, 2);
+    rollcall__pool_failed(&pool, 2, 0, 0);
+    CHECK(rollcall__pool_pick(&pool, ALL, 10) != 2);
+    rollcall__pool_succeeded(&pool, 2, 1, 5000);
+    CHECK(rollcall__pool_pick(&pool, ALL, 5000 + HOME_AGAIN_MS - 1) != 2);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 5000 + HOME_AGAIN_MS), 2);
+}
+
+/* It must have been seen to be well: time alone says nothing. */
+TEST(pool, home_is_not_gone_back_to_before_it_has_answered)
+{
+    struct rollcall__pool pool = pool_of(THREE, 2);
+    rollcall__pool_failed(&pool, 2, 0, 0);
+    CHECK(rollcall__pool_pick(&pool, ALL, 10) != 2);
+    CHECK(rollcall__pool_pick(&pool, ALL, 100 * HOME_AGAIN_MS) != 2);
+}
+
+TEST(pool, a_slow_endpoint_is_not_gone_to_while_another_is_fast)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    rollcall__pool_succeeded(&pool, 1, 100, 0);
+    rollcall__pool_succeeded(&pool, 2, 2, 0);
+    rollcall__pool_failed(&pool, 0, 0, 0);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 2);
+    rollcall__pool_failed(&pool, 2, 0, 0);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 1); /* better than none */
+}
+
+TEST(pool, the_average_follows_the_answers)
+{
+    struct rollcall__pool pool = pool_of(1, 0);
+    rollcall__pool_succeeded(&pool, 0, 10, 0);
+    CHECK_INT(pool.endpoints[0].latency_us, 10001);
+    for (int i = 0; i < 100; i++) {
+        rollcall__pool_succeeded(&pool, 0, 2, 0);
+    }
+    CHECK(pool.endpoints[0].latency_us < 2100);
+}
+
+TEST(pool, only_those_that_may_be_are_picked_and_without_any_all_may)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    CHECK_INT(rollcall__pool_pick(&pool, 4, 0), 2);
+    CHECK_INT(rollcall__pool_pick(&pool, 0, 0), 2);
+}
+
+TEST(pool, when_none_is_well_it_is_the_one_that_may_be_asked_soonest)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    for (size_t i = 0; i < THREE; i++) {
+        rollcall__pool_failed(&pool, i, 0, 0);
+        rollcall__pool_failed(&pool, i, 0, 0);
+    }
+    rollcall__pool_succeeded(&pool, 1, 1, 0);
+    rollcall__pool_failed(&pool, 1, 0, 0);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 1);
+}
+
+TEST(pool, a_silent_one_is_left_for_a_moment_and_holds_no_grudge)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    rollcall__pool_silent(&pool, 0, 17, 1000);
+    CHECK(!rollcall__pool_is_well(&pool, 0, 1200));
+    CHECK(rollcall__pool_is_well(&pool, 0, 1500));
+    CHECK_INT(pool.endpoints[0].failures, 0);
+}
+
+TEST(pool, learners_are_never_picked_while_there_is_another)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    pool.endpoints[0].learner = pool.endpoints[1].learner = true;
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 2);
+    rollcall__pool_failed(&pool, 2, 0, 0);
+    CHECK(rollcall__pool_pick(&pool, ALL, 0) < THREE);
+}
+
+TEST(pool, the_leader_is_known_by_its_id_and_only_while_it_is_well)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    CHECK_INT(rollcall__pool_leader(&pool, 0), THREE);
+    for (size_t i = 0; i < THREE; i++) {
+        pool.endpoints[i].member_id = 100 + i;
+    }
+    pool.leader_id = 102;
+    CHECK_INT(rollcall__pool_leader(&pool, 0), 2);
+    rollcall__pool_silent(&pool, 2, 0, 0);
+    CHECK_INT(rollcall__pool_leader(&pool, 0), THREE);
+    pool.leader_id = 999; /* a member that is no endpoint */
+    CHECK_INT(rollcall__pool_leader(&pool, 5000), THREE);
+}
