@@ -17,6 +17,9 @@ static const char *const METHODS[] = {
     [TRANSPORT_LEASE_GRANT] = "/etcdserverpb.Lease/LeaseGrant",
     [TRANSPORT_LEASE_REVOKE] = "/etcdserverpb.Lease/LeaseRevoke",
     [TRANSPORT_LEASE_TIME_TO_LIVE] = "/etcdserverpb.Lease/LeaseTimeToLive",
+    [TRANSPORT_STATUS] = "/etcdserverpb.Maintenance/Status",
+    [TRANSPORT_MEMBERS] = "/etcdserverpb.Cluster/MemberList",
+    [TRANSPORT_ALARMS] = "/etcdserverpb.Maintenance/Alarm",
 };
 static const char AUTHENTICATE[] = "/etcdserverpb.Auth/Authenticate";
 

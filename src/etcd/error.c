@@ -16,13 +16,14 @@ struct rule {
     const char *advice;
 };
 
+#define NO_LEADER "etcdserver: no leader"
 #define LEASE_NOT_FOUND "etcdserver: requested lease not found"
 #define LEASE_EXISTS "etcdserver: lease already exists"
 #define AUTH_OFF "etcdserver: authentication is not enabled"
 
 /* A longer message stands before one it contains. */
 static const struct rule RULES[] = {
-    {"etcdserver: no leader", GRPC_STATUS_UNAVAILABLE, ROLLCALL_E_UNAVAILABLE, true,
+    {NO_LEADER, GRPC_STATUS_UNAVAILABLE, ROLLCALL_E_UNAVAILABLE, true,
      "this member has no leader; another may"},
     {"etcdserver: leader changed", GRPC_STATUS_UNAVAILABLE, ROLLCALL_E_UNAVAILABLE, false,
      "try again"},
@@ -199,7 +200,8 @@ bool rollcall__etcd_already_done(enum transport_kind kind,
                                  const struct rollcall__etcd_failure *failure)
 {
     return (kind == TRANSPORT_LEASE_GRANT && holds(failure->message, LEASE_EXISTS)) ||
-           (kind == TRANSPORT_LEASE_REVOKE && holds(failure->message, LEASE_NOT_FOUND));
+           (kind == TRANSPORT_LEASE_REVOKE && holds(failure->message, LEASE_NOT_FOUND)) ||
+           (kind == TRANSPORT_STATUS && holds(failure->message, NO_LEADER));
 }
 
 bool rollcall__etcd_token_refused(const struct rollcall_error *error)

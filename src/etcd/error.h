@@ -22,8 +22,8 @@ enum rollcall_status rollcall__etcd_error(struct rollcall_error *error,
 /* Why etcd cancelled a watch, by its cancel_reason; never OK. */
 void rollcall__etcd_canceled(struct rollcall_error *error, const char *reason);
 
-/* The failure says that our earlier try has succeeded: GRANT of an id that exists, REVOKE of a
- * lease that is gone. */
+/* The failure is what was asked for: our earlier try has succeeded, GRANT of an id that exists,
+ * REVOKE of a lease that is gone; or STATUS of a member that refuses because it has no leader. */
 bool rollcall__etcd_already_done(enum transport_kind kind,
                                  const struct rollcall__etcd_failure *failure);
 /* The token is the trouble: authenticate again and retry once; nothing was done. */

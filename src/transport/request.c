@@ -70,6 +70,11 @@ struct transport_request *transport_request_lease(enum transport_kind kind, int6
     return request;
 }
 
+struct transport_request *transport_request_bare(enum transport_kind kind)
+{
+    return create(kind, 0);
+}
+
 static size_t op_bytes(const struct transport_op *ops, uint8_t count)
 {
     size_t bytes = 0;

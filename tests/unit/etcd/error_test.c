@@ -124,6 +124,14 @@ TEST(error, our_earlier_try_is_a_success)
     CHECK(!already_done(TRANSPORT_LEASE_GRANT, ""));
 }
 
+TEST(error, a_member_without_a_leader_that_says_no_more_has_told_its_status)
+{
+    CHECK(already_done(TRANSPORT_STATUS, "etcdserver: no leader"));
+    CHECK(!already_done(TRANSPORT_STATUS, "etcdserver: request timed out"));
+    CHECK(!already_done(TRANSPORT_MEMBERS, "etcdserver: no leader"));
+    CHECK(!already_done(TRANSPORT_RANGE, "etcdserver: no leader"));
+}
+
 TEST(error, only_an_endpoints_own_trouble_is_blamed_on_it)
 {
     struct rollcall_error error = map(14, "etcdserver: no leader", false);
