@@ -26,25 +26,36 @@ static const struct cli_doctor_endpoint *find_of_other(const struct cli_doctor_f
     return NULL;
 }
 
-/* Nobody told of a cluster: who has no leader does not. */
-static void judge_leaderless(const struct cli_doctor_facts *facts, struct cli_doctor_report *report)
+/* How many told their status; *led: how many of them have a leader. */
+static size_t count_told(const struct cli_doctor_facts *facts, size_t *led)
 {
+    size_t told = 0;
+    *led = 0;
     for (size_t i = 0; i < facts->endpoint_count; i++) {
-        if (cli_doctor_health(&facts->endpoints[i]) != NULL) {
-            struct cli_doctor_finding *finding =
-                cli_doctor_add(report, CLI_DOCTOR_CLUSTER, "quorum", CLI_DOCTOR_FAIL);
-            cli_doctor_detail(finding, "no endpoint that answers has a leader");
-            cli_doctor_advice(finding, "start members until a majority runs, or name those that "
-                                       "run in --endpoints");
-            return;
-        }
+        const struct rollcall_health *health = cli_doctor_health(&facts->endpoints[i]);
+        told += health != NULL;
+        *led += health != NULL && health->has_leader;
     }
+    return told;
 }
 
-/* Returns whether they are of one cluster; some told of one. */
+static void say_leaderless(struct cli_doctor_report *report)
+{
+    struct cli_doctor_finding *finding =
+        cli_doctor_add(report, CLI_DOCTOR_CLUSTER, "quorum", CLI_DOCTOR_FAIL);
+    cli_doctor_detail(finding, "no endpoint that answers has a leader");
+    cli_doctor_advice(finding, "start members until a majority runs, or name those that run in "
+                               "--endpoints");
+}
+
+/* Returns whether they are of one cluster.  None told of any, as those without a leader: true, and
+ * nothing is found. */
 static bool judge_same(const struct cli_doctor_facts *facts, struct cli_doctor_report *report)
 {
     const struct cli_doctor_endpoint *first = find_of_other(facts, 0);
+    if (first == NULL) {
+        return true;
+    }
     const uint64_t cluster_id = cli_doctor_health(first)->cluster_id;
     const struct cli_doctor_endpoint *other = find_of_other(facts, cluster_id);
     struct cli_doctor_finding *finding = cli_doctor_add(
@@ -156,12 +167,14 @@ static void judge_members(const struct votes *votes, struct cli_doctor_report *r
 void cli_doctor_judge_cluster(const struct cli_doctor_facts *facts,
                               struct cli_doctor_report *report)
 {
-    if (find_of_other(facts, 0) == NULL) {
-        judge_leaderless(facts, report);
-        return;
-    }
-    if (!judge_same(facts, report)) {
+    size_t led;
+    const size_t told = count_told(facts, &led);
+    if (told == 0 || !judge_same(facts, report)) {
         return; /* the votes of two clusters do not add up */
+    }
+    if (led == 0) {
+        say_leaderless(report);
+        return;
     }
     const struct rollcall_health *list = find_list(facts);
     if (list == NULL) {

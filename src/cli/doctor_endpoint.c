@@ -188,7 +188,11 @@ static void judge_alarms(const char *name, const struct rollcall_health *health,
     struct cli_doctor_finding *finding;
     if (health->alarms_status != ROLLCALL_OK) {
         finding = cli_doctor_add(report, name, "alarms", CLI_DOCTOR_WARN);
-        cli_doctor_detail(finding, "not told (%s)", rollcall_status_text(health->alarms_status));
+        cli_doctor_detail(finding, "not told%s",
+                          !health->has_leader  ? ", for the member has no leader"
+                          : health->is_learner ? ", for it only learns"
+                          : health->alarms_status == ROLLCALL_E_DENIED ? " to this user"
+                                                                       : " in time");
         if (health->alarms_status == ROLLCALL_E_DENIED) {
             cli_doctor_advice(finding, "ask as a user with the role root, or see etcdctl alarm "
                                        "list");
@@ -302,8 +306,8 @@ static void judge_read(const struct cli_doctor_facts *facts,
     const struct rollcall_error *error = &answer->health.read_error;
     if (error->status == ROLLCALL_OK) {
         cli_doctor_detail(cli_doctor_add(report, endpoint->name, "read", CLI_DOCTOR_OK),
-                          "%" PRId64 " keys under %s/session/", answer->health.key_count,
-                          facts->root);
+                          "%" PRId64 " key%s under %s/session/", answer->health.key_count,
+                          answer->health.key_count == 1 ? "" : "s", facts->root);
         return;
     }
     if (error->status == ROLLCALL_E_DENIED && error->grpc_code != CODE_PERMISSION_DENIED &&
@@ -371,5 +375,7 @@ void cli_doctor_judge_endpoint(const struct cli_doctor_facts *facts,
         judge_space(endpoint->name, health, report);
     }
     judge_alarms(endpoint->name, health, report);
-    judge_read(facts, endpoint, report);
+    if (!health->is_learner) { /* which no session can use: said before */
+        judge_read(facts, endpoint, report);
+    }
 }

@@ -116,7 +116,7 @@ TEST(cli_doctor, a_healthy_etcd_fails_no_check)
     check_line(&process, scene.endpoint, "raft", "ok", "", "");
     check_line(&process, scene.endpoint, "space", "ok", "MiB", "");
     check_line(&process, scene.endpoint, "alarms", "ok", "none", "");
-    check_line(&process, scene.endpoint, "read", "ok", "1 keys under cli-test/", "");
+    check_line(&process, scene.endpoint, "read", "ok", "1 key under cli-test/", "");
     check_line(&process, "cluster", "same", "ok", "", "");
     check_line(&process, "cluster", "quorum", "ok", "1 of 1", "");
     check_line(&process, "here", "clock", "ok", "CLOCK_BOOTTIME works", "");

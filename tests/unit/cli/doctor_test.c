@@ -145,6 +145,8 @@ CHANGE(b_learns)
 {
     UNUSED;
     health->is_learner = true;
+    health->alarms_status = ROLLCALL_E_UNAVAILABLE;
+    refuse_read(health, ROLLCALL_E_UNAVAILABLE, 14);
 }
 CHANGE(b_is_in_an_old_term)
 {
@@ -237,6 +239,15 @@ CHANGE(nobody_has_a_leader)
     for (size_t i = 0; i < MEMBERS; i++) {
         facts->endpoints[i].without_user.health = (struct rollcall_health){
             .members_status = ROLLCALL_E_UNAVAILABLE, .alarms_status = ROLLCALL_E_UNAVAILABLE};
+        refuse_read(&facts->endpoints[i].without_user.health, ROLLCALL_E_UNAVAILABLE, 14);
+    }
+}
+CHANGE(all_lost_their_leader) /* and tell everything else */
+{
+    UNUSED;
+    for (size_t i = 0; i < MEMBERS; i++) {
+        facts->endpoints[i].without_user.health.has_leader = false;
+        facts->endpoints[i].without_user.health.leader_id = 0;
         refuse_read(&facts->endpoints[i].without_user.health, ROLLCALL_E_UNAVAILABLE, 14);
     }
 }
@@ -373,6 +384,7 @@ TEST(doctor, one_thing_that_is_wrong_is_found_with_what_to_do)
         {b_has_no_leader, "b:2", "leader", FAIL, "no leader", "start a majority", 1},
         {b_has_no_leader, CLUSTER, "quorum", WARN, "2 of 3", "", 1},
         {b_learns, "b:2", "learner", WARN, "only learns", "promote 11", 0},
+        {b_learns, "b:2", "alarms", WARN, "not told, for it only learns", "", 0},
         {b_is_in_an_old_term, "b:2", "raft", WARN, "term 3, another in 4", "ask again", 0},
         {b_is_far_behind, "b:2", "raft", WARN, "1000 entries behind", "slow disk", 0},
         {b_is_a_little_behind, "b:2", "raft", OK, "", "", 0},
@@ -381,7 +393,7 @@ TEST(doctor, one_thing_that_is_wrong_is_found_with_what_to_do)
         {b_is_out_of_space, "b:2", "alarms", FAIL, "NOSPACE, raised by member 12 (m2)", "disarm",
          1},
         {b_is_corrupt, "b:2", "alarms", FAIL, "CORRUPT, raised by member abc", "remove abc", 1},
-        {b_does_not_tell_alarms, "b:2", "alarms", WARN, "not told", "role root", 0},
+        {b_does_not_tell_alarms, "b:2", "alarms", WARN, "not told to this user", "role root", 0},
         {b_is_nearly_full, "b:2", "space", WARN, "the quota is 8192", "defragment", 0},
         {b_is_nearly_full_by_default, "b:2", "space", WARN, "the default quota is 2048", "unless",
          0},
@@ -398,6 +410,9 @@ TEST(doctor, one_thing_that_is_wrong_is_found_with_what_to_do)
         {two_are_dead_and_no_read_succeeds, CLUSTER, "quorum", FAIL, "1 of 3", "start members", 4},
         {two_are_not_asked, CLUSTER, "quorum", WARN, "1 of 3", "endpoints of all", 0},
         {nobody_has_a_leader, CLUSTER, "quorum", FAIL, "has a leader", "start members", 7},
+        {nobody_has_a_leader, "c:3", "alarms", WARN, "no leader", "", 7},
+        {all_lost_their_leader, CLUSTER, "quorum", FAIL, "has a leader", "start members", 7},
+        {all_lost_their_leader, CLUSTER, "same", OK, "c1", "", 7},
         {nobody_has_a_leader, "c:3", "version", WARN, "not told", "", 7},
         {there_are_four, CLUSTER, "members", WARN, "4 with a vote", "survive no more losses than 3",
          0},
