@@ -1,6 +1,8 @@
 /* An errand that asks an etcd how it is: what it answers, part by part, and when it does not. */
 #include "unit/actors/errand_world.h"
 
+#include "actors/errand_health.h"
+
 static const struct choice HEALTH = {.kind = ERRAND_HEALTH};
 
 /* What etcd does to one kind of request, from the nth on. */
@@ -15,6 +17,10 @@ static struct plan plan;
 
 static enum fake_etcd_fate by_plan(struct fake_etcd *etcd, const struct transport_request *request)
 {
+    if (request->kind == TRANSPORT_RANGE) { /* by a majority, and none of the records */
+        CHECK(request->range.count_only && !request->range.serializable);
+        CHECK_INT(request->range.limit, 0);
+    }
     if (request->kind != plan.kind || plan.seen++ < plan.from) {
         return FAKE_ETCD_ANSWER;
     }
@@ -66,6 +72,18 @@ TEST(errand_health, every_part_of_the_answers_is_told)
         CHECK_INT(b.etcd->calls, 6);
         close_bench(&b);
     }
+}
+
+TEST(errand_health, the_latency_is_that_of_the_fastest_answer)
+{
+    static const int64_t took_ms[] = {9, 4, 7};
+    const struct transport_result result = {.kind = TRANSPORT_STATUS};
+    struct rollcall_health health;
+    errand_health_init(&health);
+    for (int step = ERRAND_HEALTH_STATUS_FIRST; step <= ERRAND_HEALTH_STATUS_LAST; step++) {
+        errand_health_note(&health, step, &result, took_ms[step]);
+    }
+    CHECK_INT(health.latency_ms, 4);
 }
 
 TEST(errand_health, an_etcd_that_is_away_is_told_at_once)

@@ -168,6 +168,11 @@ CHANGE(b_is_ahead) /* it was asked later */
     UNUSED;
     health->raft_index = health->raft_applied_index = 5010;
 }
+CHANGE(b_has_applied_more_meanwhile) /* a status is no one moment */
+{
+    UNUSED;
+    health->raft_applied_index = 5001;
+}
 CHANGE(b_is_out_of_space)
 {
     UNUSED;
@@ -388,6 +393,7 @@ TEST(doctor, one_thing_that_is_wrong_is_found_with_what_to_do)
         {b_is_in_an_old_term, "b:2", "raft", WARN, "term 3, another in 4", "ask again", 0},
         {b_is_far_behind, "b:2", "raft", WARN, "1000 entries behind", "slow disk", 0},
         {b_is_a_little_behind, "b:2", "raft", OK, "", "", 0},
+        {b_has_applied_more_meanwhile, "b:2", "raft", OK, "", "", 0},
         {b_is_ahead, "b:2", "raft", OK, "", "", 0},
         {b_is_ahead, "a:1", "raft", OK, "", "", 0},
         {b_is_out_of_space, "b:2", "alarms", FAIL, "NOSPACE, raised by member 12 (m2)", "disarm",
@@ -418,6 +424,7 @@ TEST(doctor, one_thing_that_is_wrong_is_found_with_what_to_do)
          0},
         {the_third_was_never_started, CLUSTER, "members", WARN, "1 never started", "start it", 0},
         {the_third_learns, CLUSTER, "members", WARN, "2 with a vote, 1 without", "odd", 0},
+        {the_third_learns, CLUSTER, "quorum", OK, "2 of 2", "", 0},
         {the_clock_is_missing, HERE, "clock", FAIL, "cannot be read", "Linux", 1},
         {it_was_suspended, HERE, "clock", OK, "61 s", "", 0},
         {the_time_is_free, HERE, "time", WARN, "leases do not depend on it", "chrony", 0},
