@@ -44,7 +44,7 @@ enum {
     PAUSE_DOUBLINGS_MAX = 4, /* at most so often */
     CALL_MIN_MS = 1000       /* one try of several; see ask */
 };
-enum state { READING, WRITING, ALLOCATING, CHECKING, PAUSING, STATE_COUNT };
+enum state { READING, WRITING, ALLOCATING, PAUSING, CHECKING, STATE_COUNT };
 
 struct errand {
     const struct errand_options *options; /* they outlive self */
@@ -82,12 +82,12 @@ static const struct rollcall_cell TABLE[STATE_COUNT][ERRAND_COUNT] = {
     [ALLOCATING][ERRAND_DEADLINE]  = {on_deadline,  0}, /* an ID on its way is skipped */
     [ALLOCATING][ROLLCALL_BOUNCED] = {on_bounced,   PAUSE},
 
+    [PAUSING]   [ERRAND_RETRY]     = {on_retry,     BEGIN},
+    [PAUSING]   [ERRAND_DEADLINE]  = {on_deadline,  0},
+
     [CHECKING]  [ERRAND_ANSWER]    = {on_checked,   ROLLCALL_TO(CHECKING) | PAUSE},
     [CHECKING]  [ERRAND_DEADLINE]  = {on_late,      0},
     [CHECKING]  [ROLLCALL_BOUNCED] = {on_bounced,   PAUSE},
-
-    [PAUSING]   [ERRAND_RETRY]     = {on_retry,     BEGIN},
-    [PAUSING]   [ERRAND_DEADLINE]  = {on_deadline,  0},
 };
 /* clang-format on */
 
@@ -477,8 +477,8 @@ static void options_fini(void *options)
     rollcall_object_drop(&((struct errand_options *)options)->config->object);
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {"READING", "WRITING", "ALLOCATING", "CHECKING",
-                                                     "PAUSING"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"READING", "WRITING", "ALLOCATING", "PAUSING",
+                                                     "CHECKING"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(ERRAND_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(ERRAND_LIST);
 
