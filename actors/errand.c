@@ -1,5 +1,6 @@
 /*
- * errand - does one thing to somebody's session, or takes a server ID, and tells the application.
+ * errand - does one thing to somebody's session, or takes a server ID, or asks an etcd how it is,
+ * and tells the application.
  *
  *    READING --ANSWER--> WRITING --ANSWER--> END (told)
  *                        WRITING --ANSWER(lost the compare)--> WRITING
@@ -7,6 +8,8 @@
  *    READING, WRITING --what may pass--> PAUSING --RETRY--> READING
  *    ALLOCATING --ALLOCATED--> END (told)
  *    ALLOCATING --what may pass--> PAUSING --RETRY--> ALLOCATING
+ *    CHECKING --ANSWER--> CHECKING; END (told) after the last, or when the first is a failure
+ *    CHECKING --no room--> PAUSING --RETRY--> CHECKING
  *    any --DEADLINE--> END (told)
  *
  * The key is read, the session there is compared with the one meant, and what is written is written
@@ -18,6 +21,7 @@
  * the lease was named, for then that lease is all that was meant.  An answer that was lost is made
  * up for by looking again: a record that is marked already, and a session that is gone since we
  * first looked, are what was wanted.
+ * How an etcd is, is not asked twice: a failure is the answer.
  * It lives under the application actor, on its worker: to stop that one is to stop this.  A failure
  * of our own (a crash, no memory) is told by the application actor, as a DOWN.
  * Invariants: the result is told once; at most one request is outstanding, none in PAUSING.
@@ -25,6 +29,7 @@
 #include "actors/errand.h"
 
 #include "actors/application.h"
+#include "actors/errand_health.h"
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "session/record.h"
@@ -39,7 +44,7 @@ enum {
     PAUSE_DOUBLINGS_MAX = 4, /* at most so often */
     CALL_MIN_MS = 1000       /* one try of several; see ask */
 };
-enum state { READING, WRITING, ALLOCATING, PAUSING, STATE_COUNT };
+enum state { READING, WRITING, ALLOCATING, PAUSING, CHECKING, STATE_COUNT };
 
 struct errand {
     const struct errand_options *options; /* they outlive self */
@@ -52,13 +57,17 @@ struct errand {
     int64_t seen;                  /* the create revision of the session looked at; 0: none yet */
     int64_t revoking;              /* the lease that is being revoked; 0: it has none, or is not */
     struct rollcall_error trouble; /* what was in the way last; status OK: nothing yet */
+    int step;                      /* CHECKING: of enum errand_health_step, what is asked */
+    int64_t step_ms;               /* and since when */
+    struct rollcall_health health;
 };
 
-static rollcall_handler_fn on_read, on_written, on_allocated, on_retry, on_deadline, on_bounced;
+static rollcall_handler_fn on_read, on_written, on_allocated, on_checked, on_retry, on_deadline,
+    on_late, on_bounced;
 
 #define PAUSE ROLLCALL_TO(PAUSING)
 #define AGAIN (ROLLCALL_TO(READING) | PAUSE)
-#define BEGIN (ROLLCALL_TO(READING) | ROLLCALL_TO(ALLOCATING) | PAUSE)
+#define BEGIN (ROLLCALL_TO(READING) | ROLLCALL_TO(ALLOCATING) | ROLLCALL_TO(CHECKING) | PAUSE)
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][ERRAND_COUNT] = {
     [READING]   [ERRAND_ANSWER]    = {on_read,      ROLLCALL_TO(WRITING) | PAUSE},
@@ -75,6 +84,10 @@ static const struct rollcall_cell TABLE[STATE_COUNT][ERRAND_COUNT] = {
 
     [PAUSING]   [ERRAND_RETRY]     = {on_retry,     BEGIN},
     [PAUSING]   [ERRAND_DEADLINE]  = {on_deadline,  0},
+
+    [CHECKING]  [ERRAND_ANSWER]    = {on_checked,   ROLLCALL_TO(CHECKING) | PAUSE},
+    [CHECKING]  [ERRAND_DEADLINE]  = {on_late,      0},
+    [CHECKING]  [ROLLCALL_BOUNCED] = {on_bounced,   PAUSE},
 };
 /* clang-format on */
 
@@ -97,6 +110,7 @@ static int tell(struct rollcall_context *cx, const struct errand *er,
     rollcall_object_init(&result->object, destroy_result);
     result->error = *error;
     result->server_id = server_id;
+    result->health = er->health;
     if (error->status != ROLLCALL_OK) {
         result->error.maybe_applied = error->maybe_applied || er->ambiguous || er->writing;
     }
@@ -214,9 +228,25 @@ static int ask_server_id(struct rollcall_context *cx, struct errand *er)
     return ALLOCATING;
 }
 
+/* Asks what is next, or tells. */
+static int check(struct rollcall_context *cx, struct errand *er)
+{
+    if (er->step == ERRAND_HEALTH_STEPS) {
+        return tell_done(cx, er, 0);
+    }
+    er->step_ms = rollcall_now_ms(cx);
+    return ask(cx, er, errand_health_request(er->config, er->step), CHECKING);
+}
+
 static int begin(struct rollcall_context *cx, struct errand *er)
 {
     const struct rollcall_bytes one_key = {NULL, 0};
+    if (er->config->kind == ERRAND_HEALTH) {
+        if (er->step == 0) {
+            errand_health_init(&er->health);
+        }
+        return check(cx, er);
+    }
     if (er->config->kind == ERRAND_SERVER_ID) {
         return ask_server_id(cx, er);
     }
@@ -404,6 +434,32 @@ static int on_allocated(struct rollcall_context *cx, void *self,
     return pause_or_tell(cx, er, &error);
 }
 
+/* Without a status there is nothing to tell; of the rest, each failure is part of the result. */
+static int on_checked(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    struct errand *er = self;
+    const struct transport_answer *answer = message->payload;
+    const struct transport_result *result = (const struct transport_result *)message->object;
+    if (answer->id != er->asked) {
+        return ROLLCALL_STAY;
+    }
+    if (answer->status != ROLLCALL_OK && er->step <= ERRAND_HEALTH_STATUS_LAST) {
+        return tell(cx, er, &result->error, 0);
+    }
+    errand_health_note(&er->health, er->step, result, rollcall_now_ms(cx) - er->step_ms);
+    er->step++;
+    return check(cx, er);
+}
+
+/* What is known is told. */
+static int on_late(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct errand *er = self;
+    return er->step > ERRAND_HEALTH_STATUS_LAST ? tell_done(cx, er, 0)
+                                                : on_deadline(cx, er, message);
+}
+
 /* ---- life ---- */
 
 static int init(struct rollcall_context *cx, void *self, const void *options)
@@ -421,7 +477,8 @@ static void options_fini(void *options)
     rollcall_object_drop(&((struct errand_options *)options)->config->object);
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {"READING", "WRITING", "ALLOCATING", "PAUSING"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"READING", "WRITING", "ALLOCATING", "PAUSING",
+                                                     "CHECKING"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(ERRAND_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(ERRAND_LIST);
 

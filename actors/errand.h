@@ -9,6 +9,8 @@
 #include "base/arena.h"
 #include "transport/messages.h"
 
+#include <rollcall/health.h>
+
 #define ERRAND_LIST(X)                                                                             \
     X(ERRAND_ANSWER, sizeof(struct transport_answer))    /* from transport; transport_result */    \
     X(ERRAND_ALLOCATED, sizeof(struct allocator_answer)) /* from allocator; rollcall_reason */     \
@@ -16,7 +18,7 @@
     X(ERRAND_DEADLINE, 0) /* timer: of the errand as a whole */
 ROLLCALL_MESSAGES(errand_message, ERRAND_LIST, ERRAND_COUNT);
 
-enum errand_kind { ERRAND_MARK_STOPPING, ERRAND_REVOKE, ERRAND_SERVER_ID };
+enum errand_kind { ERRAND_MARK_STOPPING, ERRAND_REVOKE, ERRAND_SERVER_ID, ERRAND_HEALTH };
 
 /* What is to be done.  Immutable; shared. */
 struct errand_config {
@@ -25,7 +27,8 @@ struct errand_config {
     enum errand_kind kind;
     int64_t timeout_ms;
     const char *endpoints;
-    /* MARK_STOPPING, REVOKE: the session meant. */
+    /* MARK_STOPPING, REVOKE: the session meant; HEALTH: what all keys begin with that are counted.
+     */
     const char *key;
     int64_t lease_id, create_revision; /* 0: whatever it is */
     /* SERVER_ID: */
@@ -36,8 +39,9 @@ struct errand_config {
 /* What the application is told.  Immutable. */
 struct errand_result {
     struct rollcall_object object;
-    struct rollcall_error error; /* status OK: done */
-    int64_t server_id;           /* SERVER_ID, done */
+    struct rollcall_error error;   /* status OK: done */
+    int64_t server_id;             /* SERVER_ID, done */
+    struct rollcall_health health; /* HEALTH, done */
 };
 
 struct errand_options {

@@ -1,4 +1,5 @@
-/* The public calls of rollcall/admin.h: arguments checked and copied, then one errand each. */
+/* The public calls of rollcall/admin.h and rollcall/health.h: arguments checked and copied, then
+ * one errand each. */
 #include "actors/errand.h"
 
 #include "actors/application.h"
@@ -8,6 +9,7 @@
 #include "session/keys.h"
 
 #include <rollcall/admin.h>
+#include <rollcall/health.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +22,18 @@ enum {
     APPLICATION_MAILBOX = 8 /* it is told one thing */
 };
 
-/* Whoever is told; both NULL: the caller waits. */
+/* Whoever is told; all NULL: the caller waits. */
 struct listener {
     rollcall_done_fn *done;
     rollcall_server_id_fn *server_id;
+    rollcall_health_fn *health;
     void *user;
+};
+
+/* Where the caller that waits wants what came of it; NULL: nowhere. */
+struct outcome {
+    int64_t *server_id;
+    struct rollcall_health *health;
 };
 
 struct errand_handle {
@@ -34,6 +43,7 @@ struct errand_handle {
     bool told;
     struct rollcall_error error;
     int64_t server_id;
+    struct rollcall_health health;
 };
 
 /* ---- arguments ---- */
@@ -69,6 +79,14 @@ static enum rollcall_status check_target(const struct rollcall_target *target,
                                   (long long)target->lease_id, (long long)target->create_revision);
     }
     return ROLLCALL_OK;
+}
+
+static enum rollcall_status check_root_and_timeout(const char *root, int64_t timeout_ms,
+                                                   struct rollcall_error *error)
+{
+    const enum rollcall_status status =
+        root == NULL ? ROLLCALL_OK : rollcall__root_check(root, error);
+    return status == ROLLCALL_OK ? check_timeout(timeout_ms, error) : status;
 }
 
 static enum rollcall_status check_told(bool told, struct rollcall_error *error)
@@ -174,19 +192,54 @@ static struct errand_config *create_id_config(const struct rollcall_etcd *etcd, 
     return config;
 }
 
+static struct errand_config *create_health_config(const struct rollcall_etcd *etcd,
+                                                  const char *root, int64_t timeout_ms)
+{
+    struct errand_config *config = create_config(etcd, ERRAND_HEALTH, timeout_ms);
+    if (config == NULL) {
+        return NULL;
+    }
+    struct rollcall__buffer prefix = {0};
+    struct rollcall_bytes copy = {0};
+    rollcall__key_prefix(&prefix, root == NULL ? ROLLCALL__ROOT_DEFAULT : root, NULL);
+    if (!prefix.failed &&
+        rollcall__arena_copy(&config->arena, rollcall__buffer_bytes(&prefix), &copy)) {
+        config->key = copy.data;
+    }
+    rollcall__buffer_free(&prefix);
+    if (config->key == NULL) {
+        rollcall_object_drop(&config->object);
+        return NULL;
+    }
+    return config;
+}
+
 /* ---- what the application actor calls, on its worker ---- */
+
+static bool has_listener(const struct listener *listener)
+{
+    return listener->done != NULL || listener->server_id != NULL || listener->health != NULL;
+}
+
+static void tell_listener(const struct listener *to, const struct rollcall_error *error,
+                          int64_t server_id, const struct rollcall_health *health)
+{
+    const bool done = error->status == ROLLCALL_OK;
+    if (to->done != NULL) {
+        to->done(to->user, error);
+    } else if (to->server_id != NULL) {
+        to->server_id(to->user, done ? server_id : 0, error);
+    } else {
+        to->health(to->user, done ? health : NULL, error);
+    }
+}
 
 /* The result, once: to the waiter, or to the callback, after which nothing is left to be done. */
 static void deliver(struct errand_handle *errand, const struct rollcall_error *error,
-                    int64_t server_id)
+                    int64_t server_id, const struct rollcall_health *health)
 {
-    const struct listener *to = &errand->listener;
-    if (to->done != NULL || to->server_id != NULL) {
-        if (to->done != NULL) {
-            to->done(to->user, error);
-        } else {
-            to->server_id(to->user, error->status == ROLLCALL_OK ? server_id : 0, error);
-        }
+    if (has_listener(&errand->listener)) {
+        tell_listener(&errand->listener, error, server_id, health);
         rollcall__handle_finish(&errand->handle);
         return;
     }
@@ -194,6 +247,9 @@ static void deliver(struct errand_handle *errand, const struct rollcall_error *e
     errand->told = true;
     errand->error = *error;
     errand->server_id = server_id;
+    if (health != NULL) {
+        errand->health = *health;
+    }
     rollcall__monitor_notify(&errand->handle.monitor);
     rollcall__monitor_unlock(&errand->handle.monitor);
 }
@@ -201,7 +257,7 @@ static void deliver(struct errand_handle *errand, const struct rollcall_error *e
 static void tell(struct rollcall_object *handle, struct rollcall_object *object)
 {
     const struct errand_result *result = (const struct errand_result *)object;
-    deliver((struct errand_handle *)handle, &result->error, result->server_id);
+    deliver((struct errand_handle *)handle, &result->error, result->server_id, &result->health);
 }
 
 /* The errand failed by itself, which it cannot tell: what it had sent may have been done. */
@@ -209,7 +265,7 @@ static void tell_failed(struct rollcall_object *handle, const struct rollcall_er
 {
     struct rollcall_error told = *error;
     told.maybe_applied = true;
-    deliver((struct errand_handle *)handle, &told, 0);
+    deliver((struct errand_handle *)handle, &told, 0, NULL);
 }
 
 /* ---- the calls ---- */
@@ -257,7 +313,7 @@ static enum rollcall_status begin(struct rollcall_etcd *etcd, struct errand_conf
     }
     rollcall__handle_init(&errand->handle, etcd, destroy_errand);
     errand->listener = *listener;
-    errand->handle.unattended = listener->done != NULL || listener->server_id != NULL;
+    errand->handle.unattended = has_listener(listener);
     if (!errand->handle.unattended) { /* nothing of the application's runs: no callback delays it */
         errand->handle.worker = rollcall__etcd_control_worker(etcd);
     }
@@ -283,7 +339,7 @@ static enum rollcall_status run_later(struct rollcall_etcd *etcd, struct errand_
 /* Waits for the result, and closes the errand: or lets go of it, when a callback holds the only
  * worker, for the result may then still come. */
 static enum rollcall_status finish(struct errand_handle *errand, int64_t timeout_ms,
-                                   int64_t *server_id, struct rollcall_error *error)
+                                   const struct outcome *outcome, struct rollcall_error *error)
 {
     const int64_t deadline_ns = rollcall__handle_deadline_ns(&errand->handle, timeout_ms + LATE_MS);
     struct rollcall_error result;
@@ -299,8 +355,11 @@ static enum rollcall_status finish(struct errand_handle *errand, int64_t timeout
         errand->error.maybe_applied = true;
     }
     result = errand->error;
-    if (result.status == ROLLCALL_OK && server_id != NULL) {
-        *server_id = errand->server_id;
+    if (result.status == ROLLCALL_OK && outcome->server_id != NULL) {
+        *outcome->server_id = errand->server_id;
+    }
+    if (result.status == ROLLCALL_OK && outcome->health != NULL) {
+        *outcome->health = errand->health;
     }
     rollcall__monitor_unlock(&errand->handle.monitor);
     if (result.status != ROLLCALL_OK && error != NULL) {
@@ -316,7 +375,7 @@ static enum rollcall_status finish(struct errand_handle *errand, int64_t timeout
 
 /* Begins it and waits. */
 static enum rollcall_status run(struct rollcall_etcd *etcd, struct errand_config *config,
-                                int64_t *server_id, struct rollcall_error *error)
+                                const struct outcome *outcome, struct rollcall_error *error)
 {
     const struct listener nobody = {.user = NULL};
     const int64_t timeout_ms = config == NULL ? 0 : config->timeout_ms;
@@ -326,7 +385,7 @@ static enum rollcall_status run(struct rollcall_etcd *etcd, struct errand_config
         return status;
     }
     if (status == ROLLCALL_OK) {
-        return finish(errand, timeout_ms, server_id, error);
+        return finish(errand, timeout_ms, outcome, error);
     }
     rollcall__handle_let_go(&errand->handle);
     return status;
@@ -354,7 +413,8 @@ static enum rollcall_status act(struct rollcall_etcd *etcd, enum errand_kind kin
         (status = check_timeout(timeout_ms, error)) != ROLLCALL_OK) {
         return status;
     }
-    return run(etcd, create_target_config(etcd, kind, target, timeout_ms), NULL, error);
+    return run(etcd, create_target_config(etcd, kind, target, timeout_ms), &(struct outcome){0},
+               error);
 }
 
 static enum rollcall_status act_later(struct rollcall_etcd *etcd, enum errand_kind kind,
@@ -406,13 +466,12 @@ enum rollcall_status rollcall_server_id(struct rollcall_etcd *etcd, const char *
                                         struct rollcall_error *error)
 {
     enum rollcall_status status = check_may_wait(etcd, error);
-    if (status == ROLLCALL_OK && root != NULL) {
-        status = rollcall__root_check(root, error);
-    }
-    if (status != ROLLCALL_OK || (status = check_timeout(timeout_ms, error)) != ROLLCALL_OK) {
+    if (status != ROLLCALL_OK ||
+        (status = check_root_and_timeout(root, timeout_ms, error)) != ROLLCALL_OK) {
         return status;
     }
-    return run(etcd, create_id_config(etcd, root, reuse, timeout_ms), server_id, error);
+    return run(etcd, create_id_config(etcd, root, reuse, timeout_ms),
+               &(struct outcome){.server_id = server_id}, error);
 }
 
 enum rollcall_status rollcall_server_id_async(struct rollcall_etcd *etcd, const char *root,
@@ -422,11 +481,35 @@ enum rollcall_status rollcall_server_id_async(struct rollcall_etcd *etcd, const 
 {
     const struct listener listener = {.server_id = done, .user = user};
     enum rollcall_status status = check_told(done != NULL, error);
-    if (status == ROLLCALL_OK && root != NULL) {
-        status = rollcall__root_check(root, error);
-    }
-    if (status != ROLLCALL_OK || (status = check_timeout(timeout_ms, error)) != ROLLCALL_OK) {
+    if (status != ROLLCALL_OK ||
+        (status = check_root_and_timeout(root, timeout_ms, error)) != ROLLCALL_OK) {
         return status;
     }
     return run_later(etcd, create_id_config(etcd, root, reuse, timeout_ms), &listener, error);
+}
+
+enum rollcall_status rollcall_health(struct rollcall_etcd *etcd, const char *root,
+                                     int64_t timeout_ms, struct rollcall_health *health,
+                                     struct rollcall_error *error)
+{
+    enum rollcall_status status = check_may_wait(etcd, error);
+    if (status != ROLLCALL_OK ||
+        (status = check_root_and_timeout(root, timeout_ms, error)) != ROLLCALL_OK) {
+        return status;
+    }
+    return run(etcd, create_health_config(etcd, root, timeout_ms),
+               &(struct outcome){.health = health}, error);
+}
+
+enum rollcall_status rollcall_health_async(struct rollcall_etcd *etcd, const char *root,
+                                           int64_t timeout_ms, rollcall_health_fn *done, void *user,
+                                           struct rollcall_error *error)
+{
+    const struct listener listener = {.health = done, .user = user};
+    enum rollcall_status status = check_told(done != NULL, error);
+    if (status != ROLLCALL_OK ||
+        (status = check_root_and_timeout(root, timeout_ms, error)) != ROLLCALL_OK) {
+        return status;
+    }
+    return run_later(etcd, create_health_config(etcd, root, timeout_ms), &listener, error);
 }

@@ -10,6 +10,7 @@ int cli_list(const struct cli_options *options, struct cli_output *output);
 int cli_watch(const struct cli_options *options, struct cli_output *output);
 int cli_stop(const struct cli_options *options, struct cli_output *output);
 int cli_revoke(const struct cli_options *options, struct cli_output *output);
+int cli_doctor(const struct cli_options *options, struct cli_output *output);
 int cli_sim(const struct cli_options *options, struct cli_output *output);
 int cli_demo(const struct cli_options *options, struct cli_output *output);
 

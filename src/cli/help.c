@@ -21,6 +21,7 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "  watch      print the sessions now, and every change after\n"
          "  stop       mark a session as stopping, so that others send it nothing new\n"
          "  revoke     end a session: revoke its lease\n"
+         "  doctor     check every etcd endpoint, and say what to do\n"
          "  sim        explore the library's own actors in a seeded simulation\n"
          "\n"
          "`rollcall COMMAND --help`, or `rollcall help COMMAND`, tells the options of one.\n",
@@ -79,6 +80,21 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "says its root by itself.\n",
          "  rollcall revoke querynode-7\n"
          "  rollcall revoke by-dev/meta/session/querynode-7 --yes\n"},
+    [CLI_DOCTOR] =
+        {"rollcall doctor [OPTIONS]",
+         "Asks every endpoint of --endpoints, at the same time, how it is: whether it is reached "
+         "and\n"
+         "how fast, TLS, credentials, version, leader, learner, raft, space, alarms, and whether\n"
+         "ROOT/session/ can be read.  Then whether they are one cluster, with a majority; and "
+         "this\n"
+         "machine's clock and certificates.  Each check is ok, warn or fail, with what was seen "
+         "and\n"
+         "what to do.  Nothing is written to etcd.\n"
+         "\n"
+         "The exit code is 1 when a check fails; but 3 when no endpoint answers within --timeout.\n"
+         "A warning is no failure.\n",
+         "  rollcall doctor --endpoints 10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379\n"
+         "  rollcall doctor -o json | grep '\"state\":\"fail\"'\n"},
     [CLI_SIM] =
         {"rollcall sim [OPTIONS]",
          "Runs the library's actors in a deterministic simulation with an etcd of its own, no\n"

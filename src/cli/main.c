@@ -52,6 +52,8 @@ static int run(const struct cli_options *options, struct cli_output *output)
         return cli_stop(options, output);
     case CLI_REVOKE:
         return cli_revoke(options, output);
+    case CLI_DOCTOR:
+        return cli_doctor(options, output);
     case CLI_SIM:
         return cli_sim(options, output);
     case CLI_DEMO:

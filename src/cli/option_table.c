@@ -97,7 +97,7 @@ const struct cli_option cli_option_table[] = {
     {"output", 'o', CLI_FORMAT, CLI_FOR_ALL, FIELD(format), 0, 0, "table|json",
      "how results are printed", "table on a terminal, json otherwise", {"ROLLCALL_OUTPUT"}},
     {"log-level", 0, CLI_LOG_LEVEL, CLI_FOR_ALL, FIELD(log_level), 0, 0, "error|warn|info|debug",
-     "the library's log, on stderr", "warn; of the demo: error", {"ROLLCALL_LOG_LEVEL"}},
+     "the library's log, on stderr", "warn; of demo and doctor: error", {"ROLLCALL_LOG_LEVEL"}},
     {"failpoints", 0, CLI_TEXT, CLI_FOR_ALL, FIELD(failpoints), 0, 0, "POINTS",
      "for tests: what is to fail on purpose, as \"keepalive/KEEPALIVE_ANSWER=crash@3\"; "
      "<rollcall/testing.h> says how they are written",
@@ -121,9 +121,9 @@ const size_t cli_option_count = sizeof cli_option_table / sizeof cli_option_tabl
 const char *cli_command_name(enum cli_command command)
 {
     static const char *const names[CLI_COMMAND_COUNT] = {
-        [CLI_NO_COMMAND] = "", [CLI_REGISTER] = "register", [CLI_LIST] = "list",
-        [CLI_WATCH] = "watch", [CLI_STOP] = "stop",         [CLI_REVOKE] = "revoke",
-        [CLI_SIM] = "sim",     [CLI_DEMO] = "demo",
+        [CLI_NO_COMMAND] = "",   [CLI_REGISTER] = "register", [CLI_LIST] = "list",
+        [CLI_WATCH] = "watch",   [CLI_STOP] = "stop",         [CLI_REVOKE] = "revoke",
+        [CLI_DOCTOR] = "doctor", [CLI_SIM] = "sim",           [CLI_DEMO] = "demo",
     };
     return names[command];
 }

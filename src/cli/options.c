@@ -65,7 +65,7 @@ static enum cli_command command_of(const char *name)
 
 static bool is_later_command(const char *name)
 {
-    static const char *const later[] = {"force", "doctor", "bench", "completion"};
+    static const char *const later[] = {"force", "bench", "completion"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         if (strcmp(name, later[i]) == 0) {
             return true;
@@ -297,7 +297,8 @@ static enum rollcall_status parse_word(struct parser *parser)
                    : USAGE(parser, "there is no command \"%.80s\"", word);
     }
     const char **field = names_a_key(options->command) ? &options->target : &options->role;
-    const bool takes_none = options->command == CLI_DEMO || options->command == CLI_SIM;
+    const bool takes_none = options->command == CLI_DEMO || options->command == CLI_SIM ||
+                            options->command == CLI_DOCTOR;
     if (takes_none || *field != NULL) {
         return USAGE(parser, "there is one argument too many: \"%.80s\"", word);
     }
@@ -399,7 +400,7 @@ static enum rollcall_status check_command(struct parser *parser)
     const struct cli_options *options = parser->options;
     if (options->command == CLI_NO_COMMAND) {
         return USAGE(parser, "%s",
-                     "give a command: register, list, watch, stop, revoke, sim or demo");
+                     "give a command: register, list, watch, stop, revoke, doctor, sim or demo");
     }
     if (!names_a_key(options->command)) {
         return check_role(parser);
@@ -477,8 +478,9 @@ enum rollcall_status cli_options_parse(int argc, char **argv, cli_environment_fn
     from_environment.error = status == ROLLCALL_OK ? error : NULL;
     const enum rollcall_status read = read_environment(&from_environment, environment);
     status = status == ROLLCALL_OK ? read : status;
-    if (options->command == CLI_DEMO && source_of(options, "log-level") == NULL) {
-        options->log_level = ROLLCALL_ERROR; /* it kills etcd on purpose */
+    const bool says_it_all = options->command == CLI_DEMO || options->command == CLI_DOCTOR;
+    if (says_it_all && source_of(options, "log-level") == NULL) {
+        options->log_level = ROLLCALL_ERROR; /* it looks for trouble, and tells it by itself */
     }
     read_password_variables(options, environment);
     status = status == ROLLCALL_OK ? check_command(&parser) : status;

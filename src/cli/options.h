@@ -20,6 +20,7 @@ enum cli_command {
     CLI_WATCH,
     CLI_STOP,
     CLI_REVOKE,
+    CLI_DOCTOR,
     CLI_SIM,
     CLI_DEMO,
     CLI_COMMAND_COUNT

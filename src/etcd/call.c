@@ -19,6 +19,9 @@ static const char *const METHODS[] = {
     [TRANSPORT_LEASE_GRANT] = "/etcdserverpb.Lease/LeaseGrant",
     [TRANSPORT_LEASE_REVOKE] = "/etcdserverpb.Lease/LeaseRevoke",
     [TRANSPORT_LEASE_TIME_TO_LIVE] = "/etcdserverpb.Lease/LeaseTimeToLive",
+    [TRANSPORT_STATUS] = "/etcdserverpb.Maintenance/Status",
+    [TRANSPORT_MEMBERS] = "/etcdserverpb.Cluster/MemberList",
+    [TRANSPORT_ALARMS] = "/etcdserverpb.Maintenance/Alarm",
 };
 static const char AUTHENTICATE[] = "/etcdserverpb.Auth/Authenticate";
 
@@ -140,6 +143,12 @@ static grpc_call_error start_batch(struct call *call)
     return rollcall__batch_start(call->call, ops, sizeof ops / sizeof ops[0], &call->tag);
 }
 
+/* A member tells its own status without one, and a token must be had whoever leads. */
+static bool needs_leader(const struct transport_request *request)
+{
+    return request != NULL && request->kind != TRANSPORT_STATUS;
+}
+
 static struct call *create(struct rollcall__link *link, size_t endpoint,
                            const struct transport_request *request, const char *token,
                            int64_t timeout_ms)
@@ -162,7 +171,7 @@ static struct call *create(struct rollcall__link *link, size_t endpoint,
     call->timeout_ms = timeout_ms;
     call->details = grpc_empty_slice();
     call->sent = rollcall__wire_buffer(&packet);
-    rollcall__metadata_init(&call->metadata, request != NULL, token);
+    rollcall__metadata_init(&call->metadata, needs_leader(request), token);
     grpc_metadata_array_init(&call->initial);
     grpc_metadata_array_init(&call->trailing);
     const char *method = request == NULL ? AUTHENTICATE : METHODS[request->kind];

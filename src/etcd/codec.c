@@ -165,6 +165,25 @@ static bool pack_time_to_live(const struct transport_lease *lease, struct rollca
     return pack(&message.base, packet);
 }
 
+static bool pack_status(struct rollcall__packet *packet)
+{
+    const Etcd__StatusRequest message = ETCD__STATUS_REQUEST__INIT;
+    return pack(&message.base, packet);
+}
+
+static bool pack_members(struct rollcall__packet *packet)
+{
+    const Etcd__MemberListRequest message = ETCD__MEMBER_LIST_REQUEST__INIT;
+    return pack(&message.base, packet);
+}
+
+static bool pack_alarms(struct rollcall__packet *packet)
+{
+    Etcd__AlarmRequest message = ETCD__ALARM_REQUEST__INIT;
+    message.action = ETCD__ALARM_REQUEST__ALARM_ACTION__GET; /* it must never change one */
+    return pack(&message.base, packet);
+}
+
 bool rollcall__codec_request(const struct transport_request *request,
                              struct rollcall__packet *packet)
 {
@@ -178,9 +197,15 @@ bool rollcall__codec_request(const struct transport_request *request,
     case TRANSPORT_LEASE_REVOKE:
         return pack_revoke(&request->lease, packet);
     case TRANSPORT_LEASE_TIME_TO_LIVE:
+        return pack_time_to_live(&request->lease, packet);
+    case TRANSPORT_STATUS:
+        return pack_status(packet);
+    case TRANSPORT_MEMBERS:
+        return pack_members(packet);
+    case TRANSPORT_ALARMS:
         break;
     }
-    return pack_time_to_live(&request->lease, packet);
+    return pack_alarms(packet);
 }
 
 bool rollcall__codec_watch(const struct transport_range *range, struct rollcall__packet *packet)

@@ -5,6 +5,7 @@
 #include "etcd/codec.h"
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "etcd.pb-c.h"
 #include "etcd/error.h"
 #include "transport/request.h"
@@ -118,6 +119,7 @@ static void read_header(struct transport_result *result, const Etcd__ResponseHea
     if (header != NULL) {
         result->revision = header->revision;
         result->cluster_id = header->cluster_id;
+        result->member_id = header->member_id;
     }
 }
 
@@ -190,6 +192,99 @@ static void read_time_to_live(struct result_block *block, struct rollcall_bytes 
     }
 }
 
+/* NULL when there are none, or *error says why. */
+static const struct rollcall_bytes *to_texts(struct rollcall__arena *arena, char *const *from,
+                                             size_t count, struct rollcall_error *error)
+{
+    struct rollcall_bytes *texts = array(arena, count, sizeof *texts, error);
+    for (size_t i = 0; texts != NULL && i < count; i++) {
+        texts[i] = rollcall__bytes(from[i]);
+    }
+    return texts;
+}
+
+static void read_status(struct result_block *block, struct rollcall_bytes body)
+{
+    struct transport_result *result = &block->result;
+    const Etcd__StatusResponse *message =
+        unpack(&block->arena, &etcd__status_response__descriptor, body, &result->error);
+    if (message == NULL) {
+        return;
+    }
+    read_header(result, message->header);
+    const struct rollcall_bytes *errors =
+        to_texts(&block->arena, message->errors, message->n_errors, &result->error);
+    result->status = (struct transport_status){
+        .version = rollcall__bytes(message->version),
+        .leader_id = message->leader,
+        .raft_index = message->raft_index,
+        .raft_term = message->raft_term,
+        .raft_applied_index = message->raft_applied_index,
+        .db_size_bytes = message->db_size,
+        .db_size_in_use_bytes = message->db_size_in_use,
+        .quota_bytes = message->db_size_quota,
+        .errors = errors,
+        .error_count = errors == NULL ? 0 : message->n_errors,
+        .is_learner = message->is_learner,
+    };
+}
+
+static void read_members(struct result_block *block, struct rollcall_bytes body)
+{
+    struct transport_result *result = &block->result;
+    const Etcd__MemberListResponse *message =
+        unpack(&block->arena, &etcd__member_list_response__descriptor, body, &result->error);
+    if (message == NULL) {
+        return;
+    }
+    read_header(result, message->header);
+    struct transport_member *members =
+        array(&block->arena, message->n_members, sizeof *members, &result->error);
+    result->members = members;
+    result->member_count = members == NULL ? 0 : message->n_members;
+    for (size_t i = 0; i < result->member_count; i++) {
+        const Etcd__Member *from = message->members[i];
+        members[i] = (struct transport_member){
+            .member_id = from->id,
+            .name = rollcall__bytes(from->name),
+            .client_urls =
+                to_texts(&block->arena, from->client_urls, from->n_client_urls, &result->error),
+            .is_learner = from->is_learner,
+        };
+        members[i].client_url_count = members[i].client_urls == NULL ? 0 : from->n_client_urls;
+    }
+}
+
+static enum transport_alarm_kind to_alarm_kind(Etcd__AlarmType kind)
+{
+    static const enum transport_alarm_kind kinds[] = {
+        [ETCD__ALARM_TYPE__NONE] = TRANSPORT_ALARM_NONE,
+        [ETCD__ALARM_TYPE__NOSPACE] = TRANSPORT_ALARM_NO_SPACE,
+        [ETCD__ALARM_TYPE__CORRUPT] = TRANSPORT_ALARM_CORRUPT,
+    };
+    const size_t place = (size_t)kind; /* whatever number came: a negative one is a large one */
+    return place < sizeof kinds / sizeof kinds[0] ? kinds[place] : TRANSPORT_ALARM_OTHER;
+}
+
+static void read_alarms(struct result_block *block, struct rollcall_bytes body)
+{
+    struct transport_result *result = &block->result;
+    const Etcd__AlarmResponse *message =
+        unpack(&block->arena, &etcd__alarm_response__descriptor, body, &result->error);
+    if (message == NULL) {
+        return;
+    }
+    read_header(result, message->header);
+    struct transport_alarm *alarms =
+        array(&block->arena, message->n_alarms, sizeof *alarms, &result->error);
+    result->alarms = alarms;
+    result->alarm_count = alarms == NULL ? 0 : message->n_alarms;
+    for (size_t i = 0; i < result->alarm_count; i++) {
+        alarms[i] = (struct transport_alarm){.member_id = message->alarms[i]->member_id,
+                                             .kind = to_alarm_kind(message->alarms[i]->alarm)};
+    }
+}
+
 static void destroy_result(struct rollcall_object *object)
 {
     struct result_block *block = (struct result_block *)object;
@@ -217,6 +312,9 @@ struct transport_result *rollcall__codec_result(enum transport_kind kind,
         [TRANSPORT_LEASE_GRANT] = read_grant,
         [TRANSPORT_LEASE_REVOKE] = read_revoke,
         [TRANSPORT_LEASE_TIME_TO_LIVE] = read_time_to_live,
+        [TRANSPORT_STATUS] = read_status,
+        [TRANSPORT_MEMBERS] = read_members,
+        [TRANSPORT_ALARMS] = read_alarms,
     };
     struct result_block *block = create_result(kind);
     if (block == NULL) {

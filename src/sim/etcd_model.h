@@ -83,8 +83,9 @@ int64_t rollcall__model_next_ms(const struct rollcall__model *model);
 
 /* Does what is asked; the result is an object with one reference, never NULL, its status and gRPC
  * code as the real adapter would give them (see etcd/error.c).  Without a leader it is
- * E_UNAVAILABLE, but a serializable range is answered from the member's place for one election
- * timeout (1 s): until the member has noticed. */
+ * E_UNAVAILABLE, but a serializable range, and what is asked about members, is answered from the
+ * member's place for one election timeout (1 s): until the member has noticed.  Then a STATUS is
+ * empty. */
 struct transport_result *rollcall__model_perform(struct rollcall__model *model, uint32_t member,
                                                  const struct transport_request *request,
                                                  int64_t now_ms);

@@ -32,7 +32,8 @@ enum {
     MODEL_WATCH_QUEUE_MAX = 128,      /* revisions a watch may be behind, and still be told */
     MODEL_WATCH_REVISIONS_MAX = 1000, /* in one response to a watch that catches up */
     MODEL_RENEWS_REVOKED_MS = 20,     /* "just": how long the quirk answers for a lease gone */
-    MODEL_BACK_IN_TIME_REVISIONS = 4  /* the quirk repeats 1..4 revisions */
+    MODEL_BACK_IN_TIME_REVISIONS = 4, /* the quirk repeats 1..4 revisions */
+    MODEL_DB_BYTES = 20480            /* an empty store's file */
 };
 #define MODEL_LEASE_TTL_MAX_S INT64_C(9000000000)
 
@@ -107,6 +108,7 @@ struct rollcall__model {
     int leader;          /* -1: none; it may be cut off, see `leading` */
     bool leading;        /* the leader is up, and so is a quorum */
     int frozen_leader;   /* was replaced while frozen; -1: none */
+    uint64_t raft_term;  /* of the last election */
     int64_t election_ms; /* when the next leader is elected; INT64_MAX: not without a quorum */
 
     struct rollcall__model_watch *watches;

@@ -115,6 +115,7 @@ static void promote(struct rollcall__model *model, uint32_t member)
         model->frozen_leader = old;
     }
     model->leader = (int)member;
+    model->raft_term++;
     model->leading = true;
     model->election_ms = INT64_MAX;
     rollcall__model_member_catch_up(model, member);

@@ -335,11 +335,72 @@ static struct transport_result *perform_time_to_live(struct rollcall__model *mod
     return result;
 }
 
+/* ---- the members ---- */
+
+static uint64_t member_id(uint32_t member)
+{
+    return (uint64_t)member + 1;
+}
+
+/* The member has a leader, or has not noticed yet that it lost it. */
+static bool knows_leader(struct rollcall__model *model, uint32_t member)
+{
+    return rollcall__model_has_leader(model, member) ||
+           model->now_ms < model->members[member].cut_ms + MODEL_ELECTION_MS;
+}
+
+static struct transport_result *perform_status(struct rollcall__model *model, uint32_t member)
+{
+    const struct rollcall__model_member *at = &model->members[member];
+    const bool led = model->leader >= 0 && knows_leader(model, member);
+    struct transport_result *result = create_well(model, member, TRANSPORT_STATUS, 0);
+    result->member_id = member_id(member);
+    result->status = (struct transport_status){
+        .version = rollcall__bytes("3.4.23"),
+        .leader_id = led ? member_id((uint32_t)model->leader) : 0,
+        .raft_index = model->history_count + model->lease_count,
+        .raft_term = model->raft_term,
+        .raft_applied_index = at->change_count + model->lease_count,
+        .db_size_bytes = MODEL_DB_BYTES,
+        .db_size_in_use_bytes = MODEL_DB_BYTES,
+    };
+    return result;
+}
+
+/* With the header of an answer about members, which has no revision. */
+static struct transport_result *create_about(const struct rollcall__model *model, uint32_t member,
+                                             enum transport_kind kind, size_t more_bytes)
+{
+    struct transport_result *result = create(kind, more_bytes);
+    result->cluster_id = model->cluster_id;
+    result->member_id = member_id(member);
+    return result;
+}
+
+static struct transport_result *perform_members(struct rollcall__model *model, uint32_t member)
+{
+    const uint32_t count = model->options.members;
+    struct transport_result *result =
+        create_about(model, member, TRANSPORT_MEMBERS, count * sizeof(struct transport_member));
+    struct transport_member *members = (struct transport_member *)(result + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        static const char *const names[ROLLCALL__MODEL_MEMBERS_MAX] = {"a", "b", "c"};
+        members[i] =
+            (struct transport_member){.member_id = member_id(i), .name = rollcall__bytes(names[i])};
+    }
+    result->members = members;
+    result->member_count = count;
+    return result;
+}
+
 /* ---- every request ---- */
 
+/* Answered from the member's own place. */
 static bool is_serializable(const struct transport_request *request)
 {
-    return request->kind == TRANSPORT_RANGE && request->range.serializable;
+    return request->kind == TRANSPORT_STATUS || request->kind == TRANSPORT_MEMBERS ||
+           request->kind == TRANSPORT_ALARMS ||
+           (request->kind == TRANSPORT_RANGE && request->range.serializable);
 }
 
 static bool writes(const struct transport_request *request)
@@ -355,8 +416,8 @@ static bool prepare(struct rollcall__model *model, uint32_t member,
     const struct rollcall__model_member *at = &model->members[member];
     ROLLCALL_ASSERT(at->state == ROLLCALL__MEMBER_UP || at->state == ROLLCALL__MEMBER_ISOLATED);
     if (!rollcall__model_has_leader(model, member)) {
-        const bool noticed = model->now_ms >= at->cut_ms + MODEL_ELECTION_MS;
-        return is_serializable(request) && !noticed;
+        return request->kind == TRANSPORT_STATUS ||
+               (is_serializable(request) && knows_leader(model, member));
     }
     const bool stale = at->thawed && !writes(request) &&
                        (model->options.quirks & ROLLCALL__QUIRK_READS_STALE_AFTER_FREEZE) != 0;
@@ -385,7 +446,13 @@ struct transport_result *rollcall__model_perform(struct rollcall__model *model, 
     case TRANSPORT_LEASE_REVOKE:
         return perform_revoke(model, member, request->lease.lease_id);
     case TRANSPORT_LEASE_TIME_TO_LIVE:
+        return perform_time_to_live(model, member, request->lease.lease_id);
+    case TRANSPORT_STATUS:
+        return perform_status(model, member);
+    case TRANSPORT_MEMBERS:
+        return perform_members(model, member);
+    case TRANSPORT_ALARMS: /* there are none */
         break;
     }
-    return perform_time_to_live(model, member, request->lease.lease_id);
+    return create_about(model, member, TRANSPORT_ALARMS, 0);
 }

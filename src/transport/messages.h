@@ -43,7 +43,10 @@ enum transport_kind {
     TRANSPORT_TXN,
     TRANSPORT_LEASE_GRANT,  /* an id that exists already is a success: it was our earlier try */
     TRANSPORT_LEASE_REVOKE, /* a lease that is gone already is a success */
-    TRANSPORT_LEASE_TIME_TO_LIVE
+    TRANSPORT_LEASE_TIME_TO_LIVE,
+    TRANSPORT_STATUS,  /* of the member that is asked, as are the two below */
+    TRANSPORT_MEMBERS, /* as it knows them: they may have changed since it last heard of others */
+    TRANSPORT_ALARMS   /* of all members */
 };
 
 /* [key, end): end empty: the one key; end "\0" (one byte): all keys from key on. */
@@ -114,12 +117,42 @@ struct transport_op_result { /* of a GET: what it found; of the others: empty */
     size_t kv_count;
 };
 
+/* A member says it of itself, with a leader or without. */
+struct transport_status {
+    struct rollcall_bytes version;                            /* "3.4.23" */
+    uint64_t leader_id;                                       /* 0: it knows of none */
+    uint64_t raft_index, raft_term, raft_applied_index;       /* applied: 0 before 3.4 */
+    int64_t db_size_bytes, db_size_in_use_bytes, quota_bytes; /* quota: 0 before 3.6 */
+    const struct rollcall_bytes *errors;                      /* sentences */
+    size_t error_count;
+    bool is_learner;
+};
+
+struct transport_member {
+    uint64_t member_id;
+    struct rollcall_bytes name; /* empty: it has not been started yet */
+    const struct rollcall_bytes *client_urls;
+    size_t client_url_count;
+    bool is_learner;
+};
+
+enum transport_alarm_kind {
+    TRANSPORT_ALARM_NONE,
+    TRANSPORT_ALARM_NO_SPACE,
+    TRANSPORT_ALARM_CORRUPT,
+    TRANSPORT_ALARM_OTHER /* of a newer etcd */
+};
+struct transport_alarm {
+    uint64_t member_id;
+    enum transport_alarm_kind kind;
+};
+
 struct transport_result {
     struct rollcall_object object;
     enum transport_kind kind;
     struct rollcall_error error; /* status OK: the fields of `kind` below are filled */
     int64_t revision;            /* of the store, from the response header; 0: absent */
-    uint64_t cluster_id;
+    uint64_t cluster_id, member_id;
     /* RANGE: */
     const struct transport_kv *kvs;
     size_t kv_count;
@@ -132,6 +165,14 @@ struct transport_result {
     /* GRANT, TIME_TO_LIVE: */
     int64_t lease_id, ttl_s; /* ttl_s 0 after GRANT: existed already, ask TIME_TO_LIVE or renew;
                                 -1 from TIME_TO_LIVE: no such lease */
+    /* STATUS: */
+    struct transport_status status;
+    /* MEMBERS: */
+    const struct transport_member *members;
+    size_t member_count;
+    /* ALARMS: */
+    const struct transport_alarm *alarms;
+    size_t alarm_count;
 };
 
 /* ---- renewals: no object, for there are thousands ---- */

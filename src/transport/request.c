@@ -70,6 +70,11 @@ struct transport_request *transport_request_lease(enum transport_kind kind, int6
     return request;
 }
 
+struct transport_request *transport_request_bare(enum transport_kind kind)
+{
+    return create(kind, 0);
+}
+
 static size_t op_bytes(const struct transport_op *ops, uint8_t count)
 {
     size_t bytes = 0;
@@ -187,6 +192,9 @@ static struct transport_result no_memory_results[] = {
     NO_MEMORY_RESULT(TRANSPORT_LEASE_GRANT, true),
     NO_MEMORY_RESULT(TRANSPORT_LEASE_REVOKE, true),
     NO_MEMORY_RESULT(TRANSPORT_LEASE_TIME_TO_LIVE, false),
+    NO_MEMORY_RESULT(TRANSPORT_STATUS, false),
+    NO_MEMORY_RESULT(TRANSPORT_MEMBERS, false),
+    NO_MEMORY_RESULT(TRANSPORT_ALARMS, false),
 };
 static struct transport_watch_response no_memory_response = {
     .object = NO_MEMORY_OBJECT,

@@ -11,6 +11,8 @@ struct transport_request *transport_request_range(struct rollcall_bytes key,
                                                   struct rollcall_bytes end);
 struct transport_request *transport_request_lease(enum transport_kind kind, int64_t lease_id,
                                                   int64_t ttl_s);
+/* kind: STATUS, MEMBERS or ALARMS, which ask for all there is. */
+struct transport_request *transport_request_bare(enum transport_kind kind);
 /* txn: borrowed; its bytes are copied into the object. */
 struct transport_request *transport_request_txn(const struct transport_txn *txn);
 

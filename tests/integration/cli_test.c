@@ -41,7 +41,7 @@ TEST(cli, wrong_usage_is_exit_2_and_says_what_to_do)
     command_check_contains(process.err.data, "--address");
     CHECK_STR(process.out.data, "");
     process_destroy(&process);
-    RUN(&process, NULL, 2, "doctor");
+    RUN(&process, NULL, 2, "force");
     command_check_contains(process.err.data, "not available in this version");
     process_destroy(&process);
     RUN(&process, NULL, 2, "register", "querynode-7", "--address", "a:1");

@@ -118,6 +118,24 @@ static inline void same_result(struct pair *pair, const struct transport_result 
     } else {
         SAME(pair, "ttl_s", real->ttl_s, model->ttl_s);
     }
+    SAME(pair, "a leader is known", real->status.leader_id != 0, model->status.leader_id != 0);
+    SAME(pair, "a version is told", real->status.version.size_bytes != 0,
+         model->status.version.size_bytes != 0);
+    SAME(pair, "is_learner", real->status.is_learner, model->status.is_learner);
+    SAME(pair, "all is applied", real->status.raft_index == real->status.raft_applied_index,
+         model->status.raft_index == model->status.raft_applied_index);
+    if (real->kind == TRANSPORT_STATUS) {
+        SAME(pair, "the leader answers", real->status.leader_id == real->member_id,
+             model->status.leader_id == model->member_id);
+    }
+    SAME(pair, "member_count", real->member_count, model->member_count);
+    for (size_t i = 0; i < real->member_count; i++) {
+        SAME(pair, "is started", real->members[i].name.size_bytes != 0,
+             model->members[i].name.size_bytes != 0);
+        SAME(pair, "member's is_learner", real->members[i].is_learner,
+             model->members[i].is_learner);
+    }
+    SAME(pair, "alarm_count", real->alarm_count, model->alarm_count);
     pair->refusals += real->error.status != ROLLCALL_OK;
 }
 

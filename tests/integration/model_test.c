@@ -238,6 +238,13 @@ static void do_lease(struct pair *pair)
     }
 }
 
+static void do_members(struct pair *pair)
+{
+    static const enum transport_kind kinds[] = {TRANSPORT_STATUS, TRANSPORT_MEMBERS,
+                                                TRANSPORT_ALARMS};
+    ask_and_forget(pair, transport_request_bare(kinds[below(pair, 3)]));
+}
+
 /* ---- watches ---- */
 
 /* Everything the model has to tell has been told by etcd, in this order. */
@@ -343,8 +350,10 @@ static void do_one(struct pair *pair)
         do_ranges(pair);
     } else if (kind < 80) {
         do_pages(pair);
-    } else if (kind < 98) {
+    } else if (kind < 97) {
         do_lease(pair);
+    } else if (kind < 98) {
+        do_members(pair);
     } else {
         do_watch(pair);
     }

@@ -38,6 +38,7 @@ typedef enum fake_etcd_fate fake_etcd_decide_fn(struct fake_etcd *etcd,
                                                 const struct transport_request *request);
 
 enum { FAKE_ETCD_LEASES_MAX = 64, FAKE_ETCD_WATCHES_MAX = 4 };
+enum { FAKE_ETCD_CLUSTER = 0xc1, FAKE_ETCD_MEMBER = 0x11 };
 
 struct fake_etcd_watch {
     bool open, created;
@@ -61,6 +62,7 @@ struct fake_etcd {
     size_t revisions_per_response; /* 0: one */
     bool forgets_previous;         /* as after a compaction: no prev_kv */
     bool repeats;                  /* a part of each response comes again, alone */
+    bool no_leader, no_space;      /* so its status, and its alarms, say */
 
     /* Read by the test: */
     int64_t revision, compacted;

@@ -326,6 +326,47 @@ static struct transport_result *txn(struct fake_etcd *etcd, const struct transpo
     return &block->result;
 }
 
+/* One member, which leads; or has no leader, when the test says so. */
+static struct transport_result *status(const struct fake_etcd *etcd,
+                                       const struct transport_request *request)
+{
+    struct transport_result *result = &create_block(etcd, request, 0)->result;
+    if (!etcd->no_leader) {
+        result->cluster_id = FAKE_ETCD_CLUSTER;
+        result->member_id = FAKE_ETCD_MEMBER;
+        result->status = (struct transport_status){.version = rollcall__bytes("3.4.23"),
+                                                   .leader_id = FAKE_ETCD_MEMBER,
+                                                   .raft_index = (uint64_t)etcd->revision,
+                                                   .raft_term = 2,
+                                                   .raft_applied_index = (uint64_t)etcd->revision,
+                                                   .db_size_bytes = 20480,
+                                                   .db_size_in_use_bytes = 16384};
+    }
+    return result;
+}
+
+static struct transport_result *members(const struct fake_etcd *etcd,
+                                        const struct transport_request *request)
+{
+    static const struct transport_member self = {.member_id = FAKE_ETCD_MEMBER,
+                                                 .name = {.data = "a", .size_bytes = 1}};
+    struct transport_result *result = &create_block(etcd, request, 0)->result;
+    result->members = &self;
+    result->member_count = 1;
+    return result;
+}
+
+static struct transport_result *alarms(const struct fake_etcd *etcd,
+                                       const struct transport_request *request)
+{
+    static const struct transport_alarm no_space = {.member_id = FAKE_ETCD_MEMBER,
+                                                    .kind = TRANSPORT_ALARM_NO_SPACE};
+    struct transport_result *result = &create_block(etcd, request, 0)->result;
+    result->alarms = &no_space;
+    result->alarm_count = etcd->no_space;
+    return result;
+}
+
 struct transport_result *fake_etcd__perform(struct fake_etcd *etcd,
                                             const struct transport_request *request)
 {
@@ -346,6 +387,12 @@ struct transport_result *fake_etcd__perform(struct fake_etcd *etcd,
         block->result.ttl_s =
             find_lease(etcd, request->lease.lease_id) == FAKE_ETCD_LEASES_MAX ? -1 : 1;
         return &block->result;
+    case TRANSPORT_STATUS:
+        return status(etcd, request);
+    case TRANSPORT_MEMBERS:
+        return members(etcd, request);
+    case TRANSPORT_ALARMS:
+        return alarms(etcd, request);
     }
     fake_etcd__give_up("an unknown kind of request");
 }

@@ -7,7 +7,7 @@
  * same trace, bit for bit.
  *
  * It has an etcd of its own, in memory, with one or three members.  rollcall_sim_connect gives a
- * connection to it that every call of session.h, watch.h and admin.h takes.  Each connection stands
+ * connection to it that every call of session.h, watch.h, admin.h and health.h takes.  Each stands
  * for one process.  A public call that waits steps, and turns the clock, until what it waits for
  * has come or its timeout has passed; in a callback it is refused, as on a thread.
  *

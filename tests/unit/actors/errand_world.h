@@ -27,6 +27,7 @@ struct bench {
     int64_t told_ms;
     struct rollcall_error error;
     int64_t server_id;
+    struct rollcall_health health;
     /* What etcd does to the writes numbered from 0 to `last_write`, and to reads. */
     enum fake_etcd_fate read_fate, write_fate;
     size_t writes, last_write;
@@ -50,6 +51,7 @@ static inline void on_tell(struct rollcall_object *handle, struct rollcall_objec
     const struct errand_result *result = (const struct errand_result *)event;
     note(bench_of(handle), &result->error);
     bench_of(handle)->server_id = result->server_id;
+    bench_of(handle)->health = result->health;
 }
 
 static inline void on_tell_failed(struct rollcall_object *handle,

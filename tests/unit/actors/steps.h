@@ -67,6 +67,11 @@ static inline enum step step_of(const struct transport_request *request)
         break;
     case TRANSPORT_LEASE_TIME_TO_LIVE:
         return ASK_LEASE;
+    case TRANSPORT_STATUS:
+    case TRANSPORT_MEMBERS:
+    case TRANSPORT_ALARMS:
+        CHECK_FAIL("no member asks how etcd is");
+        break;
     }
     return step_of_txn(&request->txn.compares[0]);
 }

@@ -295,7 +295,7 @@ TEST(options, what_cannot_be_is_refused_with_what_to_do)
 TEST(options, what_comes_later_says_so)
 {
     static const char part[] = "not available in this version";
-    static const char *const commands[] = {"force", "doctor", "bench", "completion"};
+    static const char *const commands[] = {"force", "bench", "completion"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         check_refused(PARSE(commands[i]), part);
     }
