@@ -25,8 +25,8 @@ have pkg-config || need pkg-config
 have protoc-c || need protobuf-c-compiler
 have etcd || need etcd-server
 have etcdctl || need etcd-client
-for pair in grpc:libgrpc-dev libprotobuf-c:libprotobuf-c-dev ck:libck-dev \
-    libcrypto:libssl-dev criterion:libcriterion-dev jansson:libjansson-dev; do
+for pair in grpc:libgrpc-dev libprotobuf-c:libprotobuf-c-dev libcrypto:libssl-dev \
+    ck:libck-dev criterion:libcriterion-dev jansson:libjansson-dev; do
     if ! have pkg-config || ! pkg-config --exists "${pair%%:*}"; then
         need "${pair#*:}"
     fi

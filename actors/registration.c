@@ -396,6 +396,19 @@ static bool count_attempt(struct registration *re)
     return held->attempts++ < re->config->retries;
 }
 
+/* With what the last attempt failed by, for that is what somebody has to look at. */
+static int give_up_trying(struct rollcall_context *cx, struct registration *re)
+{
+    const struct rollcall_error *last = &re->held->failure;
+    const bool known = last->status != ROLLCALL_OK;
+    struct rollcall_error error;
+    rollcall_error_set(&error, known ? last->status : ROLLCALL_E_UNAVAILABLE,
+                       "registering failed %u times, and retries allows no more; the last time: %s",
+                       re->config->retries, known ? last->text : "for want of room or memory");
+    error.grpc_code = last->grpc_code;
+    return registration_give_up(cx, re, &error);
+}
+
 static int init(struct rollcall_context *cx, void *self, const void *options)
 {
     const struct registration_options *o = options;
@@ -417,12 +430,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
         held->server_id = o->server_id != 0 ? o->server_id : re->config->server_id;
     }
     if (!count_attempt(re)) {
-        struct rollcall_error error;
-        rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
-                           "etcd at %s failed %u attempts at registering: look at its health, or "
-                           "allow more retries",
-                           re->config->endpoints, re->config->retries);
-        return registration_give_up(cx, re, &error);
+        return give_up_trying(cx, re);
     }
     return begin(cx, re);
 }

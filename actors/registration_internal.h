@@ -35,6 +35,7 @@ struct registration_handover {
     uint32_t evictions;
     uint32_t attempts;
     bool registered;               /* told: HELD */
+    struct rollcall_error failure; /* of the last attempt, as etcd told it; status OK: none yet */
     struct rollcall_error refusal; /* why it gave up; status OK: it has not */
 };
 

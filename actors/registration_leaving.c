@@ -80,6 +80,7 @@ int registration_fail_or_give_up(struct rollcall_context *cx, struct registratio
         return registration_give_up(cx, re, error);
     }
     tell_trouble(cx, re, error);
+    re->held->failure = *error;
     return rollcall_fail(cx, error->status, "%s", error->text);
 }
 

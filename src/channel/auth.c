@@ -5,6 +5,7 @@
  */
 #include "channel/channel.h"
 
+#include "channel/error.h"
 #include "transport/request.h"
 
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
     channel->authenticate_at_ms = rollcall_now_ms(cx) + FAILED_PAUSE_MS;
     /* A wrong password stays wrong; an endpoint that is down may come back before a patient
      * request's deadline. */
-    rollcall__channel_refuse(cx, channel, error, !transport_blames_endpoint(error));
+    rollcall__channel_refuse(cx, channel, error, !rollcall__etcd_blames_endpoint(error));
     rollcall__channel_watches_release(cx, channel, error);
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_UNAVAILABLE);
 }
@@ -92,7 +93,7 @@ void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcal
         char *token = call->token;
         call->token = NULL;
         unlock(cx, channel, token);
-    } else if (channel->authentications == 0 || !transport_blames_endpoint(&result->error)) {
+    } else if (channel->authentications == 0 || !rollcall__etcd_blames_endpoint(&result->error)) {
         fail(cx, channel, &result->error);
     }
 }

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "channel/error.h"
 #include "transport/request.h"
 
 #include <stdlib.h>
@@ -299,7 +300,8 @@ int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
 static bool try_again(struct rollcall_context *cx, struct rollcall__channel *channel,
                       struct rollcall__call *call, struct rollcall_error *error)
 {
-    if (!transport_token_refused(error) || !channel->driver->authenticates || channel->stopping) {
+    if (!rollcall__etcd_token_refused(error) || !channel->driver->authenticates ||
+        channel->stopping) {
         return false;
     }
     rollcall__channel_token_refused(cx, channel, call->generation);

@@ -12,6 +12,7 @@
 #include "channel/channel.h"
 
 #include "base/assert.h"
+#include "channel/error.h"
 #include "transport/request.h"
 
 #include <stdlib.h>
@@ -102,7 +103,7 @@ bool rollcall__channel_connected(struct rollcall__channel *channel)
 void rollcall__channel_blame(struct rollcall_context *cx, struct rollcall__channel *channel,
                              size_t endpoint, const struct rollcall_error *error)
 {
-    if (transport_blames_endpoint(error)) {
+    if (rollcall__etcd_blames_endpoint(error)) {
         rollcall__pool_failed(&channel->pool, endpoint, rollcall_random(cx), rollcall_now_ms(cx));
     }
 }
@@ -156,7 +157,7 @@ static void tell_end(struct rollcall_context *cx, struct rollcall__channel *chan
 {
     struct rollcall_error error = stream->error;
     rollcall__channel_blame(cx, channel, stream->endpoint, &error);
-    if (transport_token_refused(&error) && channel->driver->authenticates) {
+    if (rollcall__etcd_token_refused(&error) && channel->driver->authenticates) {
         rollcall__channel_token_refused(cx, channel, stream->generation);
         error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
     }

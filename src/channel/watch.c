@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "channel/error.h"
 #include "transport/request.h"
 
 #include <stdlib.h>
@@ -101,7 +102,7 @@ void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__cha
     if (fails(cx, channel, watch)) {
         return;
     }
-    const bool denied = transport_token_refused(&response->error);
+    const bool denied = rollcall__etcd_token_refused(&response->error);
     if (denied && channel->driver->authenticates) {
         rollcall__channel_token_refused(cx, channel, watch->stream->generation);
         response->error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */

@@ -2,7 +2,7 @@
 #include "etcd/call.h"
 
 #include "channel/channel.h"
-#include "etcd/error.h"
+#include "channel/error.h"
 #include "etcd/wire.h"
 #include "transport/request.h"
 

@@ -6,6 +6,7 @@
 #include "base/options.h"
 #include "etcd/credentials.h"
 #include "etcd/link.h"
+#include "runtime/port.h"
 
 #include <grpc/support/log.h>
 
@@ -25,6 +26,7 @@ enum link_index { CONTROL, BULK, LINK_COUNT };
 struct rollcall__cluster {
     struct rollcall_runtime *runtime;
     struct rollcall__link links[LINK_COUNT];
+    struct rollcall__credentials *credentials; /* of the links' channels */
     char *user, *password;
     char *endpoints; /* as given, for sentences */
     int64_t call_timeout_ms;
@@ -159,8 +161,8 @@ static enum rollcall_status connect_links(struct rollcall__cluster *cluster,
                                           const uint32_t workers[LINK_COUNT],
                                           struct rollcall_error *error)
 {
-    grpc_channel_credentials *credentials = NULL;
-    enum rollcall_status status = rollcall__credentials_create(options, &credentials, error);
+    enum rollcall_status status = rollcall__credentials_open(
+        options, rollcall__runtime_log(cluster->runtime), &cluster->credentials, error);
     if (status != ROLLCALL_OK) {
         return status;
     }
@@ -170,10 +172,12 @@ static enum rollcall_status connect_links(struct rollcall__cluster *cluster,
         .user = cluster->user,
         .password = cluster->password,
         .endpoints = endpoints,
-        .credentials = credentials,
+        .credentials = rollcall__credentials_grpc(cluster->credentials),
     };
     status = open_links(cluster, &common, workers, error);
-    grpc_channel_credentials_release(credentials);
+    if (status != ROLLCALL_OK) {
+        rollcall__credentials_close(cluster->credentials);
+    }
     return status;
 }
 
@@ -268,6 +272,7 @@ enum rollcall_status rollcall__cluster_close(struct rollcall__cluster *cluster)
     for (size_t i = 0; i < LINK_COUNT; i++) {
         rollcall__link_close(&cluster->links[i]);
     }
+    rollcall__credentials_close(cluster->credentials);
     give_use();
     free_cluster(cluster);
     return ROLLCALL_OK;

@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "etcd.pb-c.h"
-#include "etcd/error.h"
+#include "channel/error.h"
 #include "transport/request.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "channel/channel.h"
-#include "etcd/error.h"
+#include "channel/error.h"
 #include "etcd/wire.h"
 
 #include <grpc/byte_buffer.h>

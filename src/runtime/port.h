@@ -11,6 +11,7 @@
 
 #include <rollcall/runtime.h>
 
+struct rollcall__log;
 struct rollcall__monitor;
 struct rollcall__port;
 
@@ -59,5 +60,7 @@ bool rollcall__runtime_forked(const struct rollcall_runtime *runtime);
 /* True of a simulation, which has no other thread than its owner's. */
 bool rollcall__runtime_simulated(const struct rollcall_runtime *runtime);
 uint32_t rollcall__runtime_worker_count(const struct rollcall_runtime *runtime);
+/* Where those write who are no actor; lives as long as the runtime.  Threads: any. */
+struct rollcall__log *rollcall__runtime_log(struct rollcall_runtime *runtime);
 
 #endif /* RUNTIME_PORT_H */

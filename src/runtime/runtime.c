@@ -469,3 +469,8 @@ uint32_t rollcall__runtime_worker_count(const struct rollcall_runtime *rt)
 {
     return rt->worker_count;
 }
+
+struct rollcall__log *rollcall__runtime_log(struct rollcall_runtime *rt)
+{
+    return &rt->log;
+}

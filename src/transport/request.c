@@ -157,18 +157,6 @@ bool transport_is_write(enum transport_kind kind)
     return kind == TRANSPORT_TXN || kind == TRANSPORT_LEASE_GRANT || kind == TRANSPORT_LEASE_REVOKE;
 }
 
-enum { UNAUTHENTICATED = 16 }; /* gRPC's code, which is etcd's when it is the token */
-
-bool transport_token_refused(const struct rollcall_error *error)
-{
-    return error->status == ROLLCALL_E_DENIED && error->grpc_code == UNAUTHENTICATED;
-}
-
-bool transport_blames_endpoint(const struct rollcall_error *error)
-{
-    return error->status == ROLLCALL_E_UNAVAILABLE || error->status == ROLLCALL_E_TIMEOUT;
-}
-
 static void keep_forever(struct rollcall_object *object)
 {
     (void)object;

@@ -38,9 +38,5 @@ struct transport_watch_response *transport_watch_no_memory(void);
 
 /* The request could change something. */
 bool transport_is_write(enum transport_kind kind);
-/* The token is the trouble: authenticate again and retry once; nothing was done. */
-bool transport_token_refused(const struct rollcall_error *error);
-/* The endpoint is the trouble: try another. */
-bool transport_blames_endpoint(const struct rollcall_error *error);
 
 #endif /* TRANSPORT_REQUEST_H */

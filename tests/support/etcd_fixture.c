@@ -32,6 +32,7 @@ enum socket_state { CONNECTED = 0x01, LISTENS = 0x0A }; /* as the kernel's table
 struct etcd_fixture {
     struct process process;
     uint16_t client_port, peer_port;
+    uint16_t health_port; /* client_port, unless that one talks TLS */
     char folder[256];
     char log_path[300];
     char endpoint[32];
@@ -142,13 +143,13 @@ static bool ask_health(int fd, char *answer, size_t capacity)
 
 static bool is_healthy(const struct etcd_fixture *etcd)
 {
-    const unsigned long inode = inode_of(etcd->client_port, LISTENS, 0);
+    const unsigned long inode = inode_of(etcd->health_port, LISTENS, 0);
     if (inode == 0 || !holds_socket(etcd->process.pid, inode)) {
         return false;
     }
     struct sockaddr_in address;
     char answer[2048] = "";
-    const int fd = etcd_fixture_socket(etcd->client_port, 0, &address);
+    const int fd = etcd_fixture_socket(etcd->health_port, 0, &address);
     const bool healthy =
         fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
         ask_health(fd, answer, sizeof answer) && strstr(answer, "\"health\":\"true\"") != NULL;
@@ -190,8 +191,10 @@ bool etcd_fixture_await(struct etcd_fixture *etcd)
 
 bool etcd_fixture_start(struct etcd_fixture *etcd)
 {
-    char client[64], peer[64], cluster[80], data[300];
-    snprintf(client, sizeof client, "http://127.0.0.1:%u", etcd->client_port);
+    char client[64], health[64], peer[64], cluster[80], data[300];
+    const bool tls = etcd->health_port != etcd->client_port;
+    snprintf(client, sizeof client, "%s://127.0.0.1:%u", tls ? "https" : "http", etcd->client_port);
+    snprintf(health, sizeof health, "http://127.0.0.1:%u", etcd->health_port);
     snprintf(peer, sizeof peer, "http://127.0.0.1:%u", etcd->peer_port);
     snprintf(cluster, sizeof cluster, "test=%s", peer);
     snprintf(data, sizeof data, "%s/data", etcd->folder);
@@ -208,6 +211,10 @@ bool etcd_fixture_start(struct etcd_fixture *etcd)
     size_t count = 0;
     while (arguments[count] != NULL) {
         count++;
+    }
+    if (tls) {
+        arguments[count++] = "--listen-metrics-urls";
+        arguments[count++] = health;
     }
     for (const char *const *more = etcd->more_arguments;
          more != NULL && *more != NULL && count < ARGUMENTS_MAX; more++) {
@@ -256,6 +263,7 @@ struct etcd_fixture *etcd_fixture_prepare(const char *const *more_arguments)
     etcd->more_arguments = more_arguments;
     etcd->client_port = etcd_fixture_draw_port(0);
     etcd->peer_port = etcd_fixture_draw_port(etcd->client_port);
+    etcd->health_port = etcd->client_port;
     snprintf(etcd->endpoint, sizeof etcd->endpoint, "127.0.0.1:%u", etcd->client_port);
     if (etcd->client_port == 0 || etcd->peer_port == 0) {
         fprintf(stderr, "etcd fixture: found no free port\n");
@@ -267,6 +275,14 @@ struct etcd_fixture *etcd_fixture_prepare(const char *const *more_arguments)
         return NULL;
     }
     return etcd;
+}
+
+bool etcd_fixture_use_tls(struct etcd_fixture *etcd)
+{
+    do {
+        etcd->health_port = etcd_fixture_draw_port(etcd->client_port);
+    } while (etcd->health_port == etcd->peer_port);
+    return etcd->health_port != 0;
 }
 
 /* A fresh folder and fresh ports for every try: what a failed etcd left behind is gone.  It is
@@ -306,6 +322,11 @@ const char *etcd_fixture_endpoint(const struct etcd_fixture *etcd)
 uint16_t etcd_fixture_peer_port(const struct etcd_fixture *etcd)
 {
     return etcd->peer_port;
+}
+
+const char *etcd_fixture_log_path(const struct etcd_fixture *etcd)
+{
+    return etcd->log_path;
 }
 
 pid_t etcd_fixture_pid(const struct etcd_fixture *etcd)

@@ -44,6 +44,11 @@ bool etcd_fixture_await(struct etcd_fixture *etcd);
  * more_arguments points to may be written until then. */
 struct etcd_fixture *etcd_fixture_prepare(const char *const *more_arguments);
 uint16_t etcd_fixture_peer_port(const struct etcd_fixture *etcd);
+/* Before start: clients reach it by https alone, for which more_arguments bring what etcd needs
+ * (--cert-file and so on).  That it answers is then asked at a port of its own. */
+bool etcd_fixture_use_tls(struct etcd_fixture *etcd);
+/* Where etcd writes what it has to say, of all its lives. */
+const char *etcd_fixture_log_path(const struct etcd_fixture *etcd);
 
 /* A port that is free now, and not `taken`; 0 when there seems to be none. */
 uint16_t etcd_fixture_draw_port(uint16_t taken);

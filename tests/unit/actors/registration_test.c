@@ -285,6 +285,8 @@ TEST(registration, an_etcd_that_fails_every_attempt_is_refused_in_the_end)
             } else {
                 CHECK_INT(told(&b, SESSION_CONTACT), 1);
                 CHECK_INT(refusal(&b)->status, ROLLCALL_E_UNAVAILABLE);
+                CHECK(strstr(refusal(&b)->text, "failed 5 times") != NULL);
+                CHECK(strstr(refusal(&b)->text, "the fake etcd says E_UNAVAILABLE") != NULL);
                 CHECK_INT(b.steps.plan[step].seen, 5);
             }
             close_bench(&b);

@@ -114,6 +114,32 @@ TEST(session, a_refusal_is_failed_with_its_reason)
     }
 }
 
+/* Whether it is told at once or when the attempts are used up hangs on the class; what is told
+ * never does. */
+TEST(session, what_etcd_answers_is_the_reason_of_failed_in_every_class)
+{
+    static const enum rollcall_status ANSWERS[] = {
+        ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_TIMEOUT, ROLLCALL_E_NO_SPACE, ROLLCALL_E_COMPACTED,
+        ROLLCALL_E_LEASE_LOST,  ROLLCALL_E_CORRUPT, ROLLCALL_E_DENIED,   ROLLCALL_E_REJECTED};
+    for (size_t i = 0; i < sizeof ANSWERS / sizeof ANSWERS[0]; i++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open(&b, &(struct session_choice){.retries = 3}); /* CREATE_ID makes the contact */
+            b.steps.plan[GRANT].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[GRANT].status = ANSWERS[i];
+            b.steps.plan[GRANT].last = SIZE_MAX;
+            world_run(&b.world, 60000);
+            check_told(&b, "FAILED");
+            CHECK_INT(event(&b, 0)->status, ANSWERS[i]);
+            CHECK(strstr(event(&b, 0)->reason, "the fake etcd says") != NULL);
+            CHECK(strstr(event(&b, 0)->reason, rollcall_status_name(ANSWERS[i])) != NULL);
+            CHECK_INT(b.steps.plan[GRANT].seen,
+                      rollcall_status_class(ANSWERS[i]) == ROLLCALL_RETRY ? 3 : 1);
+            close_bench(&b);
+        }
+    }
+}
+
 /* ---- leaving ---- */
 
 static void check_left(struct bench *b, const char *told)

@@ -1,6 +1,6 @@
 /* What upstream's own tests of its watcher ask for, asked of ours.  Above each test stands theirs,
  * as "test: case", and what is wanted instead where upstream ends the process. */
-#include "etcd/error.h"
+#include "channel/error.h"
 #include "transport/request.h"
 #include "unit/actors/watcher_world.h"
 
@@ -362,7 +362,7 @@ TEST(watcher, what_may_pass_makes_a_new_watch_that_misses_and_repeats_nothing)
 {
     for (size_t i = 0; i < sizeof PASSING / sizeof PASSING[0]; i++) {
         const struct rollcall_error error = error_of(&PASSING[i]);
-        CHECK(!transport_token_refused(&error));
+        CHECK(!rollcall__etcd_token_refused(&error));
         while (world_next(SEEDS)) {
             struct bench b;
             bench_open(&b);
@@ -397,7 +397,7 @@ TEST(watcher, what_upstream_knows_as_trouble_with_the_token_is_known_as_that)
     };
     for (size_t i = 0; i < sizeof TOKEN / sizeof TOKEN[0]; i++) {
         const struct rollcall_error error = error_of(&TOKEN[i]);
-        CHECK(transport_token_refused(&error));
+        CHECK(rollcall__etcd_token_refused(&error));
     }
 }
 
