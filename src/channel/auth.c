@@ -68,10 +68,12 @@ void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall
     if (channel->stopping || must_wait(cx, channel)) {
         return;
     }
-    struct rollcall__call *call = rollcall__channel_start_call(
-        cx, channel, NULL, NULL, channel->driver->call_timeout_ms, &error);
+    const struct rollcall__start start = {
+        .endpoint = rollcall__channel_pick(cx, channel, ROLLCALL__FOR_CALLS),
+        .purpose = ROLLCALL__CALL_AUTHENTICATES,
+        .timeout_ms = channel->driver->call_timeout_ms};
+    struct rollcall__call *call = rollcall__channel_start_call(cx, channel, &start, &error);
     if (call != NULL) {
-        call->authenticates = true;
         channel->authentication = call;
         channel->authentications++;
     } else if (channel->authentication == NULL) {

@@ -37,17 +37,17 @@ static void refuse(struct rollcall_context *cx, struct rollcall__channel *channe
 
 struct rollcall__call *rollcall__channel_start_call(struct rollcall_context *cx,
                                                     struct rollcall__channel *channel,
-                                                    const struct transport_request *request,
-                                                    const char *token, int64_t timeout_ms,
+                                                    const struct rollcall__start *start,
                                                     struct rollcall_error *error)
 {
     struct rollcall__driver *driver = channel->driver;
-    const size_t endpoint = rollcall__channel_pick(cx, channel, ROLLCALL__FOR_CALLS);
+    const char *token = start->purpose == ROLLCALL__CALL_AUTHENTICATES ? NULL : channel->token;
     struct rollcall__call *call =
-        driver->ops->call(driver, endpoint, request, token, timeout_ms, error);
+        driver->ops->call(driver, start->endpoint, start->request, token, start->timeout_ms, error);
     if (call == NULL) {
         return NULL;
     }
+    call->purpose = start->purpose;
     call->generation = channel->generation;
     call->started_ms = rollcall_now_ms(cx);
     call->next = channel->calls;
@@ -77,8 +77,11 @@ static void start(struct rollcall_context *cx, struct rollcall__channel *channel
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
     const int64_t left_ms = asked->deadline_ms - rollcall_now_ms(cx);
-    struct rollcall__call *call = rollcall__channel_start_call(
-        cx, channel, asked->request, channel->token, left_ms > 0 ? left_ms : 1, &error);
+    const struct rollcall__start begin = {
+        .endpoint = rollcall__channel_pick(cx, channel, ROLLCALL__FOR_CALLS),
+        .request = asked->request,
+        .timeout_ms = left_ms > 0 ? left_ms : 1};
+    struct rollcall__call *call = rollcall__channel_start_call(cx, channel, &begin, &error);
     if (call == NULL) {
         refuse(cx, channel, asked, &error);
         return;
@@ -313,6 +316,24 @@ static bool try_again(struct rollcall_context *cx, struct rollcall__channel *cha
     return true;
 }
 
+/* The end of a call that somebody waits for. */
+static void hear(struct rollcall_context *cx, struct rollcall__channel *channel,
+                 struct rollcall__call *call, struct transport_result *result)
+{
+    if (result->error.status == ROLLCALL_OK) {
+        const int64_t now_ms = rollcall_now_ms(cx);
+        rollcall__pool_succeeded(&channel->pool, call->endpoint, now_ms - call->started_ms, now_ms);
+    } else {
+        rollcall__channel_blame(cx, channel, call->endpoint, &result->error);
+    }
+    if (call->purpose == ROLLCALL__CALL_AUTHENTICATES) {
+        rollcall__channel_authenticated(cx, channel, call, result);
+    } else if (!try_again(cx, channel, call, &result->error)) {
+        rollcall_object_keep(&result->object);
+        finish(cx, channel, &call->asked, result);
+    }
+}
+
 int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
                                    const struct rollcall_message *message)
 {
@@ -321,17 +342,12 @@ int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
     struct rollcall__call *call = done->call;
     struct transport_result *result = (struct transport_result *)message->object;
     remove_call(channel, call);
-    if (result->error.status == ROLLCALL_OK) {
-        const int64_t now_ms = rollcall_now_ms(cx);
-        rollcall__pool_succeeded(&channel->pool, call->endpoint, now_ms - call->started_ms, now_ms);
+    if (call->purpose == ROLLCALL__CALL_PROBES) {
+        rollcall__channel_probed(cx, channel, call, result);
+    } else if (call->purpose == ROLLCALL__CALL_LISTS) {
+        rollcall__channel_listed(cx, channel, result);
     } else {
-        rollcall__channel_blame(cx, channel, call->endpoint, &result->error);
-    }
-    if (call->authenticates) {
-        rollcall__channel_authenticated(cx, channel, call, result);
-    } else if (!try_again(cx, channel, call, &result->error)) {
-        rollcall_object_keep(&result->object);
-        finish(cx, channel, &call->asked, result);
+        hear(cx, channel, call, result);
     }
     channel->driver->ops->call_destroy(channel->driver, call);
     return rollcall__channel_next(channel);

@@ -33,6 +33,7 @@ static rollcall_handler_fn on_stop, on_sent, on_received, on_status;
 #define ON_RENEWALS_DUE rollcall__channel_on_renewals_due
 #define ON_OUTBOX_DUE rollcall__channel_on_outbox_due
 #define ON_DELAYED_DUE rollcall__channel_on_delayed_due
+#define ON_PROBE_DUE rollcall__channel_on_probe_due
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
@@ -52,6 +53,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [RUNNING]  [CHANNEL_WAITING_DUE]     = {ON_WAITING_DUE,  0},
     [RUNNING]  [CHANNEL_RENEWALS_DUE]    = {ON_RENEWALS_DUE, 0},
     [RUNNING]  [CHANNEL_DELAYED_DUE]     = {ON_DELAYED_DUE,  0},
+    [RUNNING]  [CHANNEL_PROBE_DUE]       = {ON_PROBE_DUE,    0},
 
     [STOPPING] [ROLLCALL_STOP]           = {rollcall_ignore, 0}, /* asked twice */
     [STOPPING] [ROLLCALL_DOWN]           = {rollcall_ignore, 0}, /* its watches have ended */
@@ -69,6 +71,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [STOPPING] [CHANNEL_WAITING_DUE]     = {rollcall_ignore, 0}, /* nothing waits any more */
     [STOPPING] [CHANNEL_RENEWALS_DUE]    = {rollcall_ignore, 0},
     [STOPPING] [CHANNEL_DELAYED_DUE]     = {rollcall_ignore, 0},
+    [STOPPING] [CHANNEL_PROBE_DUE]       = {rollcall_ignore, 0},
 };
 /* clang-format on */
 
@@ -105,6 +108,7 @@ void rollcall__channel_blame(struct rollcall_context *cx, struct rollcall__chann
 {
     if (rollcall__etcd_blames_endpoint(error)) {
         rollcall__pool_failed(&channel->pool, endpoint, rollcall_random(cx), rollcall_now_ms(cx));
+        rollcall__channel_probe_soon(cx, channel);
     }
 }
 
@@ -265,6 +269,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     if (channel->locked) {
         rollcall__channel_authenticate(cx, channel);
     }
+    rollcall__channel_probe_begin(cx, channel);
     return RUNNING;
 }
 

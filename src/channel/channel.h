@@ -3,8 +3,8 @@
  *
  * One actor per driver owns everything that changes: calls in flight, requests that wait for a
  * token or a connection, the keepalive streams, the watches.  Its code is in channel.c (table,
- * streams, life), call.c, auth.c, renewal.c, watch.c and answer.c; what is below it is a driver:
- * gRPC, or the simulator's network.
+ * streams, life), call.c, auth.c, probe.c, renewal.c, shard.c, watch.c and answer.c; what is below
+ * it is a driver: gRPC, or the simulator's network.
  *
  * Threads: the actor's; the driver only posts the messages.
  */
@@ -27,7 +27,8 @@
     X(CHANNEL_OUTBOX_DUE, 0)                                                                       \
     X(CHANNEL_WAITING_DUE, 0)                                                                      \
     X(CHANNEL_RENEWALS_DUE, 0)                                                                     \
-    X(CHANNEL_DELAYED_DUE, 0)
+    X(CHANNEL_DELAYED_DUE, 0)                                                                      \
+    X(CHANNEL_PROBE_DUE, 0)
 #define CHANNEL_LIST(X) TRANSPORT_LIST(X) CHANNEL_OWN_LIST(X)
 enum channel_message {
     channel_message_before_first = TRANSPORT_COUNT - 1,
@@ -112,6 +113,7 @@ struct rollcall__delayed; /* answer.c */
 struct rollcall__channel {
     struct rollcall__driver *driver; /* borrowed */
     struct rollcall__pool pool;
+    int64_t members_at_ms; /* the list of members is not asked for before */
     bool stopping;
     bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
     struct rollcall__call *calls;
@@ -174,11 +176,16 @@ void rollcall__channel_release(struct rollcall_context *cx, struct rollcall__cha
 /* Answers what waits.  patient: also what said wait_for_ready. */
 void rollcall__channel_refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
                               const struct rollcall_error *error, bool patient);
-/* As the driver's `call`, on the endpoint of the moment; in the list until CHANNEL_CALL_DONE. */
+struct rollcall__start {
+    size_t endpoint;
+    enum rollcall__call_purpose purpose;
+    const struct transport_request *request; /* borrowed; NULL: Authenticate */
+    int64_t timeout_ms;
+};
+/* As the driver's `call`; in the list until CHANNEL_CALL_DONE. */
 struct rollcall__call *rollcall__channel_start_call(struct rollcall_context *cx,
                                                     struct rollcall__channel *channel,
-                                                    const struct transport_request *request,
-                                                    const char *token, int64_t timeout_ms,
+                                                    const struct rollcall__start *start,
                                                     struct rollcall_error *error);
 /* Frees, and tells nobody. */
 void rollcall__channel_calls_fini(struct rollcall__channel *channel);
@@ -194,6 +201,18 @@ void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcal
 /* The token of `generation` was refused: gets a new one, unless that has happened already. */
 void rollcall__channel_token_refused(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      uint64_t generation);
+
+/* ---- probe.c ---- */
+
+rollcall_handler_fn rollcall__channel_on_probe_due;
+void rollcall__channel_probe_begin(struct rollcall_context *cx, struct rollcall__channel *channel);
+/* The leader may be another by now. */
+void rollcall__channel_probe_soon(struct rollcall_context *cx, struct rollcall__channel *channel);
+void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct rollcall__call *call,
+                              const struct transport_result *result);
+void rollcall__channel_listed(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct transport_result *result);
 
 /* ---- renewal.c ---- */
 

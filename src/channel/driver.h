@@ -44,6 +44,14 @@ struct rollcall__asked {
     uint32_t refusals; /* of the tokens it went with */
 };
 
+/* Whose call it is. */
+enum rollcall__call_purpose {
+    ROLLCALL__CALL_ASKED, /* somebody's: see `asked` */
+    ROLLCALL__CALL_AUTHENTICATES,
+    ROLLCALL__CALL_PROBES, /* STATUS, of the channel's own */
+    ROLLCALL__CALL_LISTS   /* MEMBERS, likewise */
+};
+
 /* One unary request to one endpoint.  The driver's own part lies around it. */
 struct rollcall__call {
     struct rollcall__call *previous, *next; /* in the actor's list */
@@ -51,7 +59,7 @@ struct rollcall__call {
     size_t endpoint;                        /* by the driver, before anything is posted */
     uint64_t generation;                    /* of the token it went with */
     int64_t started_ms;
-    bool authenticates;
+    enum rollcall__call_purpose purpose;
     /* By the driver, of an Authenticate that is done: */
     char *token;         /* from malloc; owned; NULL: none */
     bool needs_no_token; /* etcd has authentication off */
@@ -113,6 +121,9 @@ struct rollcall__driver_ops {
     void (*credit)(struct rollcall__driver *driver, struct rollcall__stream *stream);
     void (*cancel)(struct rollcall__driver *driver, struct rollcall__stream *stream);
     void (*destroy)(struct rollcall__driver *driver, struct rollcall__stream *stream);
+    /* One more endpoint, behind the others; url: as etcd tells it.  False: it is there already, is
+     * none that can be used, or out of memory. */
+    bool (*add)(struct rollcall__driver *driver, struct rollcall_bytes url);
 };
 
 /* The first member of what a driver is. */
@@ -121,6 +132,7 @@ struct rollcall__driver {
     const char *endpoints[ROLLCALL__ENDPOINTS_MAX]; /* HOST:PORT, for people */
     size_t endpoint_count;
     bool authenticates; /* requests want a token */
+    bool syncs_members; /* what the cluster says of its members is to be followed */
     int64_t call_timeout_ms;
 };
 

@@ -57,10 +57,38 @@ void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_
     of->away_until_ms = of->away_until_ms > until_ms ? of->away_until_ms : until_ms;
 }
 
+void rollcall__pool_learn(struct rollcall__pool *pool, size_t endpoint,
+                          const struct rollcall__identity *identity)
+{
+    struct rollcall__endpoint *of = &pool->endpoints[endpoint];
+    if (pool->cluster_id == 0) {
+        pool->cluster_id = identity->cluster_id;
+    }
+    of->member_id = identity->member_id;
+    of->learner = identity->learner;
+    of->foreign = identity->cluster_id != pool->cluster_id;
+    of->unproven = false;
+    if (!of->foreign && identity->leader_id != 0 && identity->term >= pool->term) {
+        pool->leader_id = identity->leader_id;
+        pool->term = identity->term;
+    }
+}
+
+void rollcall__pool_add(struct rollcall__pool *pool)
+{
+    pool->endpoints[pool->count].unproven = true;
+    pool->count++;
+}
+
+bool rollcall__pool_is_fit(const struct rollcall__endpoint *endpoint)
+{
+    return !endpoint->learner && !endpoint->foreign && !endpoint->unproven;
+}
+
 bool rollcall__pool_is_well(const struct rollcall__pool *pool, size_t endpoint, int64_t now_ms)
 {
     const struct rollcall__endpoint *of = &pool->endpoints[endpoint];
-    return of->away_until_ms <= now_ms && !of->learner;
+    return of->away_until_ms <= now_ms && rollcall__pool_is_fit(of);
 }
 
 static bool may(uint32_t allowed, size_t endpoint)
@@ -81,18 +109,24 @@ static int64_t best_us(const struct rollcall__pool *pool, uint32_t allowed, int6
     return best;
 }
 
+/* Fit ones come first. */
+static bool is_sooner(const struct rollcall__endpoint *a, const struct rollcall__endpoint *b)
+{
+    const bool fit = rollcall__pool_is_fit(a);
+    return fit != rollcall__pool_is_fit(b) ? fit : a->away_until_ms < b->away_until_ms;
+}
+
 static size_t soonest(const struct rollcall__pool *pool, uint32_t allowed)
 {
-    size_t found = pool->current;
+    size_t found = pool->count;
     for (size_t i = 0; i < pool->count; i++) {
         const size_t at = (pool->current + i) % pool->count;
         if (may(allowed, at) &&
-            (!may(allowed, found) ||
-             pool->endpoints[at].away_until_ms < pool->endpoints[found].away_until_ms)) {
+            (found == pool->count || is_sooner(&pool->endpoints[at], &pool->endpoints[found]))) {
             found = at;
         }
     }
-    return found;
+    return found == pool->count ? pool->current : found;
 }
 
 size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms)

@@ -19,15 +19,28 @@ struct rollcall__endpoint {
     int64_t well_since_ms; /* the first answer after the last failure; INT64_MAX: none yet */
     int64_t latency_us;    /* moving average of its answers; 0: none yet */
     bool learner;          /* serves nothing that we ask */
+    bool foreign;          /* belongs to another cluster */
+    bool unproven;         /* added, and has not said to which it belongs */
     uint64_t member_id;    /* 0: not known */
+    bool probing;          /* and the next: probe.c's */
+    int64_t probe_at_ms;
+};
+
+/* What an endpoint says of itself. */
+struct rollcall__identity {
+    uint64_t cluster_id, member_id;
+    uint64_t leader_id; /* 0: it knows of none */
+    uint64_t term;      /* of raft */
+    bool learner;
 };
 
 struct rollcall__pool {
     struct rollcall__endpoint endpoints[ROLLCALL__ENDPOINTS_MAX];
     size_t count;
     size_t home, current;
-    uint64_t leader_id; /* 0: not known */
-    uint64_t term;      /* of raft, in which that was so */
+    uint64_t leader_id;  /* 0: not known */
+    uint64_t term;       /* of raft, in which that was so */
+    uint64_t cluster_id; /* of the first endpoint that told; 0: none has */
 };
 
 void rollcall__pool_init(struct rollcall__pool *pool, size_t count, uint64_t random);
@@ -41,7 +54,15 @@ void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_
 void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
                            int64_t now_ms);
 
-/* Not left alone now, and no learner. */
+/* It has told of itself.  What it says of the leader counts unless another knows a later term. */
+void rollcall__pool_learn(struct rollcall__pool *pool, size_t endpoint,
+                          const struct rollcall__identity *identity);
+/* One more, at the end; nothing is asked of it until it has told that it belongs here. */
+void rollcall__pool_add(struct rollcall__pool *pool);
+
+/* No learner, and of this cluster. */
+bool rollcall__pool_is_fit(const struct rollcall__endpoint *endpoint);
+/* Not left alone now, and fit. */
 bool rollcall__pool_is_well(const struct rollcall__pool *pool, size_t endpoint, int64_t now_ms);
 /* What is preferred of those with a bit in `allowed`, of `count` bits: home, or where we went from
  * there.  No bit set: as if all were; none well: the one that may be asked soonest. */

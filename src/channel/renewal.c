@@ -118,7 +118,7 @@ static bool may_ask(struct rollcall_context *cx, const struct rollcall__channel 
 {
     const struct rollcall__endpoint *of = &channel->pool.endpoints[endpoint];
     const bool well = rollcall__pool_is_well(&channel->pool, endpoint, rollcall_now_ms(cx));
-    return (well || (silent_too && of->failures == 0 && !of->learner)) &&
+    return (well || (silent_too && of->failures == 0 && rollcall__pool_is_fit(of))) &&
            channel->driver->ops->connectivity(channel->driver, ROLLCALL__FOR_RENEWALS, endpoint) !=
                ROLLCALL__DISCONNECTED;
 }
@@ -161,6 +161,7 @@ static void note_silence(struct rollcall_context *cx, struct rollcall__channel *
     if (renewal->tries != NULL && channel->pool.count > 1) {
         rollcall__pool_silent(&channel->pool, renewal->endpoint, rollcall_random(cx),
                               rollcall_now_ms(cx));
+        rollcall__channel_probe_soon(cx, channel);
     }
 }
 

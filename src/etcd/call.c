@@ -175,10 +175,10 @@ static struct call *create(struct rollcall__link *link, size_t endpoint,
     grpc_metadata_array_init(&call->initial);
     grpc_metadata_array_init(&call->trailing);
     const char *method = request == NULL ? AUTHENTICATE : METHODS[request->kind];
-    call->call = grpc_channel_create_call(link->channels[ROLLCALL__FOR_CALLS][endpoint], NULL,
-                                          GRPC_PROPAGATE_DEFAULTS, link->queue.cq,
-                                          grpc_slice_from_static_string(method), NULL,
-                                          rollcall__wire_deadline(timeout_ms), NULL);
+    call->call = grpc_channel_create_call(
+        rollcall__link_channel(link, ROLLCALL__FOR_CALLS, endpoint), NULL, GRPC_PROPAGATE_DEFAULTS,
+        link->queue.cq, grpc_slice_from_static_string(method), NULL,
+        rollcall__wire_deadline(timeout_ms), NULL);
     return call;
 }
 

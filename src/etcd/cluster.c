@@ -80,6 +80,7 @@ static enum rollcall_status check(struct rollcall_etcd_options *options,
     }
     if (status == ROLLCALL_OK) {
         status = rollcall__credentials_check(options, endpoints->scheme, error);
+        endpoints->scheme = options->ca_file != NULL ? ROLLCALL__SCHEME_HTTPS : endpoints->scheme;
     }
     return status;
 }
@@ -171,6 +172,7 @@ static enum rollcall_status connect_links(struct rollcall__cluster *cluster,
         .dial_timeout_ms = options->dial_timeout_ms,
         .user = cluster->user,
         .password = cluster->password,
+        .sync_members = options->sync_members,
         .endpoints = endpoints,
         .credentials = rollcall__credentials_grpc(cluster->credentials),
     };

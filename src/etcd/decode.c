@@ -6,8 +6,8 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
-#include "etcd.pb-c.h"
 #include "channel/error.h"
+#include "etcd.pb-c.h"
 #include "transport/request.h"
 
 #include <stdlib.h>

@@ -131,6 +131,31 @@ enum rollcall_status rollcall__endpoints_parse(const char *text,
     }
 }
 
+static bool is_known(const struct rollcall__endpoints *endpoints, const char *name)
+{
+    for (size_t i = 0; i < endpoints->count; i++) {
+        if (strcmp(endpoints->names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rollcall__endpoints_add(struct rollcall__endpoints *endpoints, struct rollcall_bytes url)
+{
+    struct rollcall__endpoints one = {.count = 0};
+    const struct span span = {.data = url.data, .size = url.size_bytes};
+    if (endpoints->count == ROLLCALL__ENDPOINTS_MAX || add(&one, span, NULL) != ROLLCALL_OK) {
+        return false;
+    }
+    const bool secure = endpoints->scheme == ROLLCALL__SCHEME_HTTPS;
+    if (secure != (one.scheme == ROLLCALL__SCHEME_HTTPS) || is_known(endpoints, one.names[0])) {
+        return false;
+    }
+    memcpy(endpoints->names[endpoints->count++], one.names[0], sizeof one.names[0]);
+    return true;
+}
+
 void rollcall__endpoint_target(const char *name, char *target, size_t target_bytes)
 {
     const size_t host_size = (size_t)(strrchr(name, ':') - name);

@@ -24,6 +24,9 @@ struct rollcall__endpoints {
 ROLLCALL_MUST_USE enum rollcall_status
 rollcall__endpoints_parse(const char *text, struct rollcall__endpoints *endpoints,
                           struct rollcall_error *error);
+/* One more, such as etcd tells of its members.  False: it is there already, is no valid endpoint or
+ * has the other scheme, or there is no room. */
+bool rollcall__endpoints_add(struct rollcall__endpoints *endpoints, struct rollcall_bytes url);
 /* How gRPC wants to hear it: a literal address is not sent through its resolver, which would keep
  * a failed one for 30 seconds.  target: at least ROLLCALL__ENDPOINT_BYTES + 8. */
 void rollcall__endpoint_target(const char *name, char *target, size_t target_bytes);

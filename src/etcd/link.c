@@ -23,7 +23,7 @@ static grpc_arg integer(const char *key, int64_t value)
         .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = (int)value};
 }
 
-static grpc_channel *create_channel(const char *name, const struct rollcall__link_options *options)
+static grpc_channel *create_channel(const struct rollcall__link *link, const char *name)
 {
     grpc_arg args[] = {
         integer("grpc.keepalive_time_ms", KEEPALIVE_MS),
@@ -34,7 +34,7 @@ static grpc_channel *create_channel(const char *name, const struct rollcall__lin
         integer("grpc.initial_reconnect_backoff_ms", BACKOFF_MIN_MS),
         integer("grpc.max_reconnect_backoff_ms", BACKOFF_MAX_MS),
         /* In spite of its name this is how long one connection attempt may take. */
-        integer("grpc.min_reconnect_backoff_ms", options->dial_timeout_ms),
+        integer("grpc.min_reconnect_backoff_ms", link->dial_timeout_ms),
         integer("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
         integer("grpc.max_send_message_length", SEND_BYTES_MAX),
         integer("grpc.enable_http_proxy", 0),
@@ -45,7 +45,17 @@ static grpc_channel *create_channel(const char *name, const struct rollcall__lin
     const grpc_channel_args all = {.num_args = sizeof args / sizeof args[0], .args = args};
     char target[ROLLCALL__ENDPOINT_BYTES + 8];
     rollcall__endpoint_target(name, target, sizeof target);
-    return grpc_channel_create(target, options->credentials, &all);
+    return grpc_channel_create(target, link->credentials, &all);
+}
+
+grpc_channel *rollcall__link_channel(struct rollcall__link *link, enum rollcall__purpose purpose,
+                                     size_t endpoint)
+{
+    grpc_channel **channel = &link->channels[purpose][endpoint];
+    if (*channel == NULL) {
+        *channel = create_channel(link, link->endpoints.names[endpoint]);
+    }
+    return *channel;
 }
 
 static void destroy_channels(struct rollcall__link *link)
@@ -87,10 +97,21 @@ static enum rollcall__connectivity connectivity(struct rollcall__driver *driver,
 {
     const int connect_if_idle = 1;
     const grpc_connectivity_state state = grpc_channel_check_connectivity_state(
-        rollcall__link_of(driver)->channels[purpose][endpoint], connect_if_idle);
+        rollcall__link_channel(rollcall__link_of(driver), purpose, endpoint), connect_if_idle);
     return state == GRPC_CHANNEL_READY               ? ROLLCALL__CONNECTED
            : state == GRPC_CHANNEL_TRANSIENT_FAILURE ? ROLLCALL__DISCONNECTED
                                                      : ROLLCALL__CONNECTING;
+}
+
+static bool add(struct rollcall__driver *driver, struct rollcall_bytes url)
+{
+    struct rollcall__link *link = rollcall__link_of(driver);
+    if (!rollcall__endpoints_add(&link->endpoints, url)) {
+        return false;
+    }
+    driver->endpoints[driver->endpoint_count] = link->endpoints.names[driver->endpoint_count];
+    driver->endpoint_count = link->endpoints.count;
+    return true;
 }
 
 static const struct rollcall__driver_ops OPS = {
@@ -106,6 +127,7 @@ static const struct rollcall__driver_ops OPS = {
     .credit = rollcall__grpc_stream_credit,
     .cancel = rollcall__grpc_stream_cancel,
     .destroy = rollcall__grpc_stream_destroy,
+    .add = add,
 };
 
 /* ---- life ---- */
@@ -135,11 +157,11 @@ enum rollcall_status rollcall__link_open(struct rollcall__link *link,
     link->driver.endpoint_count = link->endpoints.count;
     link->driver.authenticates = options->user != NULL;
     link->driver.call_timeout_ms = options->call_timeout_ms;
+    link->driver.syncs_members = options->sync_members;
+    link->dial_timeout_ms = options->dial_timeout_ms;
+    link->credentials = options->credentials;
     for (size_t i = 0; i < link->endpoints.count; i++) {
         link->driver.endpoints[i] = link->endpoints.names[i];
-        for (size_t purpose = 0; purpose < ROLLCALL__PURPOSE_COUNT; purpose++) {
-            link->channels[purpose][i] = create_channel(link->endpoints.names[i], options);
-        }
     }
     enum rollcall_status status =
         rollcall__event_queue_open(&link->queue, runtime, options->name, error);

@@ -185,9 +185,10 @@ static struct stream *create(struct rollcall__link *link, enum rollcall__stream_
     grpc_metadata_array_init(&stream->initial);
     grpc_metadata_array_init(&stream->trailing);
     stream->call = grpc_channel_create_call(
-        link->channels[watch ? ROLLCALL__FOR_WATCHES : ROLLCALL__FOR_RENEWALS][endpoint], NULL,
-        GRPC_PROPAGATE_DEFAULTS, link->queue.cq, grpc_slice_from_static_string(METHODS[kind]), NULL,
-        rollcall__wire_deadline(0), NULL);
+        rollcall__link_channel(link, watch ? ROLLCALL__FOR_WATCHES : ROLLCALL__FOR_RENEWALS,
+                               endpoint),
+        NULL, GRPC_PROPAGATE_DEFAULTS, link->queue.cq, grpc_slice_from_static_string(METHODS[kind]),
+        NULL, rollcall__wire_deadline(0), NULL);
     return stream;
 }
 

@@ -2,6 +2,7 @@
 #include "sim/driver.h"
 
 #include "base/assert.h"
+#include "base/buffer.h"
 #include "channel/channel.h"
 #include "sim/auth.h"
 #include "transport/request.h"
@@ -30,7 +31,8 @@ struct stream {
 struct rollcall__sim_driver {
     struct rollcall__driver base; /* first: what the actor sees */
     struct rollcall__net *net;
-    uint32_t link, first_member;
+    uint32_t link;
+    uint32_t members[ROLLCALL__ENDPOINTS_MAX]; /* of each endpoint */
     struct rollcall_caller actor;
     uint64_t token;
     struct call *calls;
@@ -44,7 +46,7 @@ static struct rollcall__sim_driver *of_base(struct rollcall__driver *driver)
 
 static uint32_t member_of(const struct rollcall__sim_driver *driver, size_t endpoint)
 {
-    return (driver->first_member + (uint32_t)endpoint) % (uint32_t)driver->base.endpoint_count;
+    return driver->members[endpoint];
 }
 
 /* A simulation without memory proves nothing. */
@@ -374,6 +376,30 @@ static enum rollcall__connectivity connectivity(struct rollcall__driver *base,
                : ROLLCALL__CONNECTED;
 }
 
+static void add_member(struct rollcall__sim_driver *driver, uint32_t member)
+{
+    const size_t at = driver->base.endpoint_count++;
+    driver->members[at] = member;
+    driver->base.endpoints[at] = rollcall__model_url(member);
+}
+
+static bool add(struct rollcall__driver *base, struct rollcall_bytes url)
+{
+    struct rollcall__sim_driver *driver = of_base(base);
+    for (size_t i = 0; i < base->endpoint_count; i++) {
+        if (rollcall__bytes_equal(url, rollcall__bytes(base->endpoints[i]))) {
+            return false;
+        }
+    }
+    for (uint32_t member = 0; member < rollcall__net_members(driver->net); member++) {
+        if (rollcall__bytes_equal(url, rollcall__bytes(rollcall__model_url(member)))) {
+            add_member(driver, member);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- life ---- */
 
 static void begin(struct rollcall__driver *base, struct rollcall_caller actor)
@@ -399,26 +425,26 @@ static const struct rollcall__driver_ops OPS = {
     .credit = credit,
     .cancel = cancel_stream,
     .destroy = destroy_stream,
+    .add = add,
 };
 
 struct rollcall__sim_driver *rollcall__sim_driver_create(struct rollcall__net *net, uint32_t link,
                                                          uint32_t first_member)
 {
-    static const char *const NAMES[ROLLCALL__MODEL_MEMBERS_MAX] = {"etcd-0", "etcd-1", "etcd-2"};
     enum { CALL_TIMEOUT_MS = 5000 };
     struct rollcall__sim_driver *driver = calloc(1, sizeof *driver);
+    const uint32_t members = rollcall__net_members(net);
     if (driver == NULL) {
         return NULL;
     }
     driver->base.ops = &OPS;
     driver->base.call_timeout_ms = CALL_TIMEOUT_MS;
-    driver->base.endpoint_count = rollcall__net_members(net);
     driver->base.authenticates = rollcall__net_authenticates(net);
+    driver->base.syncs_members = rollcall__net_syncs(net);
     driver->net = net;
     driver->link = link;
-    driver->first_member = first_member;
-    for (size_t i = 0; i < driver->base.endpoint_count; i++) {
-        driver->base.endpoints[i] = NAMES[member_of(driver, i)];
+    for (uint32_t i = 0; i < (driver->base.syncs_members ? 1 : members); i++) {
+        add_member(driver, (first_member + i) % members);
     }
     return driver;
 }

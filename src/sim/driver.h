@@ -17,7 +17,7 @@
 struct rollcall__sim_driver;
 
 /* Where a process's calls and streams go: its endpoint i is the member (first + i) modulo their
- * count.  NULL: out of memory. */
+ * count; where members are synced there is at first one.  NULL: out of memory. */
 struct rollcall__sim_driver *rollcall__sim_driver_create(struct rollcall__net *net, uint32_t link,
                                                          uint32_t first_member);
 /* After its actor: frees what that left behind. */

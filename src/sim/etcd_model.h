@@ -115,6 +115,9 @@ bool rollcall__model_watch_ready(const struct rollcall__model_watch *watch, int6
  * to there. */
 void rollcall__model_watch_progress(struct rollcall__model_watch *watch);
 
+/* What MEMBERS tells as a member's address. */
+const char *rollcall__model_url(uint32_t member);
+
 /* ---- what an operator, or a stranger, does; true: it was done; false: there is no leader, or no
  * such lease, no such key, or the revision is compacted already or still to come ---- */
 

@@ -377,16 +377,27 @@ static struct transport_result *create_about(const struct rollcall__model *model
     return result;
 }
 
+const char *rollcall__model_url(uint32_t member)
+{
+    static const char *const URLS[ROLLCALL__MODEL_MEMBERS_MAX] = {"etcd-0", "etcd-1", "etcd-2"};
+    return URLS[member];
+}
+
 static struct transport_result *perform_members(struct rollcall__model *model, uint32_t member)
 {
     const uint32_t count = model->options.members;
     struct transport_result *result =
-        create_about(model, member, TRANSPORT_MEMBERS, count * sizeof(struct transport_member));
+        create_about(model, member, TRANSPORT_MEMBERS,
+                     count * (sizeof(struct transport_member) + sizeof(struct rollcall_bytes)));
     struct transport_member *members = (struct transport_member *)(result + 1);
+    struct rollcall_bytes *urls = (struct rollcall_bytes *)(members + count);
     for (uint32_t i = 0; i < count; i++) {
         static const char *const names[ROLLCALL__MODEL_MEMBERS_MAX] = {"a", "b", "c"};
-        members[i] =
-            (struct transport_member){.member_id = member_id(i), .name = rollcall__bytes(names[i])};
+        urls[i] = rollcall__bytes(rollcall__model_url(i));
+        members[i] = (struct transport_member){.member_id = member_id(i),
+                                               .name = rollcall__bytes(names[i]),
+                                               .client_urls = &urls[i],
+                                               .client_url_count = 1};
     }
     result->members = members;
     result->member_count = count;

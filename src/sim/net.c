@@ -100,7 +100,8 @@ static struct transport_result *perform(struct rollcall__net *net,
     const struct transport_request *request = (const struct transport_request *)event->object;
     const int64_t now_ms = net->sim->now_ms;
     struct rollcall_error error = {.status = ROLLCALL_OK};
-    if (!rollcall__sim_auth_admits(&net->auth, event->member, event->pass, now_ms)) {
+    if (request->kind != TRANSPORT_STATUS &&
+        !rollcall__sim_auth_admits(&net->auth, event->member, event->pass, now_ms)) {
         rollcall__sim_auth_refuse(&error);
         return transport_result_failed(request->kind, &error);
     }
@@ -166,6 +167,11 @@ void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member)
 uint64_t rollcall__net_passes(const struct rollcall__net *net)
 {
     return net->auth.issued;
+}
+
+bool rollcall__net_syncs(const struct rollcall__net *net)
+{
+    return net->sync_members;
 }
 
 bool rollcall__net_authenticates(const struct rollcall__net *net)
@@ -351,6 +357,7 @@ struct rollcall__net *rollcall__net_create(const struct rollcall__net_options *o
     net->members = options->members;
     net->old = options->quirks != 0;
     net->auth.on = options->authentication;
+    net->sync_members = options->sync_members;
     rollcall__random_init(&net->random, options->seed ^ UINT64_C(0x6e6574776f726b21));
     net->model = rollcall__model_create(&model);
     if (net->model == NULL ||

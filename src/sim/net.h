@@ -28,6 +28,7 @@ struct rollcall__net_options {
     uint64_t seed;
     uint32_t members, quirks;
     bool authentication; /* a user is wanted */
+    bool sync_members;
 };
 /* NULL: out of memory.  Called once the simulation's runtime stands. */
 struct rollcall__net *rollcall__net_create(const struct rollcall__net_options *options);
@@ -68,6 +69,8 @@ void rollcall__net_stream_open(struct rollcall__net *net, uint32_t link, uint32_
                                uint64_t token, uint64_t pass, uint32_t window);
 uint64_t rollcall__net_passes(const struct rollcall__net *net); /* given so far */
 bool rollcall__net_authenticates(const struct rollcall__net *net);
+/* Processes know one member, and learn of the others from it. */
+bool rollcall__net_syncs(const struct rollcall__net *net);
 void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token,
                          int64_t lease_id);
 /* range: kept. */

@@ -39,6 +39,7 @@ struct rollcall__net {
     struct rollcall__random random; /* latencies */
     struct rollcall__model *model;
     struct rollcall__sim_auth auth;
+    bool sync_members;
     bool old; /* before 3.4.42: renewals are not asked for a pass */
     struct rollcall__port *port;
     uint32_t members, link_count;

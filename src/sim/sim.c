@@ -341,6 +341,7 @@ enum rollcall_status rollcall_sim_create(const struct rollcall_sim_options *give
     sim->members = options.members == 0 ? 1 : options.members;
     sim->quirks = options.old_etcd ? ROLLCALL__QUIRKS_ALL : 0;
     sim->authentication = options.authentication;
+    sim->sync_members = options.sync_members;
     rollcall__random_init(&sim->random, ~options.seed); /* not a worker's stream */
     rollcall__faults_init(&sim->faults, options.seed, &(struct rollcall__fault_plan){.rates = {0}});
     *created = sim;
@@ -369,7 +370,8 @@ struct rollcall__net *rollcall__sim_net(struct rollcall_sim *sim)
                                                   .seed = sim->seed,
                                                   .members = sim->members,
                                                   .quirks = sim->quirks,
-                                                  .authentication = sim->authentication};
+                                                  .authentication = sim->authentication,
+                                                  .sync_members = sim->sync_members};
     if (sim->net == NULL) {
         sim->net = rollcall__net_create(&options);
     }

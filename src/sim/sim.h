@@ -21,7 +21,7 @@ struct rollcall_sim {
     struct rollcall__calm calm;
     struct rollcall__net *net; /* NULL: nobody has connected */
     uint32_t members, quirks;
-    bool authentication;
+    bool authentication, sync_members;
     uint32_t connected;        /* a bit for each process */
     const char *const *mortal; /* NULL-ended: the types of actors that may crash; NULL: none */
     /* What is to be looked at; NULL: nothing. */

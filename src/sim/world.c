@@ -351,7 +351,8 @@ static enum rollcall_status open_world(struct rollcall_world *world, struct roll
                                                             : run->seed % 2 == 0 ? 1
                                                                                  : 3,
                                                  .old_etcd = run->seed % 4 >= 2,
-                                                 .authentication = run->seed % 5 == 0};
+                                                 .authentication = run->seed % 5 == 0,
+                                                 .sync_members = run->seed % 7 == 0};
     const enum rollcall_status status = rollcall_sim_create(&options, &world->sim, error);
     if (status != ROLLCALL_OK) {
         return status;

@@ -38,6 +38,8 @@ struct rollcall_etcd_options {
     const char *cert_file;   /* with key_file: our certificate, for mutual TLS, and after it those
                                 that signed it */
     const char *key_file;    /* PEM, without a pass phrase */
+    bool sync_members;       /* the cluster's other members become endpoints too, once they have
+                                said that they belong to it, up to 16 in all; those given stay */
 };
 #define ROLLCALL_ETCD_OPTIONS(...)                                                                 \
     (&(const struct rollcall_etcd_options){.size_bytes = sizeof(struct rollcall_etcd_options),     \

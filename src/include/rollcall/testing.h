@@ -42,6 +42,7 @@ struct rollcall_sim_options {
     uint32_t members;                  /* of its etcd; 0: 1; 1 or 3 */
     bool old_etcd;                     /* it has the known bugs of etcd 3.4.23 */
     bool authentication;               /* it wants a user, whose tokens last for seconds */
+    bool sync_members;                 /* processes know one member, and learn of the others */
     enum rollcall_log_level log_level; /* default: errors only, to stderr */
 };
 #define ROLLCALL_SIM_OPTIONS(...)                                                                  \

@@ -79,24 +79,20 @@ TEST(renewal, a_frozen_leader_costs_no_more_than_an_election)
     }
 }
 
-TEST(renewal, a_member_that_is_silent_costs_a_tenth_of_the_ttl)
+/* The leader is asked; others do not matter to it. */
+TEST(renewal, a_follower_that_is_silent_costs_nothing)
 {
-    size_t slow = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         for (int member = 0; member < MEMBERS; member++) {
             struct scene scene = scene_of(seed, 1, MEMBERS);
             grant(&scene, LEASE);
             if (member != leader(&scene)) {
                 set_member(&scene, member, ROLLCALL__MEMBER_FROZEN);
-                const int64_t took_ms = await_ok(&scene, LEASE, 5000);
-                CHECK(took_ms < 500 + 150);
-                slow += took_ms >= 500;
-                CHECK(await_ok(&scene, LEASE, 5000) < 150); /* it is not asked again so soon */
+                CHECK(await_ok(&scene, LEASE, 5000) < 150);
             }
             scene_close(&scene);
         }
     }
-    CHECK(slow > 0); /* some were at home there */
 }
 
 /* Two streams answer late, in any order: each answer counts from when its own try was sent. */
@@ -153,7 +149,7 @@ TEST(renewal, a_silent_etcd_is_asked_about_once_a_second_and_endpoint)
                 scene_pass(&scene, 300);
             }
             const uint64_t sent = rollcall__net_renewals(scene.net);
-            CHECK(sent >= 20 * COUNTS[i] && sent <= 31 * COUNTS[i] + 1); /* in 30 s */
+            CHECK(sent >= 9 * COUNTS[i] && sent <= 31 * COUNTS[i] + 1); /* in 30 s */
             CHECK(rollcall__net_streams(scene.net) <= 3 * COUNTS[i]);
             scene_close(&scene);
         }
@@ -191,7 +187,7 @@ TEST(renewal, members_without_a_leader_are_asked_a_few_times_a_second)
             scene_pass(&scene, 100);
         }
         const uint64_t sent = rollcall__net_renewals(scene.net);
-        CHECK(sent >= 30 && sent <= 50); /* in 10 s */
+        CHECK(sent >= 15 && sent <= 50); /* in 10 s */
         scene_close(&scene);
     }
 }
