@@ -75,6 +75,7 @@ void rollcall__net_ask(struct rollcall__net *net, uint32_t link, uint32_t member
     const int64_t now_ms = net->sim->now_ms;
     const int64_t at_ms = now_ms + rollcall__net_latency_ms(net);
     struct rollcall__flight event = {.link = link, .member = member, .token = token, .pass = pass};
+    net->asks++;
     event.kind = ROLLCALL__FLIGHT_EXPIRED;
     rollcall__net_send(net, event, now_ms + timeout_ms);
     if (rollcall__fault(net->faults, ROLLCALL_FAULT_LOSE_REQUEST)) {
@@ -162,6 +163,11 @@ void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member
 void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member)
 {
     rollcall__sim_auth_forget(&net->auth, member);
+}
+
+uint64_t rollcall__net_asks(const struct rollcall__net *net)
+{
+    return net->asks;
 }
 
 uint64_t rollcall__net_passes(const struct rollcall__net *net)

@@ -56,6 +56,8 @@ struct rollcall__model *rollcall__net_model(const struct rollcall__net *net);
 /* How many renewals have been sent to members, ever; and how many streams are open. */
 uint64_t rollcall__net_renewals(const struct rollcall__net *net);
 uint32_t rollcall__net_streams(const struct rollcall__net *net);
+uint32_t rollcall__net_streams_to(const struct rollcall__net *net, uint32_t member);
+uint64_t rollcall__net_asks(const struct rollcall__net *net); /* calls, ever */
 
 /* ---- what a driver does; token: its own number for what it asks; pass: as from
  * rollcall__sim_driver_admitted, 0: none ---- */

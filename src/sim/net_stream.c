@@ -80,6 +80,15 @@ uint32_t rollcall__net_streams(const struct rollcall__net *net)
     return net->stream_count;
 }
 
+uint32_t rollcall__net_streams_to(const struct rollcall__net *net, uint32_t member)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < net->stream_count; i++) {
+        count += net->streams[i].member == member;
+    }
+    return count;
+}
+
 /* ---- renewals ---- */
 
 uint64_t rollcall__net_renewals(const struct rollcall__net *net)

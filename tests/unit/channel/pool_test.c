@@ -159,3 +159,47 @@ TEST(pool, the_leader_is_known_by_its_id_and_only_while_it_is_well)
     pool.leader_id = 999; /* a member that is no endpoint */
     CHECK_INT(rollcall__pool_leader(&pool, 5000), THREE);
 }
+
+/* ---- what endpoints say of themselves ---- */
+
+static void learn(struct rollcall__pool *pool, size_t endpoint, uint64_t leader_id, uint64_t term)
+{
+    const struct rollcall__identity identity = {
+        .cluster_id = 9, .member_id = 100 + endpoint, .leader_id = leader_id, .term = term};
+    rollcall__pool_learn(pool, endpoint, &identity);
+}
+
+TEST(pool, an_older_term_does_not_name_the_leader)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    learn(&pool, 0, 100, 5);
+    learn(&pool, 1, 101, 6);
+    CHECK_INT(rollcall__pool_leader(&pool, 0), 1);
+    learn(&pool, 0, 100, 5); /* cut off from the others, it still believes so */
+    CHECK_INT(rollcall__pool_leader(&pool, 0), 1);
+    learn(&pool, 2, 0, 6); /* it knows of none */
+    CHECK_INT(rollcall__pool_leader(&pool, 0), 1);
+}
+
+TEST(pool, an_endpoint_of_another_cluster_is_not_picked)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    learn(&pool, 1, 101, 5);
+    const struct rollcall__identity other = {.cluster_id = 8, .member_id = 7, .leader_id = 7};
+    rollcall__pool_learn(&pool, 0, &other);
+    CHECK(pool.endpoints[0].foreign);
+    CHECK(rollcall__pool_pick(&pool, ALL, 0) != 0);
+    CHECK_INT(rollcall__pool_leader(&pool, 0), 1); /* what it says of a leader does not count */
+}
+
+TEST(pool, one_that_was_added_is_not_picked_before_it_has_told_of_itself)
+{
+    struct rollcall__pool pool = pool_of(1, 0);
+    learn(&pool, 0, 100, 5);
+    rollcall__pool_add(&pool);
+    CHECK_INT(pool.count, 2);
+    rollcall__pool_failed(&pool, 0, 0, 0);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 0); /* better one that failed */
+    learn(&pool, 1, 100, 5);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 1);
+}

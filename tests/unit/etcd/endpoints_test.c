@@ -1,6 +1,8 @@
 /* Endpoints taken apart, and each mistake told with its own sentence. */
 #include "etcd/endpoints.h"
 
+#include "base/buffer.h"
+
 #include "support/test.h"
 
 static struct rollcall__endpoints parse(const char *text)
@@ -99,4 +101,25 @@ TEST(endpoints, literal_addresses_bypass_the_resolver)
     CHECK_STR(target("[::1]:2379"), "ipv6:[::1]:2379");
     CHECK_STR(target("etcd-1.example:2379"), "dns:///etcd-1.example:2379");
     CHECK_STR(target("1a.example:2379"), "dns:///1a.example:2379");
+}
+
+TEST(endpoints, what_etcd_tells_of_is_added_once_and_only_if_it_can_be_used)
+{
+    struct rollcall__endpoints endpoints;
+    CHECK_INT(rollcall__endpoints_parse("h:1,10.0.0.1:2379", &endpoints, NULL), ROLLCALL_OK);
+    CHECK(rollcall__endpoints_add(&endpoints, rollcall__bytes("http://10.0.0.2:2379")));
+    CHECK_INT(endpoints.count, 3);
+    CHECK_STR(endpoints.names[2], "10.0.0.2:2379");
+    CHECK(!rollcall__endpoints_add(&endpoints, rollcall__bytes("http://10.0.0.2:2379")));
+    CHECK(!rollcall__endpoints_add(&endpoints, rollcall__bytes("http://h:1")));
+    CHECK(!rollcall__endpoints_add(&endpoints, rollcall__bytes("https://10.0.0.3:2379")));
+    CHECK(!rollcall__endpoints_add(&endpoints, rollcall__bytes("unix:///etcd.sock")));
+    CHECK(!rollcall__endpoints_add(&endpoints, rollcall__bytes("")));
+    CHECK_INT(endpoints.count, 3);
+    for (int i = 0; i < ROLLCALL__ENDPOINTS_MAX; i++) {
+        char url[32];
+        snprintf(url, sizeof url, "http://10.1.0.%d:2379", i);
+        CHECK_INT(rollcall__endpoints_add(&endpoints, rollcall__bytes(url)),
+                  i < ROLLCALL__ENDPOINTS_MAX - 3);
+    }
 }

@@ -1,0 +1,92 @@
+/* What endpoints say of themselves, in the simulated network: who leads, and who else there is. */
+#include "unit/sim/net_world.h"
+
+enum { MEMBERS = 3 };
+
+static struct scene scene_that_syncs(uint64_t seed)
+{
+    struct scene scene;
+    scene_open(&scene, ROLLCALL_SIM_OPTIONS(.seed = seed, .members = MEMBERS, .workers = 2,
+                                            .sync_members = true));
+    return scene;
+}
+
+static bool renewed_within(struct scene *scene, int64_t ms)
+{
+    const size_t before = probe_count(scene->askers[0], ASKER_RENEWED);
+    CHECK(scene_renew(scene, 0, 7));
+    scene_pass(scene, ms);
+    const struct probe_message *last = probe_last(scene->askers[0], ASKER_RENEWED);
+    return probe_count(scene->askers[0], ASKER_RENEWED) > before &&
+           ((const struct transport_keepalive_answer *)probe_payload(last))->status == ROLLCALL_OK;
+}
+
+TEST(probe, members_that_the_cluster_tells_of_serve_when_the_known_one_is_gone)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_that_syncs(seed);
+        scene_pass(&scene, 1000);
+        rollcall__net_set_member(scene.net, 0, ROLLCALL__MEMBER_DOWN, INT64_MAX);
+        scene_pass(&scene, 3000); /* if it led, another does by now */
+        CHECK(renewed_within(&scene, 300));
+        CHECK(scene_put(&scene, 0));
+        scene_pass(&scene, 300);
+        CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
+        scene_close(&scene);
+    }
+}
+
+TEST(probe, who_does_not_sync_knows_those_it_was_given)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_that_syncs(seed);
+        rollcall__net_set_member(scene.net, 0, ROLLCALL__MEMBER_DOWN, INT64_MAX);
+        scene_pass(&scene, 5000); /* it has heard of nobody */
+        CHECK(!renewed_within(&scene, 3000));
+        scene_close(&scene);
+    }
+}
+
+/* The leader's own answer takes one way; a follower's would wait for a frozen leader. */
+TEST(probe, renewals_follow_the_leader)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, MEMBERS);
+        scene_pass(&scene, 1000);
+        for (int round = 0; round < 5; round++) {
+            rollcall__model_move_leader(rollcall__net_model(scene.net),
+                                        rollcall_sim_now_ms(scene.sim));
+            scene_pass(&scene, 30000); /* longer than a leader is taken for granted */
+            const int leader = rollcall__model_leader(rollcall__net_model(scene.net));
+            for (int member = 0; member < MEMBERS; member++) {
+                if (member != leader) {
+                    rollcall__net_cut(scene.net, 0, (uint32_t)member);
+                }
+            }
+            CHECK(renewed_within(&scene, 100));
+            CHECK_INT(rollcall__net_streams_to(scene.net, (uint32_t)leader) > 0, 1);
+        }
+        scene_close(&scene);
+    }
+}
+
+TEST(probe, one_endpoint_is_not_asked_how_it_is)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, 1);
+        scene_pass(&scene, LONG_MS);
+        CHECK_INT(rollcall__net_asks(scene.net), 0);
+        scene_close(&scene);
+    }
+}
+
+TEST(probe, endpoints_that_are_well_are_asked_a_few_times_a_minute)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, MEMBERS);
+        scene_pass(&scene, LONG_MS);
+        CHECK(rollcall__net_asks(scene.net) >= 3 * MEMBERS);
+        CHECK(rollcall__net_asks(scene.net) <= 9 * MEMBERS);
+        scene_close(&scene);
+    }
+}
