@@ -22,7 +22,8 @@ struct proxy;
 enum proxy_mode {
     PROXY_FORWARD,   /* passes on, what was held too */
     PROXY_HOLD,      /* reads nothing, in neither direction; it comes later, complete */
-    PROXY_ANSWERS,   /* the same for what the client sends; what etcd sends passes */
+    PROXY_QUESTIONS, /* the same for what etcd sends; what the client sends passes */
+    PROXY_ANSWERS,   /* the other way round */
     PROXY_BLACKHOLE, /* reads and forgets, in both directions; nobody is told (no RST) */
     PROXY_REFUSE     /* nobody listens, and every connection is reset */
 };

@@ -155,8 +155,12 @@ TEST(proxy, what_was_held_comes_later_and_complete)
     proxy_set(stage.proxy, PROXY_ANSWERS);
     check_hears(stage.client, "answer");
     check_quiet(stage.server);
-    proxy_set(stage.proxy, PROXY_FORWARD);
+    proxy_set(stage.proxy, PROXY_QUESTIONS);
     check_hears(stage.server, "question");
+    say(stage.server, "another");
+    check_quiet(stage.client);
+    proxy_set(stage.proxy, PROXY_FORWARD);
+    check_hears(stage.client, "another");
     tear_down(&stage);
 }
 
