@@ -22,8 +22,8 @@ TEST(lease_press, three_thousand_leases_that_end_together_delay_no_renewal_of_an
     struct outage outage;
     struct outage_crowd dead;
     outage_open_node(&outage, NULL);
-    outage_crowd_open(&dead, &outage.scene[0], DEAD, DEAD_TTL_S);
-    outage_join(&outage, LIVE, LIVE_TTL_S);
+    outage_crowd_open(&dead, &outage.scene[0], DEAD, DEAD_TTL_S, 0);
+    outage_join_spread(&outage, LIVE, LIVE_TTL_S);
     proxy_set(outage.proxy[0], PROXY_HOLD);
     process_sleep_ms(DEAD_TTL_S * MS_PER_S); /* the fault itself */
     const int64_t let_in_ms = process_now_ms();
@@ -101,7 +101,7 @@ TEST(lease_press, thousands_are_renewed_at_an_even_pace_in_memory_that_does_not_
     struct outage_crowd crowd;
     outage_open_node(&outage, NULL);
     const int64_t began_ms = process_now_ms();
-    outage_crowd_open(&crowd, &outage.scene[0], count, TTL_S);
+    outage_crowd_open(&crowd, &outage.scene[0], count, TTL_S, 0);
     outage_say("A14: all registered after", process_now_ms() - began_ms);
     process_sleep_ms(TTL_S * MS_PER_S); /* those that began together have drifted apart */
     const int64_t before_ms = processor_ms(etcd_fixture_pid(outage.etcd));

@@ -128,6 +128,16 @@ void outage_join(struct outage *outage, int sessions, int64_t ttl_s)
     }
 }
 
+void outage_join_spread(struct outage *outage, int sessions, int64_t ttl_s)
+{
+    for (int i = 0; i < sessions; i++) {
+        const int64_t next_ms = process_now_ms() + ttl_s * 1000 / 3 / sessions;
+        outage_join_one(outage, i % outage->scenes, ttl_s);
+        const int64_t left_ms = next_ms - process_now_ms();
+        process_sleep_ms(left_ms > 0 ? left_ms : 0);
+    }
+}
+
 void outage_leave(struct outage_session *member)
 {
     if (member->session != NULL) {
@@ -161,6 +171,27 @@ size_t outage_lost(struct outage *outage)
 size_t outage_suspected(struct outage *outage)
 {
     return count_told(outage, ROLLCALL_SESSION_SUSPECT);
+}
+
+static bool say_lost(struct api_session_log *log)
+{
+    bool found = false;
+    rollcall__monitor_lock(&log->monitor);
+    for (size_t i = 0; i < log->count && !found; i++) {
+        found = log->notes[i].state == ROLLCALL_SESSION_LOST;
+        if (found) {
+            fprintf(stderr, "outage: LOST at %" PRId64 ": %s\n", log->notes[i].at_ms,
+                    log->notes[i].reason);
+        }
+    }
+    rollcall__monitor_unlock(&log->monitor);
+    return found;
+}
+
+void outage_say_lost(struct outage *outage)
+{
+    for (int i = 0; i < outage->count && !say_lost(&outage->sessions[i].log); i++) {
+    }
 }
 
 static int64_t longest_suspect_ms(struct api_session_log *log)
@@ -263,13 +294,17 @@ static void count_event(void *user, const struct rollcall_session_event *event)
 }
 
 void outage_crowd_open(struct outage_crowd *crowd, const struct api_scene *scene, size_t count,
-                       int64_t ttl_s)
+                       int64_t ttl_s, int64_t spread_ms)
 {
+    const int64_t began_ms = process_now_ms();
     *crowd = (struct outage_crowd){.count = count};
     rollcall__monitor_init(&crowd->monitor);
     crowd->sessions = calloc(count, sizeof(struct rollcall_session *));
     CHECK(crowd->sessions != NULL);
     for (size_t i = 0; i < count; i++) {
+        const int64_t early_ms =
+            began_ms + (int64_t)i * spread_ms / (int64_t)count - process_now_ms();
+        process_sleep_ms(early_ms > 0 ? early_ms : 0);
         const enum rollcall_status status = rollcall_session_start(
             scene->etcd,
             ROLLCALL_SESSION_OPTIONS(.root = scene->root, .role = "proxy",

@@ -66,6 +66,8 @@ void outage_close(struct outage *outage);
 
 /* Opens so many sessions, spread over the connections; the next has the role "querynode". */
 void outage_join(struct outage *outage, int sessions, int64_t ttl_s);
+/* The same, one after another over a third of the TTL: whenever a fault begins, some renew. */
+void outage_join_spread(struct outage *outage, int sessions, int64_t ttl_s);
 /* One, on the connection at `scene`; options as for api_open. */
 struct outage_session *outage_join_one(struct outage *outage, int scene, int64_t ttl_s);
 void outage_leave(struct outage_session *member);
@@ -84,6 +86,8 @@ int64_t outage_worst_gap_ms(struct outage *outage, int64_t from_ms, int64_t to_m
 bool outage_await_renewed(struct outage *outage, int64_t from_ms, int64_t timeout_ms);
 /* Each is ACTIVE, with the lease and the key that it joined with. */
 void outage_check_kept(struct outage *outage, int member);
+/* Says the reason of the first LOST that was told, if any was. */
+void outage_say_lost(struct outage *outage);
 /* What was measured, on stderr, for whoever reads the log. */
 void outage_say(const char *what, int64_t value_ms);
 
@@ -100,9 +104,9 @@ struct outage_crowd {
     struct rollcall_session **sessions;
     size_t count;
 };
-/* Starts them on one connection, and waits until all are ACTIVE. */
+/* Starts them on one connection, evenly over spread_ms, and waits until all are ACTIVE. */
 void outage_crowd_open(struct outage_crowd *crowd, const struct api_scene *scene, size_t count,
-                       int64_t ttl_s);
+                       int64_t ttl_s, int64_t spread_ms);
 size_t outage_crowd_lost(struct outage_crowd *crowd);
 size_t outage_crowd_suspect(struct outage_crowd *crowd);
 /* Closes them without going: their leases live out their TTL. */

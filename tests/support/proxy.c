@@ -54,7 +54,7 @@ struct proxy {
     int listener; /* -1: none */
     int64_t delay_ms;
     const char *drop_after;
-    uint64_t connections, dropped;
+    uint64_t connections, dropped, bytes_from[2];
     struct line *lines;
 };
 
@@ -187,6 +187,7 @@ static bool read_side(struct proxy *proxy, struct line *line, enum proxy_side si
     const ssize_t size = recv(line->fd[side], flow->data + flow->end, CHUNK_BYTES, 0);
     if (size > 0) {
         flow->end += (size_t)size;
+        proxy->bytes_from[side] += (uint64_t)size;
         look(proxy, line, side);
     }
     flow->over = size == 0;
@@ -413,6 +414,14 @@ size_t proxy_open(struct proxy *proxy)
     }
     rollcall__monitor_unlock(&proxy->monitor);
     return open;
+}
+
+uint64_t proxy_bytes_from(struct proxy *proxy, enum proxy_side side)
+{
+    rollcall__monitor_lock(&proxy->monitor);
+    const uint64_t bytes = proxy->bytes_from[side];
+    rollcall__monitor_unlock(&proxy->monitor);
+    return bytes;
 }
 
 const char *proxy_endpoint(const struct proxy *proxy)

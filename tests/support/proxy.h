@@ -62,5 +62,7 @@ uint64_t proxy_dropped(struct proxy *proxy);
 /* How many connections came so far, and how many are open. */
 uint64_t proxy_connections(struct proxy *proxy);
 size_t proxy_open(struct proxy *proxy);
+/* How many bytes came from a side so far, passed on or forgotten. */
+uint64_t proxy_bytes_from(struct proxy *proxy, enum proxy_side side);
 
 #endif /* TESTS_SUPPORT_PROXY_H */

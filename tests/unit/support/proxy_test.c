@@ -111,6 +111,8 @@ TEST(proxy, forwards_both_ways_and_passes_the_end_on)
     check_hears(stage.client, "answer");
     CHECK_INT(proxy_connections(stage.proxy), 1);
     CHECK_INT(proxy_open(stage.proxy), 1);
+    CHECK_INT(proxy_bytes_from(stage.proxy, PROXY_CLIENT), strlen("question"));
+    CHECK_INT(proxy_bytes_from(stage.proxy, PROXY_SERVER), strlen("answer"));
     shutdown(stage.server, SHUT_WR);
     CHECK(ready(stage.client, SOON_MS));
     CHECK_INT(recv(stage.client, &byte, 1, 0), 0);
