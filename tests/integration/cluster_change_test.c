@@ -95,8 +95,7 @@ TEST(cluster_change, three_members_restarted_at_once_keep_every_lease_and_renew_
 
 /* B10: a new leader gives each lease its whole TTL, whoever is dead: that is the server's, and is
  * what a takeover may take.  It comes no earlier than the first leader would have allowed it. */
-TEST(cluster_change,
-     an_owner_that_dies_before_the_leader_is_followed_within_two_ttls_and_an_election)
+TEST(cluster_change, an_owner_that_dies_before_the_leader_is_followed_in_two_ttls_and_an_election)
 {
     enum { BRIEF_S = 3, BRIEF_MS = BRIEF_S * MS_PER_S };
     struct outage outage;

@@ -35,16 +35,21 @@ static void check_unnoticed(struct outage *outage, int64_t from_ms, int64_t gap_
 
 /* ---- a member is frozen or killed ---- */
 
-/* How many are LOST; of each etcd says that the lease is gone, and of the others that it is there.
- */
+/* How many are LOST: those of which etcd says that the lease is gone, and no others. */
 static size_t count_lost_truly(struct outage *outage, const struct api_scene *beside)
 {
     size_t lost_count = 0;
     for (int i = 0; i < outage->count; i++) {
         struct outage_session *member = &outage->sessions[i];
-        const bool lost = api_session_count(&member->log, ROLLCALL_SESSION_LOST) > 0;
-        CHECK_INT(api_lease_left_s(beside, member->info.lease_id) == -1, lost);
-        lost_count += lost;
+        const bool gone = api_lease_left_s(beside, member->info.lease_id) == -1;
+        const int64_t began_ms = process_now_ms();
+        CHECK(!gone || api_session_await(&member->log, ROLLCALL_SESSION_LOST, 1, API_SOON_MS));
+        if (process_now_ms() - began_ms > 1) {
+            outage_say("B1: LOST was told late, by", process_now_ms() - began_ms);
+            outage_say_lost(outage);
+        }
+        CHECK_INT(api_session_count(&member->log, ROLLCALL_SESSION_LOST), gone);
+        lost_count += gone;
     }
     return lost_count;
 }
