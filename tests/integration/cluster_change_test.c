@@ -39,7 +39,7 @@ static uint64_t attempts(struct outage *outage, int member, int64_t since_ms)
 TEST(cluster_change, without_a_quorum_no_endpoint_is_tried_more_than_five_times_a_second)
 {
     enum { PER_S = 5, SETTLED_MS = 2000 };
-    const int64_t lasts_ms = outage_choose(12, 60) * MS_PER_S;
+    const int64_t lasts_ms = outage_choose(8, 60) * MS_PER_S;
     struct outage outage;
     uint64_t before[MEMBERS];
     outage_open_cluster(&outage, 1);

@@ -90,13 +90,13 @@ static int64_t unevenness_percent(struct outage *outage, int64_t from_ms, int64_
     return (int64_t)most * 100 * steps / (int64_t)sent;
 }
 
-/* A14: a thousand for a quarter of a minute; by night, ten thousand for five.  With a tenth of them
+/* A14: a thousand for ten seconds; by night, ten thousand for five minutes.  With a tenth of them
  * the busiest tenth of a second is a matter of luck; so then it is half a second. */
 TEST(lease_press, thousands_are_renewed_at_an_even_pace_in_memory_that_does_not_grow)
 {
     enum { TTL_S = 10 };
     const size_t count = (size_t)outage_choose(1000, 10000);
-    const int64_t step_ms = outage_choose(500, 100), lasts_ms = outage_choose(15, 300) * MS_PER_S;
+    const int64_t step_ms = outage_choose(500, 100), lasts_ms = outage_choose(10, 300) * MS_PER_S;
     struct outage outage;
     struct outage_crowd crowd;
     outage_open_node(&outage, NULL);
