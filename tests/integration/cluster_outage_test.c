@@ -12,7 +12,7 @@
 enum { MEMBERS = ETCD_CLUSTER_MEMBERS, MS_PER_S = 1000 };
 enum { TTL_S = 5, THIRD_MS = TTL_S * MS_PER_S / 3, HEDGED_MS = 500, FEW = 9 };
 /* Pings find a peer that is silent, and no call's deadline is waited for. */
-enum { PING_MS = 7000, PING_TIMEOUT_MS = 3000, MOVE_MS = 500 };
+enum { PING_MS = 7000, PING_TIMEOUT_MS = 3000, MOVE_MS = 1000 };
 
 static int64_t await_all_renewed(struct outage *outage)
 {
@@ -257,8 +257,8 @@ static int watch_carrier(struct outage *outage)
         before[i] = proxy_bytes_from(outage->proxy[i], PROXY_SERVER);
     }
     api_etcdctl(&beside,
-                "head -c 30000 /dev/zero | tr '\\0' x | etcdctl put $ROOT/session/querynode-999",
-                NULL, 0);
+                "head -c 30000 /dev/zero | tr '\\0' x | etcdctl put $ROOT/session/proxy-999", NULL,
+                0);
     for (int i = 0; process_now_ms() < until_ms; i = (i + 1) % MEMBERS) {
         if (proxy_bytes_from(outage->proxy[i], PROXY_SERVER) >= before[i] + LONG_BYTES) {
             return i;
