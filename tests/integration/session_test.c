@@ -215,7 +215,8 @@ TEST(session, a_lease_revoked_from_outside_is_lost_once_and_closes_at_once)
     api_scene_close(&scene);
 }
 
-/* etcd may handle a renewal before it sees that the lease is over: then it keeps it. */
+/* A6: etcd may handle a renewal before it sees that the lease is over: then it keeps it.  Nothing
+ * that it said before it was frozen makes the session ACTIVE. */
 TEST(session, a_freeze_beyond_the_ttl_ends_as_lost_or_active_never_both)
 {
     struct etcd_fixture *etcd = create_etcd();
@@ -230,10 +231,13 @@ TEST(session, a_freeze_beyond_the_ttl_ends_as_lost_or_active_never_both)
     CHECK(api_session_await(&log, ROLLCALL_SESSION_SUSPECT, 1, 4000));
     CHECK(api_session_at(&log, 1).at_ms <= frozen_ms + 2000 + LATE_MS);
     process_sleep_ms(frozen_ms + 4000 - process_now_ms()); /* the fault itself */
+    const int64_t thawed_ms = process_now_ms();
+    CHECK_INT(api_session_count(&log, ROLLCALL_SESSION_ACTIVE), 1);
     etcd_fixture_thaw(etcd);
     const bool lost = api_session_await(&log, ROLLCALL_SESSION_LOST, 1, 4000);
     const bool active = api_session_count(&log, ROLLCALL_SESSION_ACTIVE) == 2;
     CHECK(lost != active);
+    CHECK(api_session_at(&log, 2).at_ms >= thawed_ms);
     CHECK(!api_session_await(&log, ROLLCALL_SESSION_SUSPECT, 2, 1000));
     api_session_story(&log, text, sizeof text);
     CHECK_STR(text, lost ? "ACTIVE SUSPECT LOST" : "ACTIVE SUSPECT ACTIVE");

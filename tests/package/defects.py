@@ -1,4 +1,5 @@
-"""Checks the tables of tests/README.md that say which of our tests answers to what of upstream.
+"""Checks the tables of tests/README.md that say which of our tests answers to what: to upstream's
+defects, to its tests, and to the outages that a lease meets.
 
 A line ends in | FILE | TEST |, or in | - | why there is no test |.  What a table must name stands
 there, in the first column, alone or followed by ": " and which part of it; no first column twice;
@@ -53,8 +54,11 @@ TESTS = [line.strip() for line in """
     TestWatchServicesWithVersionRange
     TestWatcherHandleWatchResp
 """.strip().splitlines()]
+# The scenarios of leases with one etcd, and with three.
+OUTAGES = [f"A{number}" for number in range(1, 19)] + [f"B{number}" for number in range(1, 17)]
 # heading: (columns, what the first column must name)
-TABLES = {"## The defects of upstream": (4, DEFECTS), "## Upstream's tests, and ours": (3, TESTS)}
+TABLES = {"## The defects of upstream": (4, DEFECTS), "## Upstream's tests, and ours": (3, TESTS),
+          "## What outages do to leases": (4, OUTAGES)}
 
 
 def rows(text, heading):

@@ -1,294 +1,33 @@
-/*
- * tests/support/etcd_cluster.c - see etcd_cluster.h.
- *
- * The peer URL that a member advertises is a port of the forwarder, which passes on to the port
- * where the member listens.  A connection is of two members: the one whose port it came to, and the
- * one that made it, which /proc tells by the port it comes from.
- *
- * One thread runs the forwarder, and it alone opens and closes sockets.  To cut a member off, the
- * test's thread shuts its connections down; the forwarder then sees them end.
- */
+/* tests/support/etcd_cluster.c - see etcd_cluster.h. */
 #include "support/etcd_cluster.h"
 
-#include "base/thread.h"
 #include "support/etcd_fixture.h"
+#include "support/etcd_forwarder.h"
 #include "support/process.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { MEMBERS = ETCD_CLUSTER_MEMBERS, NOBODY = MEMBERS };
-enum { TRIES = 10, LINES_MAX = 128, FLOW_BYTES = 16384, PAUSE_MS = 50, ASK_MS = 10000 };
-enum { FD_COUNT = MEMBERS + 2 * LINES_MAX, URL_BYTES = 40, NAME_BYTES = 16 };
-
-/* Read from one side of a line, and not yet written to the other. */
-struct flow {
-    char data[FLOW_BYTES];
-    size_t begin, end;
-    bool over; /* no more will be read */
-};
-
-/* Side 0 is the member that connected, side 1 the one it connected to. */
-struct line {
-    bool open;
-    int fd[2], member[2];
-    struct flow flow[2]; /* [i]: from fd[i] to the other */
-};
-
-struct forwarder {
-    pthread_t thread;
-    bool running; /* the creator's */
-    int listener[MEMBERS];
-    uint16_t port[MEMBERS], to_port[MEMBERS];
-    _Atomic pid_t pid[MEMBERS];
-    struct rollcall__monitor monitor; /* guards the rest */
-    bool stopping, cut[MEMBERS];
-    struct line lines[LINES_MAX];
+enum { MEMBERS = ETCD_CLUSTER_MEMBERS, SLOTS = ETCD_FORWARDER_SLOTS, NOBODY = SLOTS };
+enum {
+    TRIES = 10,
+    PAUSE_MS = 50,
+    ASK_MS = 10000,
+    CHANGE_MS = 30000,
+    URL_BYTES = 40,
+    NAME_BYTES = 16
 };
 
 struct etcd_cluster {
-    struct etcd_fixture *member[MEMBERS];
-    uint64_t id[MEMBERS]; /* as etcd names them */
-    char name[MEMBERS][NAME_BYTES], url[MEMBERS][URL_BYTES];
-    char initial[MEMBERS * (NAME_BYTES + URL_BYTES)], endpoints[MEMBERS * 32];
-    const char *arguments[MEMBERS][8];
-    struct forwarder forwarder;
+    struct etcd_fixture *member[SLOTS]; /* the last: one that was added, or NULL */
+    uint64_t id[SLOTS];                 /* as etcd names them */
+    bool removed[SLOTS];
+    char name[SLOTS][NAME_BYTES], url[SLOTS][URL_BYTES];
+    char initial[SLOTS * (NAME_BYTES + URL_BYTES)], endpoints[MEMBERS * 32];
+    const char *arguments[SLOTS][10];
+    struct etcd_forwarder forwarder;
 };
-
-/* ---- the forwarder: all on its thread, and locked ---- */
-
-static void close_line(struct line *line)
-{
-    close(line->fd[0]);
-    close(line->fd[1]);
-    line->open = false;
-}
-
-static int member_at(const struct forwarder *forwarder, uint16_t from_port, int target)
-{
-    int member = 0;
-    while (member < MEMBERS &&
-           (member == target || !etcd_fixture_connects(atomic_load(&forwarder->pid[member]),
-                                                       from_port, forwarder->port[target]))) {
-        member++;
-    }
-    return member;
-}
-
-/* A connection that cannot be made, or may not, is closed: etcd will try again. */
-static void accept_line(struct forwarder *forwarder, int target)
-{
-    struct sockaddr_in from = {.sin_port = 0}, to;
-    socklen_t from_bytes = sizeof from;
-    const int fd = accept4(forwarder->listener[target], (struct sockaddr *)&from, &from_bytes,
-                           SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        return;
-    }
-    struct line *line = forwarder->lines;
-    while (line < &forwarder->lines[LINES_MAX] && line->open) {
-        line++;
-    }
-    const int source = member_at(forwarder, ntohs(from.sin_port), target);
-    if (line == &forwarder->lines[LINES_MAX] || source == NOBODY || forwarder->cut[source] ||
-        forwarder->cut[target]) {
-        close(fd);
-        return;
-    }
-    const int out = etcd_fixture_socket(forwarder->to_port[target], SOCK_NONBLOCK, &to);
-    if (out < 0 ||
-        (connect(out, (const struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS)) {
-        if (out >= 0) {
-            close(out);
-        }
-        close(fd);
-        return;
-    }
-    *line = (struct line){.open = true, .fd = {fd, out}, .member = {source, target}};
-}
-
-/* False: the line has failed. */
-static bool read_side(struct line *line, int side)
-{
-    struct flow *flow = &line->flow[side];
-    const ssize_t size = recv(line->fd[side], flow->data, sizeof flow->data, 0);
-    flow->over = size == 0;
-    flow->begin = 0;
-    flow->end = size > 0 ? (size_t)size : 0;
-    return size >= 0 || errno == EAGAIN;
-}
-
-static bool write_side(struct line *line, int side)
-{
-    struct flow *flow = &line->flow[1 - side];
-    const ssize_t size =
-        send(line->fd[side], flow->data + flow->begin, flow->end - flow->begin, MSG_NOSIGNAL);
-    flow->begin += size > 0 ? (size_t)size : 0;
-    return size >= 0 || errno == EAGAIN;
-}
-
-static bool has_rest(const struct flow *flow)
-{
-    return flow->begin < flow->end;
-}
-
-static short wanted(const struct line *line, int side)
-{
-    const struct flow *from = &line->flow[side];
-    const bool may_read = !has_rest(from) && !from->over;
-    return (short)((may_read ? POLLIN : 0) | (has_rest(&line->flow[1 - side]) ? POLLOUT : 0));
-}
-
-static void serve_line(struct line *line, const struct pollfd *polled)
-{
-    bool well = true;
-    for (int side = 0; side < 2 && well; side++) {
-        const short events = polled[side].revents;
-        if ((events & POLLOUT) != 0) {
-            well = write_side(line, side);
-        }
-        if (well && (events & POLLIN) != 0) {
-            well = read_side(line, side);
-        } else if ((events & (POLLHUP | POLLERR)) != 0) {
-            well = false;
-        }
-    }
-    for (int side = 0; side < 2; side++) {
-        well = well && !(line->flow[side].over && !has_rest(&line->flow[side]));
-    }
-    if (!well) {
-        close_line(line);
-    }
-}
-
-static void fill(const struct forwarder *forwarder, struct pollfd *polled)
-{
-    for (int i = 0; i < MEMBERS; i++) {
-        polled[i] = (struct pollfd){.fd = forwarder->listener[i], .events = POLLIN};
-    }
-    for (int i = 0; i < LINES_MAX; i++) {
-        const struct line *line = &forwarder->lines[i];
-        for (int side = 0; side < 2; side++) {
-            polled[MEMBERS + 2 * i + side] = (struct pollfd){.fd = line->open ? line->fd[side] : -1,
-                                                             .events = wanted(line, side)};
-        }
-    }
-}
-
-/* Lines first: one that is accepted was not polled. */
-static void serve(struct forwarder *forwarder, const struct pollfd *polled)
-{
-    for (int i = 0; i < LINES_MAX; i++) {
-        if (forwarder->lines[i].open) {
-            serve_line(&forwarder->lines[i], &polled[MEMBERS + 2 * i]);
-        }
-    }
-    for (int i = 0; i < MEMBERS; i++) {
-        if ((polled[i].revents & POLLIN) != 0) {
-            accept_line(forwarder, i);
-        }
-    }
-}
-
-static void *run(void *argument)
-{
-    struct forwarder *forwarder = argument;
-    struct pollfd polled[FD_COUNT];
-    rollcall__monitor_lock(&forwarder->monitor);
-    while (!forwarder->stopping) {
-        fill(forwarder, polled);
-        rollcall__monitor_unlock(&forwarder->monitor);
-        const int ready = poll(polled, FD_COUNT, -1);
-        rollcall__monitor_lock(&forwarder->monitor);
-        if (ready > 0) {
-            serve(forwarder, polled);
-        }
-    }
-    rollcall__monitor_unlock(&forwarder->monitor);
-    return NULL;
-}
-
-/* ---- the forwarder: from the test's thread ---- */
-
-static bool forwarder_listen(struct forwarder *forwarder, int member)
-{
-    struct sockaddr_in address;
-    const uint16_t port = etcd_fixture_draw_port(0);
-    const int fd = etcd_fixture_socket(port, SOCK_NONBLOCK, &address);
-    forwarder->listener[member] = fd;
-    forwarder->port[member] = port;
-    return port != 0 && fd >= 0 &&
-           bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
-           listen(fd, LINES_MAX) == 0;
-}
-
-static void forwarder_init(struct forwarder *forwarder)
-{
-    rollcall__monitor_init(&forwarder->monitor);
-    for (int i = 0; i < MEMBERS; i++) {
-        forwarder->listener[i] = -1;
-        atomic_init(&forwarder->pid[i], 0);
-    }
-}
-
-static bool forwarder_start(struct forwarder *forwarder)
-{
-    struct rollcall_error error = {.status = ROLLCALL_OK};
-    forwarder->running = rollcall__thread_start(&forwarder->thread, "forwarder", run, forwarder,
-                                                &error) == ROLLCALL_OK;
-    return forwarder->running;
-}
-
-static void forwarder_fini(struct forwarder *forwarder)
-{
-    if (forwarder->running) {
-        rollcall__monitor_lock(&forwarder->monitor);
-        forwarder->stopping = true;
-        shutdown(forwarder->listener[0], SHUT_RDWR); /* wakes its poll, now or when it begins */
-        rollcall__monitor_unlock(&forwarder->monitor);
-        pthread_join(forwarder->thread, NULL);
-    }
-    for (int i = 0; i < LINES_MAX; i++) {
-        if (forwarder->lines[i].open) {
-            close_line(&forwarder->lines[i]);
-        }
-    }
-    for (int i = 0; i < MEMBERS; i++) {
-        if (forwarder->listener[i] >= 0) {
-            close(forwarder->listener[i]);
-        }
-    }
-    rollcall__monitor_fini(&forwarder->monitor);
-}
-
-void etcd_cluster_cut_off(struct etcd_cluster *cluster, int member)
-{
-    struct forwarder *forwarder = &cluster->forwarder;
-    rollcall__monitor_lock(&forwarder->monitor);
-    forwarder->cut[member] = true;
-    for (int i = 0; i < LINES_MAX; i++) {
-        const struct line *line = &forwarder->lines[i];
-        if (line->open && (line->member[0] == member || line->member[1] == member)) {
-            shutdown(line->fd[0], SHUT_RDWR);
-            shutdown(line->fd[1], SHUT_RDWR);
-        }
-    }
-    rollcall__monitor_unlock(&forwarder->monitor);
-}
-
-void etcd_cluster_let_in(struct etcd_cluster *cluster, int member)
-{
-    rollcall__monitor_lock(&cluster->forwarder.monitor);
-    cluster->forwarder.cut[member] = false;
-    rollcall__monitor_unlock(&cluster->forwarder.monitor);
-}
 
 /* ---- who is the leader ---- */
 
@@ -301,23 +40,30 @@ static uint64_t field(const char *text, const char *name)
     return found == NULL ? 0 : strtoull(found + strlen(quoted), NULL, 10);
 }
 
-/* False: it does not answer.  id: of the one asked; leader: 0: it knows none. */
-static bool ask_status(const struct etcd_cluster *cluster, int asked, uint64_t *id,
-                       uint64_t *leader)
+/* Runs etcdctl at a member.  process: the caller's to destroy, whatever this returns. */
+static bool etcdctl(const struct etcd_cluster *cluster, int asked, const char *const *arguments,
+                    struct process *process)
 {
     char endpoint[64];
     snprintf(endpoint, sizeof endpoint, "ETCDCTL_ENDPOINTS=%s",
              etcd_cluster_endpoint(cluster, asked));
     const char *const environment[] = {endpoint, "ETCDCTL_API=3", NULL};
+    return process_run(process,
+                       &(struct process_options){.arguments = arguments,
+                                                 .environment = environment,
+                                                 .without_prefix = "ETCDCTL_"},
+                       ASK_MS) &&
+           process->exit_code == 0;
+}
+
+/* False: it does not answer.  id: of the one asked; leader: 0: it knows none. */
+static bool ask_status(const struct etcd_cluster *cluster, int asked, uint64_t *id,
+                       uint64_t *leader)
+{
     const char *const arguments[] = {
         "etcdctl", "--command-timeout=2s", "endpoint", "status", "-w", "fields", NULL};
     struct process process;
-    const bool answers = process_run(&process,
-                                     &(struct process_options){.arguments = arguments,
-                                                               .environment = environment,
-                                                               .without_prefix = "ETCDCTL_"},
-                                     ASK_MS) &&
-                         process.exit_code == 0;
+    const bool answers = etcdctl(cluster, asked, arguments, &process);
     if (answers) {
         *id = field(process.out.data, "MemberID");
         *leader = field(process.out.data, "Leader");
@@ -332,7 +78,7 @@ int etcd_cluster_leader(const struct etcd_cluster *cluster, int asked)
     if (!ask_status(cluster, asked, &id, &leader)) {
         return ETCD_CLUSTER_NO_ANSWER;
     }
-    for (int i = 0; i < MEMBERS; i++) {
+    for (int i = 0; i < SLOTS; i++) {
         if (leader != 0 && leader == cluster->id[i]) {
             return i;
         }
@@ -345,7 +91,7 @@ static bool agree(const struct etcd_cluster *cluster, int without)
 {
     int leader = NOBODY;
     for (int i = 0; i < MEMBERS; i++) {
-        if (i != without) {
+        if (i != without && !cluster->removed[i]) {
             const int named = etcd_cluster_leader(cluster, i);
             if (named < 0 || named == without || (leader != NOBODY && named != leader)) {
                 return false;
@@ -399,7 +145,7 @@ const char *etcd_cluster_endpoints(const struct etcd_cluster *cluster)
 
 void etcd_cluster_kill(struct etcd_cluster *cluster, int member)
 {
-    atomic_store(&cluster->forwarder.pid[member], 0);
+    etcd_forwarder_know(&cluster->forwarder, member, 0);
     etcd_fixture_kill(cluster->member[member]);
 }
 
@@ -416,8 +162,13 @@ void etcd_cluster_thaw(struct etcd_cluster *cluster, int member)
 static bool start(struct etcd_cluster *cluster, int member)
 {
     const bool started = etcd_fixture_start(cluster->member[member]);
-    atomic_store(&cluster->forwarder.pid[member], etcd_fixture_pid(cluster->member[member]));
+    etcd_forwarder_know(&cluster->forwarder, member, etcd_fixture_pid(cluster->member[member]));
     return started;
+}
+
+bool etcd_cluster_start(struct etcd_cluster *cluster, int member)
+{
+    return start(cluster, member);
 }
 
 bool etcd_cluster_restart(struct etcd_cluster *cluster, int member)
@@ -425,33 +176,65 @@ bool etcd_cluster_restart(struct etcd_cluster *cluster, int member)
     return start(cluster, member) && etcd_fixture_await(cluster->member[member]);
 }
 
-/* ---- life ---- */
-
-static bool prepare_member(struct etcd_cluster *cluster, int member)
+void etcd_cluster_cut_off(struct etcd_cluster *cluster, int member)
 {
-    struct forwarder *forwarder = &cluster->forwarder;
+    etcd_forwarder_cut_off(&cluster->forwarder, member);
+}
+
+void etcd_cluster_let_in(struct etcd_cluster *cluster, int member)
+{
+    etcd_forwarder_let_in(&cluster->forwarder, member);
+}
+
+/* ---- starting ---- */
+
+/* A place to listen, a name and an URL, and with them what tells of the whole cluster. */
+static bool prepare_place(struct etcd_cluster *cluster, int member)
+{
+    struct etcd_forwarder *forwarder = &cluster->forwarder;
     cluster->member[member] = etcd_fixture_prepare(cluster->arguments[member]);
-    if (cluster->member[member] == NULL || !forwarder_listen(forwarder, member)) {
+    if (cluster->member[member] == NULL) {
         return false;
     }
-    forwarder->to_port[member] = etcd_fixture_peer_port(cluster->member[member]);
+    const bool listens =
+        etcd_forwarder_listen(forwarder, member, etcd_fixture_peer_port(cluster->member[member]));
     snprintf(cluster->name[member], sizeof cluster->name[member], "m%d", member);
     snprintf(cluster->url[member], sizeof cluster->url[member], "http://127.0.0.1:%u",
              forwarder->port[member]);
-    const size_t used = strlen(cluster->initial);
-    snprintf(cluster->initial + used, sizeof cluster->initial - used, "%s%s=%s",
-             used == 0 ? "" : ",", cluster->name[member], cluster->url[member]);
-    const size_t listed = strlen(cluster->endpoints);
-    snprintf(cluster->endpoints + listed, sizeof cluster->endpoints - listed, "%s%s",
-             listed == 0 ? "" : ",", etcd_cluster_endpoint(cluster, member));
-    /* Of a flag that is given twice, etcd takes the later. */
+    size_t used = 0;
+    for (int i = 0; i <= member; i++) {
+        if (!cluster->removed[i]) {
+            used +=
+                (size_t)snprintf(cluster->initial + used, sizeof cluster->initial - used, "%s%s=%s",
+                                 used == 0 ? "" : ",", cluster->name[i], cluster->url[i]);
+        }
+    }
+    return listens;
+}
+
+/* Of a flag that is given twice, etcd takes the later. */
+static void prepare_arguments(struct etcd_cluster *cluster, int member, const char *state)
+{
     const char *const arguments[] = {"--name",
                                      cluster->name[member],
                                      "--initial-advertise-peer-urls",
                                      cluster->url[member],
                                      "--initial-cluster",
-                                     cluster->initial};
+                                     cluster->initial,
+                                     "--initial-cluster-state",
+                                     state};
     memcpy(cluster->arguments[member], arguments, sizeof arguments);
+}
+
+static bool prepare_member(struct etcd_cluster *cluster, int member)
+{
+    if (!prepare_place(cluster, member)) {
+        return false;
+    }
+    const size_t listed = strlen(cluster->endpoints);
+    snprintf(cluster->endpoints + listed, sizeof cluster->endpoints - listed, "%s%s",
+             listed == 0 ? "" : ",", etcd_cluster_endpoint(cluster, member));
+    prepare_arguments(cluster, member, "new");
     return true;
 }
 
@@ -462,7 +245,7 @@ static bool start_all(struct etcd_cluster *cluster)
             return false;
         }
     }
-    if (!forwarder_start(&cluster->forwarder)) {
+    if (!etcd_forwarder_start(&cluster->forwarder)) {
         return false;
     }
     for (int i = 0; i < MEMBERS; i++) {
@@ -480,6 +263,68 @@ static bool start_all(struct etcd_cluster *cluster)
     return true;
 }
 
+/* ---- who is a member ---- */
+
+/* Says why on stderr when it is refused.  Members are not changed until all have been connected for
+ * 5 s; so it is asked again for a while. */
+static bool tell(const struct etcd_cluster *cluster, int asked, const char *const *arguments)
+{
+    const int64_t until_ms = process_now_ms() + CHANGE_MS;
+    bool done = false;
+    for (bool again = true; again;) {
+        struct process process;
+        done = etcdctl(cluster, asked, arguments, &process) ||
+               strstr(process.err.data, "Peer URLs already exists") != NULL; /* by the last try */
+        again = !done && process_now_ms() < until_ms &&
+                (strstr(process.err.data, "unhealthy cluster") != NULL ||
+                 strstr(process.err.data, "deadline exceeded") != NULL);
+        if (!done && !again) {
+            fprintf(stderr, "etcd cluster: %s: %s\n", arguments[1], process.err.data);
+        }
+        process_destroy(&process);
+    }
+    return done;
+}
+
+bool etcd_cluster_move_leader(const struct etcd_cluster *cluster, int from, int to)
+{
+    char id[24];
+    snprintf(id, sizeof id, "%llx", (unsigned long long)cluster->id[to]);
+    return tell(cluster, from, (const char *const[]){"etcdctl", "move-leader", id, NULL});
+}
+
+bool etcd_cluster_remove(struct etcd_cluster *cluster, int member, int asked)
+{
+    char id[24];
+    snprintf(id, sizeof id, "%llx", (unsigned long long)cluster->id[member]);
+    cluster->removed[member] =
+        tell(cluster, asked, (const char *const[]){"etcdctl", "member", "remove", id, NULL});
+    if (cluster->removed[member]) {
+        etcd_cluster_kill(cluster, member);
+    }
+    return cluster->removed[member];
+}
+
+int etcd_cluster_add(struct etcd_cluster *cluster, int asked, bool learner)
+{
+    char urls[URL_BYTES + 16];
+    uint64_t leader = 0;
+    if (cluster->member[MEMBERS] != NULL || !prepare_place(cluster, MEMBERS)) {
+        return -1;
+    }
+    prepare_arguments(cluster, MEMBERS, "existing");
+    snprintf(urls, sizeof urls, "--peer-urls=%s", cluster->url[MEMBERS]);
+    const char *const arguments[] = {
+        "etcdctl", "member", "add", cluster->name[MEMBERS], urls, learner ? "--learner" : NULL,
+        NULL};
+    return tell(cluster, asked, arguments) && etcd_cluster_restart(cluster, MEMBERS) &&
+                   ask_status(cluster, MEMBERS, &cluster->id[MEMBERS], &leader)
+               ? MEMBERS
+               : -1;
+}
+
+/* ---- all of it ---- */
+
 /* New ports for every try: somebody may take one before etcd does. */
 struct etcd_cluster *etcd_cluster_create(void)
 {
@@ -488,7 +333,7 @@ struct etcd_cluster *etcd_cluster_create(void)
         if (cluster == NULL) {
             return NULL;
         }
-        forwarder_init(&cluster->forwarder);
+        etcd_forwarder_init(&cluster->forwarder);
         if (start_all(cluster)) {
             return cluster;
         }
@@ -501,8 +346,8 @@ struct etcd_cluster *etcd_cluster_create(void)
 void etcd_cluster_destroy(struct etcd_cluster *cluster)
 {
     if (cluster != NULL) {
-        forwarder_fini(&cluster->forwarder);
-        for (int i = 0; i < MEMBERS; i++) {
+        etcd_forwarder_fini(&cluster->forwarder);
+        for (int i = 0; i < SLOTS; i++) {
             etcd_fixture_destroy(cluster->member[i]);
         }
         free(cluster);

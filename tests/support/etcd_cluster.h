@@ -34,6 +34,17 @@ void etcd_cluster_thaw(struct etcd_cluster *cluster, int member);   /* SIGCONT *
 /* After a kill: the same data and ports; waits until it answers, for which it takes two. */
 bool etcd_cluster_restart(struct etcd_cluster *cluster, int member);
 
+/* After a kill: waits not at all, for it may be the first of several. */
+bool etcd_cluster_start(struct etcd_cluster *cluster, int member);
+
+/* Hands the leadership on. */
+bool etcd_cluster_move_leader(const struct etcd_cluster *cluster, int from, int to);
+/* Takes a member out of the cluster, by asking another, and kills it. */
+bool etcd_cluster_remove(struct etcd_cluster *cluster, int member, int asked);
+/* Adds a fourth, with ports of its own, and waits until it answers; a learner has no vote, and
+ * refuses most requests.  Once.  Returns its number, for the calls here; -1: it does not start. */
+int etcd_cluster_add(struct etcd_cluster *cluster, int asked, bool learner);
+
 /* No byte passes between the member and the others from when this returns until it is let in. */
 void etcd_cluster_cut_off(struct etcd_cluster *cluster, int member);
 void etcd_cluster_let_in(struct etcd_cluster *cluster, int member);
@@ -45,7 +56,7 @@ bool etcd_cluster_await_no_leader(const struct etcd_cluster *cluster, int asked,
                                   int64_t timeout_ms);
 /* Until all other members name the same leader, and that is not `without`. */
 bool etcd_cluster_await_leader(const struct etcd_cluster *cluster, int without, int64_t timeout_ms);
-/* Until all members name the same leader. */
+/* Until all members that were not removed name the same leader; one that was added is not asked. */
 bool etcd_cluster_await_whole(const struct etcd_cluster *cluster, int64_t timeout_ms);
 
 #endif /* TESTS_SUPPORT_ETCD_CLUSTER_H */

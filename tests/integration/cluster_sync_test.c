@@ -1,0 +1,52 @@
+/*
+ * B12, who comes: with sync_members, members are learned from the cluster, and those that were
+ * named when connecting may all be gone one day.
+ */
+#include "support/api_stored.h"
+#include "support/etcd_cluster.h"
+#include "support/test.h"
+
+enum { MEMBERS = ETCD_CLUSTER_MEMBERS, TTL_S = 6, MS_PER_S = 1000 };
+
+static void connect_to_first(struct api_scene *scene, const struct etcd_cluster *cluster)
+{
+    *scene = (struct api_scene){.endpoint = etcd_cluster_endpoint(cluster, 0),
+                                .root = "cluster-sync-test"};
+    CHECK_INT(rollcall_runtime_create(NULL, &scene->runtime, NULL), ROLLCALL_OK);
+    CHECK_INT(rollcall_etcd_connect(
+                  scene->runtime,
+                  ROLLCALL_ETCD_OPTIONS(.endpoints = scene->endpoint, .sync_members = true),
+                  &scene->etcd, NULL),
+              ROLLCALL_OK);
+}
+
+/* Only the fourth is left in the end, which nobody named. */
+TEST(cluster_sync, a_member_that_joined_carries_the_session_when_all_that_were_there_have_left)
+{
+    struct etcd_cluster *cluster = etcd_cluster_create();
+    struct api_scene scene;
+    struct api_session_log log;
+    CHECK(cluster != NULL);
+    CHECK(etcd_cluster_await_whole(cluster, API_SOON_MS));
+    connect_to_first(&scene, cluster);
+    api_session_log_init(&log);
+    struct rollcall_session *session = api_open(&scene, "querynode", 1, TTL_S, &log);
+    const int joined = etcd_cluster_add(cluster, 0, false);
+    CHECK(joined >= 0);
+    struct api_scene beside = scene;
+    beside.endpoint = etcd_cluster_endpoint(cluster, joined);
+    for (int i = 0; i < MEMBERS; i++) {
+        CHECK(etcd_cluster_remove(cluster, i, joined));
+    }
+    /* Longer than a lease lives that a new leader began anew, and nobody renews. */
+    CHECK(!api_session_await(&log, ROLLCALL_SESSION_LOST, 1, TTL_S * MS_PER_S * 3 / 2));
+    CHECK_INT(etcd_cluster_leader(cluster, joined), joined);
+    CHECK(api_lease_left_s(&beside, api_info(session).lease_id) > 0);
+    CHECK(api_stored(&beside, api_info(session).key).there);
+    api_session_check_story(&log, "ACTIVE");
+    CHECK_INT(rollcall_session_close(session, API_SOON_MS), ROLLCALL_OK);
+    CHECK_INT(api_lease_count(&beside), 0);
+    api_session_log_fini(&log);
+    api_scene_close(&scene);
+    etcd_cluster_destroy(cluster);
+}

@@ -1,0 +1,345 @@
+/* tests/support/outage.c - see outage.h. */
+#include "support/outage.h"
+
+#include "support/test.h"
+
+#include <stdlib.h>
+
+enum { NOTES = 1 << 22, WAIT_MS = 60000 }; /* memory that is not used costs nothing */
+
+bool outage_full(void)
+{
+    const char *full = getenv("ROLLCALL_OUTAGE_FULL");
+    return full != NULL && *full != '\0';
+}
+
+int64_t outage_choose(int64_t shortened, int64_t full)
+{
+    return outage_full() ? full : shortened;
+}
+
+void outage_say(const char *what, int64_t value_ms)
+{
+    fprintf(stderr, "outage: %s: %" PRId64 "\n", what, value_ms);
+}
+
+/* ---- life ---- */
+
+static void open_any(struct outage *outage)
+{
+    *outage = (struct outage){.proxies = 0};
+    outage->renewals = renewals_create(NOTES);
+    outage->sessions = calloc(OUTAGE_SESSIONS_MAX, sizeof *outage->sessions);
+    CHECK(outage->sessions != NULL);
+}
+
+int outage_add_proxy(struct outage *outage, const char *endpoint)
+{
+    const int index = outage->proxies++;
+    CHECK(index < OUTAGE_PROXIES_MAX);
+    outage->proxy[index] =
+        proxy_create(endpoint, renewals_tap, renewals_user(outage->renewals, index));
+    CHECK(outage->proxy[index] != NULL);
+    return index;
+}
+
+void outage_connect(struct outage *outage, const int *proxies)
+{
+    const int index = outage->scenes++;
+    CHECK(index < OUTAGE_SCENES_MAX);
+    char *text = outage->endpoints[index];
+    size_t used = 0;
+    for (; *proxies >= 0; proxies++) {
+        used += (size_t)snprintf(text + used, sizeof outage->endpoints[index] - used, "%s%s",
+                                 used == 0 ? "" : ",", proxy_endpoint(outage->proxy[*proxies]));
+    }
+    api_scene_open(&outage->scene[index], text);
+    memcpy(outage->scene[index].root, outage->scene[0].root, sizeof outage->scene[0].root);
+}
+
+void outage_open_node(struct outage *outage, const char *const *more_arguments)
+{
+    open_any(outage);
+    outage->etcd = etcd_fixture_create(more_arguments);
+    CHECK(outage->etcd != NULL);
+    outage_add_proxy(outage, etcd_fixture_endpoint(outage->etcd));
+    outage_connect(outage, (const int[]){0, -1});
+}
+
+void outage_open_cluster(struct outage *outage, int scenes)
+{
+    enum { MEMBERS = ETCD_CLUSTER_MEMBERS };
+    open_any(outage);
+    outage->cluster = etcd_cluster_create();
+    CHECK(outage->cluster != NULL);
+    CHECK(etcd_cluster_await_whole(outage->cluster, API_SOON_MS));
+    for (int i = 0; i < MEMBERS; i++) {
+        outage_add_proxy(outage, etcd_cluster_endpoint(outage->cluster, i));
+    }
+    for (int i = 0; i < scenes; i++) {
+        outage_connect(outage,
+                       (const int[]){i % MEMBERS, (i + 1) % MEMBERS, (i + 2) % MEMBERS, -1});
+    }
+}
+
+void outage_close(struct outage *outage)
+{
+    for (int i = 0; i < outage->proxies; i++) {
+        proxy_set(outage->proxy[i], PROXY_FORWARD);
+    }
+    for (int i = 0; i < outage->count; i++) {
+        if (outage->sessions[i].session != NULL) {
+            rollcall_session_stop(outage->sessions[i].session);
+        }
+    }
+    for (int i = 0; i < outage->count; i++) {
+        outage_leave(&outage->sessions[i]);
+        api_session_log_fini(&outage->sessions[i].log);
+    }
+    for (int i = 0; i < outage->scenes; i++) {
+        api_scene_close(&outage->scene[i]);
+    }
+    for (int i = 0; i < outage->proxies; i++) {
+        proxy_destroy(outage->proxy[i]);
+    }
+    etcd_fixture_destroy(outage->etcd);
+    etcd_cluster_destroy(outage->cluster);
+    renewals_destroy(outage->renewals);
+    free(outage->sessions);
+}
+
+/* ---- sessions ---- */
+
+struct outage_session *outage_join_one(struct outage *outage, int scene, int64_t ttl_s)
+{
+    CHECK(outage->count < OUTAGE_SESSIONS_MAX);
+    struct outage_session *member = &outage->sessions[outage->count++];
+    api_session_log_init(&member->log);
+    member->session =
+        api_open(&outage->scene[scene], "querynode", outage->count, ttl_s, &member->log);
+    member->info = api_info(member->session);
+    return member;
+}
+
+void outage_join(struct outage *outage, int sessions, int64_t ttl_s)
+{
+    for (int i = 0; i < sessions; i++) {
+        outage_join_one(outage, i % outage->scenes, ttl_s);
+    }
+}
+
+void outage_join_spread(struct outage *outage, int sessions, int64_t ttl_s)
+{
+    for (int i = 0; i < sessions; i++) {
+        const int64_t next_ms = process_now_ms() + ttl_s * 1000 / 3 / sessions;
+        outage_join_one(outage, i % outage->scenes, ttl_s);
+        const int64_t left_ms = next_ms - process_now_ms();
+        process_sleep_ms(left_ms > 0 ? left_ms : 0);
+    }
+}
+
+void outage_leave(struct outage_session *member)
+{
+    if (member->session != NULL) {
+        rollcall_session_close(member->session, API_SOON_MS);
+        member->session = NULL;
+    }
+}
+
+struct api_scene outage_beside(const struct outage *outage, int member)
+{
+    struct api_scene other = outage->scene[0];
+    other.endpoint = outage->cluster == NULL ? etcd_fixture_endpoint(outage->etcd)
+                                             : etcd_cluster_endpoint(outage->cluster, member);
+    return other;
+}
+
+static size_t count_told(struct outage *outage, enum rollcall_session_state state)
+{
+    size_t count = 0;
+    for (int i = 0; i < outage->count; i++) {
+        count += api_session_count(&outage->sessions[i].log, state);
+    }
+    return count;
+}
+
+size_t outage_lost(struct outage *outage)
+{
+    return count_told(outage, ROLLCALL_SESSION_LOST);
+}
+
+size_t outage_suspected(struct outage *outage)
+{
+    return count_told(outage, ROLLCALL_SESSION_SUSPECT);
+}
+
+static bool say_lost(struct api_session_log *log)
+{
+    bool found = false;
+    rollcall__monitor_lock(&log->monitor);
+    for (size_t i = 0; i < log->count && !found; i++) {
+        found = log->notes[i].state == ROLLCALL_SESSION_LOST;
+        if (found) {
+            fprintf(stderr, "outage: LOST at %" PRId64 ": %s\n", log->notes[i].at_ms,
+                    log->notes[i].reason);
+        }
+    }
+    rollcall__monitor_unlock(&log->monitor);
+    return found;
+}
+
+void outage_say_lost(struct outage *outage)
+{
+    for (int i = 0; i < outage->count && !say_lost(&outage->sessions[i].log); i++) {
+    }
+}
+
+static int64_t longest_suspect_ms(struct api_session_log *log)
+{
+    int64_t longest_ms = 0;
+    rollcall__monitor_lock(&log->monitor);
+    for (size_t i = 0; i < log->count; i++) {
+        if (log->notes[i].state == ROLLCALL_SESSION_SUSPECT) {
+            const int64_t end_ms = i + 1 < log->count ? log->notes[i + 1].at_ms : process_now_ms();
+            const int64_t lasted_ms = end_ms - log->notes[i].at_ms;
+            longest_ms = lasted_ms > longest_ms ? lasted_ms : longest_ms;
+        }
+    }
+    rollcall__monitor_unlock(&log->monitor);
+    return longest_ms;
+}
+
+int64_t outage_longest_suspect_ms(struct outage *outage)
+{
+    int64_t longest_ms = 0;
+    for (int i = 0; i < outage->count; i++) {
+        const int64_t its_ms = longest_suspect_ms(&outage->sessions[i].log);
+        longest_ms = its_ms > longest_ms ? its_ms : longest_ms;
+    }
+    return longest_ms;
+}
+
+int64_t outage_worst_gap_ms(struct outage *outage, int64_t from_ms, int64_t to_ms)
+{
+    int64_t worst_ms = 0;
+    for (int i = 0; i < outage->count; i++) {
+        const int64_t its_ms = renewals_worst_gap_ms(
+            outage->renewals, outage->sessions[i].info.lease_id, from_ms, to_ms);
+        worst_ms = its_ms > worst_ms ? its_ms : worst_ms;
+    }
+    return worst_ms;
+}
+
+bool outage_await_renewed(struct outage *outage, int64_t from_ms, int64_t timeout_ms)
+{
+    const int64_t until_ms = process_now_ms() + timeout_ms;
+    for (int i = 0; i < outage->count; i++) {
+        if (!renewals_await(outage->renewals, RENEWALS_ANSWERED, RENEWALS_ANY,
+                            outage->sessions[i].info.lease_id, from_ms,
+                            until_ms - process_now_ms())) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void outage_check_kept(struct outage *outage, int member)
+{
+    const struct api_scene beside = outage_beside(outage, member);
+    for (int i = 0; i < outage->count; i++) {
+        struct outage_session *each = &outage->sessions[i];
+        CHECK_INT(rollcall_session_wait(each->session, API_SOON_MS, NULL), ROLLCALL_OK);
+        const struct api_stored stored = api_stored(&beside, each->info.key);
+        CHECK(stored.there);
+        CHECK_INT(api_info(each->session).lease_id, each->info.lease_id);
+        CHECK_INT(stored.lease_id, each->info.lease_id);
+        CHECK_INT(stored.create_revision, each->info.create_revision);
+    }
+}
+
+/* ---- members ---- */
+
+int outage_leader(const struct outage *outage)
+{
+    const int leader = etcd_cluster_leader(outage->cluster, 0);
+    CHECK(leader >= 0);
+    return leader;
+}
+
+int outage_carrier(struct outage *outage, const struct outage_session *member)
+{
+    int carrier = 0;
+    int64_t last_ms = 0;
+    CHECK(renewals_await(outage->renewals, RENEWALS_ANSWERED, RENEWALS_ANY, member->info.lease_id,
+                         process_now_ms(), WAIT_MS));
+    for (int i = 0; i < outage->proxies; i++) {
+        const int64_t its_ms =
+            renewals_last_ms(outage->renewals, RENEWALS_ANSWERED, i, member->info.lease_id);
+        carrier = its_ms > last_ms ? i : carrier;
+        last_ms = its_ms > last_ms ? its_ms : last_ms;
+    }
+    return carrier;
+}
+
+/* ---- many ---- */
+
+static void count_event(void *user, const struct rollcall_session_event *event)
+{
+    struct outage_crowd *crowd = user;
+    rollcall__monitor_lock(&crowd->monitor);
+    crowd->active += event->state == ROLLCALL_SESSION_ACTIVE;
+    crowd->suspect += event->state == ROLLCALL_SESSION_SUSPECT;
+    crowd->lost += event->state == ROLLCALL_SESSION_LOST;
+    rollcall__monitor_unlock(&crowd->monitor);
+}
+
+void outage_crowd_open(struct outage_crowd *crowd, const struct api_scene *scene, size_t count,
+                       int64_t ttl_s, int64_t spread_ms)
+{
+    const int64_t began_ms = process_now_ms();
+    *crowd = (struct outage_crowd){.count = count};
+    rollcall__monitor_init(&crowd->monitor);
+    crowd->sessions = calloc(count, sizeof(struct rollcall_session *));
+    CHECK(crowd->sessions != NULL);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t early_ms =
+            began_ms + (int64_t)i * spread_ms / (int64_t)count - process_now_ms();
+        process_sleep_ms(early_ms > 0 ? early_ms : 0);
+        const enum rollcall_status status = rollcall_session_start(
+            scene->etcd,
+            ROLLCALL_SESSION_OPTIONS(.root = scene->root, .role = "proxy",
+                                     .address = "10.0.0.9:19530", .server_id = (int64_t)i + 1,
+                                     .ttl_s = ttl_s, .connect_timeout_ms = WAIT_MS,
+                                     .on_event = count_event, .user = crowd),
+            &crowd->sessions[i], NULL);
+        CHECK_INT(status, ROLLCALL_OK);
+    }
+    for (size_t i = 0; i < count; i++) {
+        CHECK_INT(rollcall_session_wait(crowd->sessions[i], WAIT_MS, NULL), ROLLCALL_OK);
+    }
+}
+
+size_t outage_crowd_lost(struct outage_crowd *crowd)
+{
+    rollcall__monitor_lock(&crowd->monitor);
+    const size_t lost = crowd->lost;
+    rollcall__monitor_unlock(&crowd->monitor);
+    return lost;
+}
+
+size_t outage_crowd_suspect(struct outage_crowd *crowd)
+{
+    rollcall__monitor_lock(&crowd->monitor);
+    const size_t suspect = crowd->suspect;
+    rollcall__monitor_unlock(&crowd->monitor);
+    return suspect;
+}
+
+void outage_crowd_close(struct outage_crowd *crowd)
+{
+    for (size_t i = 0; i < crowd->count; i++) {
+        CHECK_INT(rollcall_session_close(crowd->sessions[i], 0), ROLLCALL_OK);
+    }
+    rollcall__monitor_fini(&crowd->monitor);
+    free(crowd->sessions);
+}
