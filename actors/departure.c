@@ -9,14 +9,17 @@
  * our lease, so it neither overwrites a successor nor makes a key immortal.  It is tried once: who
  * asked for it is told, and who leaves goes on without it.  The revoke is tried until etcd has
  * answered; what bounds it is the session's owner, who closes when he has waited enough.
+ * Of a lease that is shared, REVOKING is to ask the lease_keeper, which knows whether the lease has
+ * others: until it has answered, for what it failed on, or had no room for, is lost.
  * Invariant: at most one answer counts, the one of the request with id `asked`.
  */
 #include "actors/departure.h"
 
+#include "actors/lease_keeper.h"
 #include "actors/session_requests.h"
 #include "transport/request.h"
 
-enum { REVOKE_RETRY_MS = 200 };
+enum { REVOKE_RETRY_MS = 200, LEAVE_AGAIN_MS = 500 };
 enum state { IDLE, MARKING, REVOKING, DONE, STATE_COUNT };
 
 /* Survives a restart. */
@@ -26,6 +29,7 @@ struct departure_handover {
     bool marked;
     bool leaving;
     bool mark_first; /* LEAVE came with mark, and no mark has been tried */
+    bool spare;      /* likewise */
     bool left;       /* told */
     struct session_left how;
 };
@@ -36,7 +40,8 @@ struct departure {
     uint64_t asked;
 };
 
-static rollcall_handler_fn on_mark, on_leave, on_leave_marking, on_marked, on_revoked, on_retry;
+static rollcall_handler_fn on_mark, on_leave, on_leave_marking, on_marked, on_revoked, on_left,
+    on_retry;
 
 #define OUT (ROLLCALL_TO(MARKING) | ROLLCALL_TO(REVOKING))
 /* clang-format off */
@@ -52,11 +57,13 @@ static const struct rollcall_cell TABLE[STATE_COUNT][DEPARTURE_COUNT] = {
     [REVOKING][DEPARTURE_MARK]   = {rollcall_ignore,  0}, /* too late: it leaves */
     [REVOKING][DEPARTURE_LEAVE]  = {rollcall_ignore,  0},
     [REVOKING][DEPARTURE_ANSWER] = {on_revoked,       ROLLCALL_TO(DONE)},
+    [REVOKING][DEPARTURE_LEFT]   = {on_left,          ROLLCALL_TO(DONE)},
     [REVOKING][DEPARTURE_RETRY]  = {on_retry,         0},
 
     [DONE]    [DEPARTURE_MARK]   = {rollcall_ignore,  0},
     [DONE]    [DEPARTURE_LEAVE]  = {rollcall_ignore,  0},
     [DONE]    [DEPARTURE_ANSWER] = {rollcall_ignore,  0}, /* of a mark that was not waited for */
+    [DONE]    [DEPARTURE_LEFT]   = {rollcall_ignore,  0}, /* asked twice */
 };
 /* clang-format on */
 
@@ -83,8 +90,27 @@ static int ask_mark(struct rollcall_context *cx, struct departure *de)
     return ask(cx, de, session_request_mark(de->options->config, de->held->mine), MARKING);
 }
 
+/* Asked again by the timer, until it is answered. */
+static int ask_keeper(struct rollcall_context *cx, struct departure *de, int next_state)
+{
+    const struct session_membership *mine = de->held->mine;
+    const struct lease_keeper_leave leave = {.user = de->options->share,
+                                             .create_revision = mine->create_revision,
+                                             .answer = DEPARTURE_LEFT,
+                                             .unsure = mine->unsure,
+                                             .spare = de->held->spare};
+    de->asked++; /* a mark that is on its way is not waited for */
+    ROLLCALL_DROP(rollcall_send(cx, de->options->keeper, LEASE_KEEPER_LEAVE, &leave, sizeof leave),
+                  "full: the timer below asks again");
+    rollcall_timer_set(cx, DEPARTURE_RETRY, rollcall_now_ms(cx) + LEAVE_AGAIN_MS);
+    return next_state;
+}
+
 static int ask_revoke(struct rollcall_context *cx, struct departure *de, int next_state)
 {
+    if (de->options->config->share_lease) {
+        return ask_keeper(cx, de, next_state);
+    }
     return ask(cx, de, transport_request_lease(TRANSPORT_LEASE_REVOKE, de->held->mine->lease_id, 0),
                next_state);
 }
@@ -161,6 +187,7 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
     const struct departure_leave *leave = message->payload;
     keep_membership(de, message);
     de->held->leaving = true;
+    de->held->spare = leave->spare;
     de->held->mark_first = leave->mark && !de->held->marked;
     return de->held->mark_first ? ask_mark(cx, de) : ask_revoke(cx, de, REVOKING);
 }
@@ -172,6 +199,7 @@ static int on_leave_marking(struct rollcall_context *cx, void *self,
     struct departure *de = self;
     const struct departure_leave *leave = message->payload;
     de->held->leaving = true;
+    de->held->spare = leave->spare;
     if (leave->mark) {
         return ROLLCALL_STAY;
     }
@@ -204,6 +232,14 @@ static int on_revoked(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     de->held->how.status = answer->status;
+    return tell_left(cx, de);
+}
+
+static int on_left(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct departure *de = self;
+    de->held->how = *(const struct session_left *)message->payload;
+    rollcall_timer_cancel(cx, DEPARTURE_RETRY);
     return tell_left(cx, de);
 }
 

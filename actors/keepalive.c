@@ -50,6 +50,7 @@ struct keepalive_handover {
 
 struct keepalive {
     struct rollcall_ref session, transport;
+    uint16_t first_word;
     struct keepalive_handover *held;
     enum told told; /* last, by this incarnation: a SAFE of before may still be on its way */
 };
@@ -95,7 +96,8 @@ static int64_t retry_ms(const struct keepalive_handover *held)
 /* Reports to the session; false, with a timer set to try again, when its mailbox is full. */
 static bool report(struct rollcall_context *cx, const struct keepalive *ka, uint16_t message)
 {
-    if (rollcall_send(cx, ka->session, message, NULL, 0) == ROLLCALL_OK) {
+    const uint16_t word = (uint16_t)(message - SESSION_LEASE_SAFE + ka->first_word);
+    if (rollcall_send(cx, ka->session, word, NULL, 0) == ROLLCALL_OK) {
         return true;
     }
     rollcall_timer_set(cx, KEEPALIVE_DEADLINE, rollcall_now_ms(cx) + retry_ms(ka->held));
@@ -235,6 +237,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     struct keepalive *ka = self;
     ka->session = o->session;
     ka->transport = o->transport;
+    ka->first_word = o->first_word == 0 ? SESSION_LEASE_SAFE : o->first_word;
     ka->held = rollcall_handover(cx);
     if (ka->held->lease_id == 0) {
         return IDLE;

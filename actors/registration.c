@@ -19,7 +19,9 @@
  * supervisor restarts it after a backoff, and the handover says where to go on.  A rival's key is
  * waited for, `retries` times; what is our own of before, or our predecessor's, is evicted.
  * Once HELD, the key is departure's to mark and to take away.
- * Invariant: at most one request is outstanding, the one with id `asked`; other answers are stale.
+ * A lease that is shared is the lease_keeper's: GRANTING and REVOKING are to ask that for it, and
+ * to give it back, and nobody yields it.  See registration_sharing.c. Invariant: at most one
+ * request is outstanding, the one with id `asked`; other answers are stale.
  */
 #include "actors/registration.h"
 
@@ -44,10 +46,13 @@ static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_evicted, on_
 
 #define OUT (ROLLCALL_TO(REVOKING) | ROLLCALL_TO(DONE))
 #define YIELDED (ROLLCALL_TO(WAITING) | ROLLCALL_TO(ALLOCATING))
-#define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(EVICTING) | ROLLCALL_TO(YIELDING))
+#define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(EVICTING) | ROLLCALL_TO(YIELDING) | YIELDED)
 #define COMES_BACK(state) [state][ROLLCALL_BOUNCED] = {on_bounced, 0}
 #define ASKED_TWICE(state) [state][REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}
 /* clang-format off */
+#define LEASED_TWICE(state)                                                                        \
+    [state][REGISTRATION_LEASED] = {rollcall_ignore, 0},                                           \
+    [state][REGISTRATION_LEFT]   = {rollcall_ignore, 0}
 static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [ALLOCATING][REGISTRATION_ALLOCATED] = {on_allocated,    ROLLCALL_TO(GRANTING) | OUT},
     [ALLOCATING][ROLLCALL_DOWN]          = {on_down,         ROLLCALL_TO(ALLOCATING) | OUT},
@@ -56,6 +61,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
 
     [GRANTING]  [REGISTRATION_ANSWER]    = {on_granted,      ROLLCALL_TO(CLAIMING) | OUT},
     [GRANTING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
+    [GRANTING]  [REGISTRATION_LEASED]    = {registration_on_leased,  ROLLCALL_TO(CLAIMING) | OUT},
+    [GRANTING]  [REGISTRATION_RETRY]     = {registration_on_ask_again, 0},
 
     [CLAIMING]  [REGISTRATION_ANSWER]    = {on_claimed,      CLAIMED | OUT},
     [CLAIMING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
@@ -76,6 +83,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [REVOKING]  [REGISTRATION_ANSWER]    = {registration_on_revoked, ROLLCALL_TO(DONE)},
     [REVOKING]  [REGISTRATION_RETRY]     = {registration_on_revoke_again, 0},
     [REVOKING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
+    [REVOKING]  [REGISTRATION_LEFT]      = {registration_on_left,    ROLLCALL_TO(DONE)},
+    [REVOKING]  [REGISTRATION_LEASED]    = {rollcall_ignore, 0}, /* asked twice */
 
     [DONE]      [REGISTRATION_ANSWER]    = {rollcall_ignore, 0},
     [DONE]      [REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}, /* was on its way */
@@ -86,6 +95,9 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
 
     ASKED_TWICE(GRANTING), ASKED_TWICE(CLAIMING), ASKED_TWICE(EVICTING), ASKED_TWICE(YIELDING),
     ASKED_TWICE(WAITING),  ASKED_TWICE(HELD),     ASKED_TWICE(REVOKING),
+
+    LEASED_TWICE(ALLOCATING), LEASED_TWICE(CLAIMING), LEASED_TWICE(EVICTING),
+    LEASED_TWICE(WAITING),    LEASED_TWICE(HELD),     LEASED_TWICE(DONE),
 };
 /* clang-format on */
 
@@ -126,6 +138,9 @@ static int ask_allocate(struct rollcall_context *cx, const struct registration *
 static int ask_grant(struct rollcall_context *cx, struct registration *re)
 {
     struct registration_handover *held = re->held;
+    if (re->config->share_lease) {
+        return registration_ask_keeper(cx, re);
+    }
     if (held->lease_id == 0) {
         held->lease_id = (int64_t)(rollcall_random(cx) >> 1 | 1); /* 63 bits, never 0 */
         held->granted_sent_ms = rollcall_now_ms(cx);
@@ -137,8 +152,9 @@ static int ask_grant(struct rollcall_context *cx, struct registration *re)
         GRANTING);
 }
 
-static int ask_claim(struct rollcall_context *cx, struct registration *re)
+int registration_ask_claim(struct rollcall_context *cx, struct registration *re)
 {
+    re->held->unanswered++; /* set before it can be done */
     rollcall__buffer_clear(&re->key);
     rollcall__key_session(&re->key, re->config->root, re->config->role, re->held->server_id,
                           re->config->exclusive);
@@ -235,7 +251,7 @@ static int on_granted(struct rollcall_context *cx, void *self,
         re->held->granted_sent_ms = re->grant_sent_ms; /* no earlier try had worked */
     }
     re->held->granted = true;
-    return ask_claim(cx, re);
+    return registration_ask_claim(cx, re);
 }
 
 /* ---- the key ---- */
@@ -249,6 +265,7 @@ static int hold(struct rollcall_context *cx, struct registration *re, int64_t re
                                              .ttl_s = held->ttl_s,
                                              .granted_sent_ms = held->granted_sent_ms,
                                              .stopping = re->options->stopping,
+                                             .unsure = held->unanswered != 0,
                                              .revision = revision,
                                              .create_revision = create_revision};
     struct session_membership *won =
@@ -277,6 +294,9 @@ static int yield_to(struct rollcall_context *cx, struct registration *re,
     }
     rollcall_log(cx, ROLLCALL_WARN, "attempt %u of %u: %s", re->held->attempts, re->config->retries,
                  error.text);
+    if (re->config->share_lease) {
+        return registration_wait_for_rival(cx, re); /* others use it: it is not ours to revoke */
+    }
     return registration_ask(
         cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0), YIELDING);
 }
@@ -299,6 +319,39 @@ static int evict(struct rollcall_context *cx, struct registration *re,
     return registration_ask(cx, re, session_request_evict(there), EVICTING);
 }
 
+/* What the claim found under the key; NULL: nothing, or it was not done. */
+static const struct transport_kv *found(const struct transport_result *result)
+{
+    return result->error.status == ROLLCALL_OK && !result->succeeded && result->op_count != 0 &&
+                   result->ops[0].kv_count != 0
+               ? &result->ops[0].kvs[0]
+               : NULL;
+}
+
+/* What the answer says of our key, whatever else it leads to. */
+static void note_claim(struct registration_handover *held, const struct transport_result *result)
+{
+    const struct transport_kv *there = found(result);
+    if (result->error.status == ROLLCALL_OK || !result->error.maybe_applied) {
+        held->unanswered--;
+    }
+    if (result->error.status == ROLLCALL_OK && result->succeeded) {
+        held->created = result->revision;
+    } else if (there != NULL && there->lease_id == held->lease_id) {
+        held->created = there->create_revision; /* by which of our tries is not known */
+    }
+}
+
+/* It ended while we could not reach etcd: begin with a new one. */
+static int lose_lease(struct rollcall_context *cx, struct registration *re)
+{
+    re->held->dead_lease_id = re->held->lease_id;
+    re->held->lease_id = 0;
+    re->held->granted = false;
+    re->held->unanswered = 0;
+    return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the lease ended before the key was put");
+}
+
 static int on_claimed(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
@@ -307,10 +360,11 @@ static int on_claimed(struct rollcall_context *cx, void *self,
     const struct transport_result *result = (const struct transport_result *)message->object;
     enum session_owner owner;
     int next;
+    if (answer->id == re->asked) {
+        note_claim(re->held, result);
+    }
     if (answer->id == re->asked && answer->status == ROLLCALL_E_LEASE_LOST && !re->held->leaving) {
-        re->held->lease_id = 0; /* it expired while we could not reach etcd: begin with a new one */
-        re->held->granted = false;
-        return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the lease ended before the key was put");
+        return lose_lease(cx, re);
     }
     if (!accept(cx, re, message, &next)) {
         return next;
@@ -318,8 +372,7 @@ static int on_claimed(struct rollcall_context *cx, void *self,
     if (result->succeeded) {
         return hold(cx, re, result->revision, result->revision);
     }
-    const struct transport_kv *there =
-        result->op_count != 0 && result->ops[0].kv_count != 0 ? &result->ops[0].kvs[0] : NULL;
+    const struct transport_kv *there = found(result);
     if (there == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the key was there, and is gone again");
     }
@@ -339,22 +392,18 @@ static int on_evicted(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     int next;
-    return accept(cx, self, message, &next) ? ask_claim(cx, self) : next;
+    return accept(cx, self, message, &next) ? registration_ask_claim(cx, self) : next;
 }
 
-static int on_yielded(struct rollcall_context *cx, void *self,
-                      const struct rollcall_message *message)
+int registration_wait_for_rival(struct rollcall_context *cx, struct registration *re)
 {
-    struct registration *re = self;
-    int next;
-    if (!accept(cx, re, message, &next)) {
-        return next;
-    }
     const uint32_t doublings =
         re->held->attempts < RIVAL_DOUBLINGS_MAX ? re->held->attempts : RIVAL_DOUBLINGS_MAX;
     const int64_t wait_ms = (int64_t)RIVAL_WAIT_MIN_MS << (doublings - 1);
-    re->held->lease_id = 0;
-    re->held->granted = false;
+    if (!re->config->share_lease) {
+        re->held->lease_id = 0;
+        re->held->granted = false;
+    }
     if (re->skip_id) { /* the id key was set back: the next ID may be free */
         re->held->skipped_ids++;
         re->held->server_id = 0;
@@ -364,6 +413,13 @@ static int on_yielded(struct rollcall_context *cx, void *self,
                        rollcall_now_ms(cx) +
                            (wait_ms < RIVAL_WAIT_MAX_MS ? wait_ms : RIVAL_WAIT_MAX_MS));
     return WAITING;
+}
+
+static int on_yielded(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    int next;
+    return accept(cx, self, message, &next) ? registration_wait_for_rival(cx, self) : next;
 }
 
 static int on_retry(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
@@ -382,7 +438,7 @@ static int begin(struct rollcall_context *cx, struct registration *re)
     if (held->server_id == 0) {
         return ask_allocate(cx, re);
     }
-    return held->granted ? ask_claim(cx, re) : ask_grant(cx, re);
+    return held->granted ? registration_ask_claim(cx, re) : ask_grant(cx, re);
 }
 
 /* Counts one; false: there were enough. */

@@ -28,6 +28,10 @@ struct registration_handover {
     int64_t granted_sent_ms; /* of the try that was granted; of the first while that is unknown */
     int64_t ttl_s;           /* as granted, or as asked for when the answer was lost */
     bool granted;
+    bool shares;           /* the lease_keeper was asked, and has us for a user */
+    int64_t dead_lease_id; /* of the shared lease that etcd said is gone; 0: none */
+    int64_t created;       /* the key is put, with this create revision; 0: not as far as we know */
+    uint32_t unanswered;   /* claims under this lease of which it is not known what they did */
     bool contact_told;
     bool leaving;                       /* only ways out from here on */
     enum rollcall_status revoke_status; /* not OK: etcd refused, and the lease stays */
@@ -56,6 +60,18 @@ struct registration {
  * Returns the next state. */
 int registration_ask(struct rollcall_context *cx, struct registration *re,
                      struct transport_request *request, int next_state);
+
+/* Puts the key. */
+int registration_ask_claim(struct rollcall_context *cx, struct registration *re);
+/* The key is a rival's, and what we held for it is given up: waits, or goes on with another ID. */
+int registration_wait_for_rival(struct rollcall_context *cx, struct registration *re);
+
+/* ---- registration_sharing.c: of a lease that others have too; what returns a number returns the
+ * next state ---- */
+
+int registration_ask_keeper(struct rollcall_context *cx, struct registration *re);
+int registration_leave_keeper(struct rollcall_context *cx, struct registration *re);
+rollcall_handler_fn registration_on_leased, registration_on_ask_again, registration_on_left;
 
 /* ---- registration_leaving.c; what returns a number returns the next state ---- */
 

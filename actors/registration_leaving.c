@@ -38,7 +38,10 @@ static bool is_refused(const struct registration_handover *held)
 int registration_go_out(struct rollcall_context *cx, struct registration *re)
 {
     struct registration_handover *held = re->held;
-    if (held->lease_id != 0) {
+    if (held->shares) {
+        return registration_leave_keeper(cx, re);
+    }
+    if (held->lease_id != 0 && !re->config->share_lease) {
         return registration_ask(
             cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, held->lease_id, 0), REVOKING);
     }
@@ -127,6 +130,10 @@ int registration_on_revoke_again(struct rollcall_context *cx, void *self,
 {
     struct registration *re = self;
     (void)message;
+    if (re->config->share_lease) {
+        (void)registration_leave_keeper(cx, re); /* REVOKING as before */
+        return ROLLCALL_STAY;
+    }
     return registration_ask(cx, re,
                             transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0),
                             ROLLCALL_STAY);

@@ -16,13 +16,14 @@
  *    its supervisor DOWN: in LEAVING, CLEARING as LEFT; else LOST, or FAILED if nothing was won
  *
  * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
- * It spawns a supervisor, and under it registration, keepalive, liveness and departure, on its own
- * worker; the application is an actor on another.  To register again is to stop that supervisor and
- * spawn another: nothing of the membership before survives but its server ID and its mark, and what
- * its actors still say is known by their addresses.
- * What an actor below was asked is asked again when it fails (DOWN), for the failure may have taken
- * the request with it, and when it had no room (PRESS): neither ends a session.
- * A loss, a failure and an end are told once: a cell that tells one leads to where none does.
+ * It spawns a supervisor, and under it registration, keepalive (or lease_share, for a lease that
+ * others have too), liveness and departure, on its own worker; the application is an actor on
+ * another.  To register again is to stop that supervisor and spawn another: nothing of the
+ * membership before survives but its server ID and its mark, and what its actors still say is known
+ * by their addresses. What an actor below was asked is asked again when it fails (DOWN), for the
+ * failure may have taken the request with it, and when it had no room (PRESS): neither ends a
+ * session. A loss, a failure and an end are told once: a cell that tells one leads to where none
+ * does.
  */
 #include "actors/session.h"
 
@@ -399,17 +400,25 @@ static int on_leave_over(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+static const char *left_text(bool shared, enum rollcall_status status)
+{
+    if (status == ROLLCALL_OK) {
+        return shared ? "left the shared lease" : "revoked";
+    }
+    return shared ? "etcd refused to delete the key, or to revoke the shared lease: it is tried "
+                    "again for as long as others share it"
+                  : "etcd refused to revoke the lease: the key goes when its TTL is over";
+}
+
 static int on_left(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
+    const struct session *se = self;
     const struct session_left *left = message->payload;
-    if (session_is_stale(self, message)) {
+    if (session_is_stale(se, message)) {
         return ROLLCALL_STAY;
     }
-    if (left->status != ROLLCALL_OK) {
-        return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
-                           "etcd refused to revoke the lease: the key goes when its TTL is over");
-    }
-    return session_end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "revoked");
+    return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
+                       left_text(se->options->config->share_lease, left->status));
 }
 
 /* It gave up while it was asked to leave: nothing is held. */

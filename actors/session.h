@@ -11,13 +11,15 @@
 #include <rollcall/session.h>
 
 #define SESSION_LIST(X)                                                                            \
-    X(SESSION_CONTACT, 0)       /* from registration: etcd has answered */                         \
-    X(SESSION_TROUBLE, 0)       /* from registration: why not yet; object: rollcall_reason */      \
-    X(SESSION_REGISTERED, 0)    /* from registration; object: session_membership */                \
-    X(SESSION_REFUSED, 0)       /* from registration: gave up; object: rollcall_reason */          \
-    X(SESSION_LEASE_SAFE, 0)    /* from keepalive */                                               \
-    X(SESSION_LEASE_SUSPECT, 0) /* from keepalive */                                               \
-    X(SESSION_LEASE_LOST, 0)    /* from keepalive, liveness */                                     \
+    X(SESSION_CONTACT, 0)    /* from registration: etcd has answered */                            \
+    X(SESSION_TROUBLE, 0)    /* from registration: why not yet; object: rollcall_reason */         \
+    X(SESSION_REGISTERED, 0) /* from registration; object: session_membership */                   \
+    X(SESSION_REFUSED, 0)    /* from registration: gave up; object: rollcall_reason */             \
+    /* The next three: from keepalive, or lease_share, and keep their order; LOST from liveness,   \
+     * too. */                                                                                     \
+    X(SESSION_LEASE_SAFE, 0)                                                                       \
+    X(SESSION_LEASE_SUSPECT, 0)                                                                    \
+    X(SESSION_LEASE_LOST, 0)                                                                       \
     X(SESSION_KEY_LOST, sizeof(struct session_key_lost)) /* from liveness */                       \
     X(SESSION_MARK, sizeof(struct session_mark))         /* from the application: going-stop */    \
     X(SESSION_MARKED, 0) /* from departure; object: rollcall_reason, NULL: it is marked */         \
@@ -64,6 +66,7 @@ struct session_config {
     bool exclusive;
     bool keep_predecessor;
     bool reuse_server_id;
+    bool share_lease;
     enum rollcall_on_lost on_lost;
     int64_t ttl_s;
     int64_t server_id; /* 0: to be allocated */
@@ -78,6 +81,8 @@ struct session_membership {
     int64_t granted_sent_ms; /* when the grant was asked for: the TTL counts from here */
     int64_t revision, create_revision;
     bool stopping; /* its record was put as marked */
+    bool unsure;   /* an earlier try at putting the key has not been answered, and may be done yet:
+                      told to the lease_keeper */
     char key[];    /* terminated */
 };
 
@@ -110,6 +115,7 @@ struct session_options {
     struct rollcall_ref application;
     struct rollcall_ref transport; /* on its own worker: no callback delays what etcd says */
     struct rollcall_ref allocator; /* not used when the config has a server ID */
+    struct rollcall_ref keeper;    /* on the same worker; used when the config shares its lease */
 };
 
 extern const struct rollcall_actor_type session_type;

@@ -2,6 +2,7 @@
 
 #include "actors/departure.h"
 #include "actors/keepalive.h"
+#include "actors/lease_share.h"
 #include "actors/liveness.h"
 #include "actors/registration.h"
 #include "actors/supervisor.h"
@@ -40,6 +41,8 @@ static enum rollcall_status spawn_registration(struct rollcall_context *cx,
                                                  .session = rollcall_self(cx),
                                                  .transport = o->transport,
                                                  .allocator = o->allocator,
+                                                 .keeper = o->keeper,
+                                                 .share = children->keepalive,
                                                  .server_id =
                                                      before == NULL ? 0 : before->server_id,
                                                  .lease_id = before == NULL ? 0 : before->lease_id,
@@ -52,9 +55,24 @@ static enum rollcall_status spawn_departure(struct rollcall_context *cx,
                                             const struct session_options *o,
                                             struct session_children *children)
 {
-    const struct departure_options options = {
-        .config = keep_config(o), .session = rollcall_self(cx), .transport = o->transport};
+    const struct departure_options options = {.config = keep_config(o),
+                                              .session = rollcall_self(cx),
+                                              .transport = o->transport,
+                                              .keeper = o->keeper,
+                                              .share = children->keepalive};
     return spawn(cx, children, &departure_type, &options, &children->departure);
+}
+
+/* What looks after the lease. */
+static enum rollcall_status spawn_keepalive(struct rollcall_context *cx,
+                                            const struct session_options *o,
+                                            struct session_children *children)
+{
+    const struct keepalive_options own = {.session = rollcall_self(cx), .transport = o->transport};
+    const struct lease_share_options shared = {.session = rollcall_self(cx), .keeper = o->keeper};
+    children->shared = o->config->share_lease;
+    return children->shared ? spawn(cx, children, &lease_share_type, &shared, &children->keepalive)
+                            : spawn(cx, children, &keepalive_type, &own, &children->keepalive);
 }
 
 enum rollcall_status session_children_spawn(struct rollcall_context *cx,
@@ -63,8 +81,6 @@ enum rollcall_status session_children_spawn(struct rollcall_context *cx,
                                             struct session_children *children)
 {
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
-    const struct keepalive_options keepalive = {.session = rollcall_self(cx),
-                                                .transport = o->transport};
     const struct liveness_options liveness = {.session = rollcall_self(cx),
                                               .transport = o->transport};
     session_children_fini(children);
@@ -73,7 +89,7 @@ enum rollcall_status session_children_spawn(struct rollcall_context *cx,
         rollcall_spawn(cx, ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
                        &children->supervisor);
     if (status == ROLLCALL_OK) {
-        status = spawn(cx, children, &keepalive_type, &keepalive, &children->keepalive);
+        status = spawn_keepalive(cx, o, children);
     }
     if (status == ROLLCALL_OK) {
         status = spawn(cx, children, &liveness_type, &liveness, &children->liveness);
@@ -113,6 +129,10 @@ static enum rollcall_status press_keepalive(struct rollcall_context *cx,
     if (!children->start) {
         return ROLLCALL_OK;
     }
+    if (children->shared) {
+        return rollcall_send_object(cx, children->keepalive, LEASE_SHARE_START, NULL, 0,
+                                    rollcall_object_keep(&children->mine->object));
+    }
     const struct keepalive_start start = {
         .lease_id = mine->lease_id, .ttl_s = mine->ttl_s, .sent_ms = mine->granted_sent_ms};
     return rollcall_send(cx, children->keepalive, KEEPALIVE_START, &start, sizeof start);
@@ -137,7 +157,7 @@ static enum rollcall_status press_registration(struct rollcall_context *cx,
 static enum rollcall_status press_departure(struct rollcall_context *cx,
                                             const struct session_children *children)
 {
-    const struct departure_leave leave = {.mark = children->mark_first};
+    const struct departure_leave leave = {.mark = children->mark_first, .spare = children->spare};
     if (children->leave && children->mine != NULL) {
         return rollcall_send_object(cx, children->departure, DEPARTURE_LEAVE, &leave, sizeof leave,
                                     rollcall_object_keep(&children->mine->object));
@@ -217,6 +237,13 @@ void session_children_leave(struct rollcall_context *cx, struct session_children
     children->mark_first = mark;
     press_again_if(cx, press_registration(cx, children));
     press_again_if(cx, press_departure(cx, children));
+}
+
+void session_children_leave_key(struct rollcall_context *cx, struct session_children *children,
+                                struct session_membership *mine)
+{
+    children->spare = true;
+    session_children_leave(cx, children, mine, false);
 }
 
 void session_children_fini(struct session_children *children)

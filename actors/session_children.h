@@ -9,10 +9,12 @@
  * are asked is remembered here, and asked again: after a restart, and by a timer.  Whoever has had
  * it already ignores it. */
 struct session_children {
-    struct rollcall_ref supervisor, registration, keepalive, liveness, departure;
+    struct rollcall_ref supervisor, registration, liveness, departure;
+    struct rollcall_ref keepalive; /* or lease_share, when the lease is `shared` */
+    bool shared;
     struct session_membership *mine; /* shared: what the requests are about; NULL: nothing is won */
     bool start, mark, leave;         /* asked for */
-    bool mark_first;                 /* of leave */
+    bool mark_first, spare;          /* of leave */
 };
 
 struct session_beginning {
@@ -49,6 +51,9 @@ void session_children_marked(struct session_children *children);
 /* Gives up the membership, or, NULL, what registration holds so far; SESSION_LEFT answers. */
 void session_children_leave(struct rollcall_context *cx, struct session_children *children,
                             struct session_membership *mine, bool mark);
+/* Gives up the share of a lease under whose key something of a stranger's is; likewise. */
+void session_children_leave_key(struct rollcall_context *cx, struct session_children *children,
+                                struct session_membership *mine);
 void session_children_fini(struct session_children *children);
 
 #endif /* ACTORS_SESSION_CHILDREN_H */

@@ -36,7 +36,7 @@ int session_on_lease_lost(struct rollcall_context *cx, void *self,
 }
 
 /* What is left of it is our lease, which must not keep anything else of ours alive; unless somebody
- * put a record of his under it. */
+ * put a record of his under it.  Of a lease that is shared only the share is given up. */
 int session_on_key_lost(struct rollcall_context *cx, void *self,
                         const struct rollcall_message *message)
 {
@@ -46,11 +46,15 @@ int session_on_key_lost(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     tell_lost(cx, se, lost->loss, ROLLCALL_E_KEY_LOST, session_loss_text(lost->loss));
-    if (!lost->lease_is_ours) {
-        return settle(cx, se);
+    if (lost->lease_is_ours) {
+        session_children_leave(cx, &se->children, se->telling.membership, false);
+        return CLEARING;
     }
-    session_children_leave(cx, &se->children, se->telling.membership, false);
-    return CLEARING;
+    if (se->options->config->share_lease) {
+        session_children_leave_key(cx, &se->children, se->telling.membership);
+        return CLEARING;
+    }
+    return settle(cx, se);
 }
 
 int session_on_cleared(struct rollcall_context *cx, void *self,

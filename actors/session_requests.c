@@ -44,6 +44,22 @@ struct transport_request *session_request_evict(const struct transport_kv *seen)
     return transport_request_txn(&txn);
 }
 
+struct transport_request *session_request_withdraw(const char *key, int64_t create_revision,
+                                                   int64_t lease_id)
+{
+    const struct rollcall_bytes name = rollcall__bytes(key);
+    const struct transport_txn txn = {
+        .compares = {{.target = TRANSPORT_COMPARE_LEASE, .key = name, .number = lease_id},
+                     {.target = TRANSPORT_COMPARE_CREATE_REVISION,
+                      .key = name,
+                      .number = create_revision}},
+        .compare_count = create_revision == 0 ? 1 : 2,
+        .success = {{.kind = TRANSPORT_OP_DELETE, .key = name}},
+        .success_count = 1,
+    };
+    return transport_request_txn(&txn);
+}
+
 struct transport_request *session_request_mark(const struct session_config *config,
                                                const struct session_membership *mine)
 {

@@ -17,6 +17,10 @@ struct transport_request *session_request_claim(const struct session_config *con
                                                 int64_t lease_id, bool stopping);
 /* Deletes the key if it is still what `seen` is. */
 struct transport_request *session_request_evict(const struct transport_kv *seen);
+/* Deletes the key if it is under this lease and, unless that is 0, still the one of this create
+ * revision. */
+struct transport_request *session_request_withdraw(const char *key, int64_t create_revision,
+                                                   int64_t lease_id);
 /* Puts the record as Stopping if the key is still the one we created. */
 struct transport_request *session_request_mark(const struct session_config *config,
                                                const struct session_membership *mine);

@@ -2,6 +2,7 @@
 #include "api/connection.h"
 
 #include "actors/allocator.h"
+#include "actors/lease_keeper.h"
 #include "actors/supervisor.h"
 #include "base/memory.h"
 #include "etcd/cluster.h"
@@ -13,14 +14,17 @@
 enum {
     CONTROL_WORKER = 0, /* of a runtime of threads, which serves one process */
     DATA_WORKER = 1,
-    ALLOCATOR_MAILBOX = 8192 /* asks that come at once; more are tried again */
+    SERVICE_MAILBOX = 8192 /* asks that come at once; more are tried again */
 };
 
 struct rollcall_etcd {
     struct rollcall_runtime *runtime;
     struct rollcall__transports transports;
     _Atomic uint32_t users;
-    struct rollcall_ref root, allocator; /* set before anybody else sees it */
+    /* Set before anybody else sees it: */
+    struct service {
+        struct rollcall_ref supervisor, actor;
+    } allocator, keeper;
 };
 
 static enum rollcall_status check_caller(const struct rollcall_runtime *runtime,
@@ -69,29 +73,53 @@ static void destroy(struct rollcall_etcd *etcd)
     rollcall__runtime_release(runtime);
 }
 
-/* The actor that gives server IDs to everybody on this connection.  On the worker for control, so
- * that no callback delays one; and now, for a callback that is the first to need one cannot wait
- * for another worker. */
-static enum rollcall_status spawn_allocator(struct rollcall_etcd *etcd,
-                                            struct rollcall_error *error)
+/* An actor that serves everybody on this connection.  On the worker for control, so that no
+ * callback delays it; and with the connection, for a callback that is the first to need it cannot
+ * wait for another worker.  Each has its own supervisor: that one fails for good is not the other's
+ * end. */
+static enum rollcall_status spawn_service(struct rollcall_etcd *etcd,
+                                          const struct rollcall_actor_type *type,
+                                          const void *options, struct service *service,
+                                          struct rollcall_error *error)
 {
     const uint32_t worker = etcd->transports.control_worker;
     const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
-    const struct allocator_options allocator = {.transport = etcd->transports.control};
     enum rollcall_status status = rollcall_runtime_spawn(
         etcd->runtime, worker,
-        ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor), &etcd->root,
-        error);
+        ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor),
+        &service->supervisor, error);
     if (status != ROLLCALL_OK) {
+        service->supervisor = (struct rollcall_ref){0};
         return status;
     }
-    status = rollcall_runtime_spawn(
-        etcd->runtime, worker,
-        ROLLCALL_SPAWN_OPTIONS(.type = &allocator_type, .options = &allocator,
-                               .supervisor = etcd->root, .mailbox_messages = ALLOCATOR_MAILBOX),
-        &etcd->allocator, error);
+    return rollcall_runtime_spawn(etcd->runtime, worker,
+                                  ROLLCALL_SPAWN_OPTIONS(.type = type, .options = options,
+                                                         .supervisor = service->supervisor,
+                                                         .mailbox_messages = SERVICE_MAILBOX),
+                                  &service->actor, error);
+}
+
+static void stop_services(const struct rollcall_etcd *etcd)
+{
+    const struct rollcall_ref supervisors[] = {etcd->keeper.supervisor, etcd->allocator.supervisor};
+    for (size_t i = 0; i < sizeof supervisors / sizeof supervisors[0]; i++) {
+        if (!rollcall_ref_is_nobody(supervisors[i])) {
+            rollcall_runtime_stop(etcd->runtime, supervisors[i]);
+        }
+    }
+}
+
+static enum rollcall_status spawn_services(struct rollcall_etcd *etcd, struct rollcall_error *error)
+{
+    const struct allocator_options allocator = {.transport = etcd->transports.control};
+    const struct lease_keeper_options keeper = {.transport = etcd->transports.control};
+    enum rollcall_status status =
+        spawn_service(etcd, &allocator_type, &allocator, &etcd->allocator, error);
+    if (status == ROLLCALL_OK) {
+        status = spawn_service(etcd, &lease_keeper_type, &keeper, &etcd->keeper, error);
+    }
     if (status != ROLLCALL_OK) {
-        rollcall_runtime_stop(etcd->runtime, etcd->root);
+        stop_services(etcd);
     }
     return status;
 }
@@ -105,7 +133,7 @@ enum rollcall_status rollcall__etcd_adopt(struct rollcall_runtime *runtime,
         return ROLLCALL_E_NO_MEMORY;
     }
     adopted->transports = *transports;
-    const enum rollcall_status status = spawn_allocator(adopted, error);
+    const enum rollcall_status status = spawn_services(adopted, error);
     if (status != ROLLCALL_OK) {
         destroy(adopted);
         return status;
@@ -148,7 +176,7 @@ enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
         .below = cluster,
         .close = close_cluster,
     };
-    status = spawn_allocator(created, error);
+    status = spawn_services(created, error);
     if (status != ROLLCALL_OK) {
         ROLLCALL_DROP(rollcall_etcd_close(created), "a worker that is stuck keeps it, and is told");
         return status;
@@ -169,7 +197,7 @@ enum rollcall_status rollcall_etcd_close(struct rollcall_etcd *etcd)
     if (rollcall__runtime_on_worker(etcd->runtime) || atomic_load(&etcd->users) > 0) {
         return ROLLCALL_E_BUSY;
     }
-    rollcall_runtime_stop(etcd->runtime, etcd->root);
+    stop_services(etcd);
     if (etcd->transports.close != NULL) {
         status = etcd->transports.close(etcd->transports.below);
     }
@@ -218,7 +246,12 @@ const char *rollcall__etcd_endpoints(const struct rollcall_etcd *etcd)
 
 struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd)
 {
-    return etcd->allocator;
+    return etcd->allocator.actor;
+}
+
+struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd)
+{
+    return etcd->keeper.actor;
 }
 
 void rollcall__etcd_hold(struct rollcall_etcd *etcd)

@@ -50,4 +50,7 @@ void rollcall__etcd_release(struct rollcall_etcd *etcd);
 /* The actor that gives out server IDs; it runs on the worker for control while it is open. */
 struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd);
 
+/* The actor that keeps the leases that sessions share; likewise. */
+struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd);
+
 #endif /* API_CONNECTION_H */

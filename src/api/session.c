@@ -204,7 +204,8 @@ static enum rollcall_status spawn(struct rollcall_session *session, struct rollc
     struct rollcall_etcd *etcd = session->handle.etcd;
     struct session_options options = {.config = session->config,
                                       .transport = rollcall__etcd_control(etcd),
-                                      .allocator = rollcall__etcd_allocator(etcd)};
+                                      .allocator = rollcall__etcd_allocator(etcd),
+                                      .keeper = rollcall__etcd_lease_keeper(etcd)};
     const enum rollcall_status status =
         rollcall__handle_start(&session->handle, APPLICATION_MAILBOX, tell, NULL, error);
     if (status != ROLLCALL_OK) {

@@ -208,6 +208,7 @@ static void fill(struct session_config *config, const struct rollcall_session_op
     config->exclusive = o->exclusive;
     config->keep_predecessor = o->keep_predecessor;
     config->reuse_server_id = o->reuse_server_id;
+    config->share_lease = o->share_lease;
     config->on_lost = o->on_lost;
     config->ttl_s = o->ttl_s == 0 ? TTL_DEFAULT_S : o->ttl_s;
     config->server_id = o->server_id;

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { TTL_S = 5, CLOSE_MS = 8000, CALL_MS = 4000 };
+enum { TTL_S = 5, OTHER_TTL_S = 7, CLOSE_MS = 8000, CALL_MS = 4000 };
 enum { MEND_MS = 15000 }; /* from the last fault: after that nothing fails for want of etcd */
 #define ROOT "by-dev/meta"
 #define ROLE "querynode"
@@ -77,7 +77,17 @@ static void open_member(struct cast *cast, struct cast_member *member)
     options.keep_predecessor = draw(cast, 4) == 0;
     options.reuse_server_id = !cast->play.exclusive && draw(cast, 4) == 0;
     cast->gave_up |= options.reuse_server_id;
-    member->check = (struct rollcall__session_check){.world = cast->world, .process = process};
+    cast->reused |= options.reuse_server_id;
+    if (cast->play.share) {
+        options.share_lease = draw(cast, 4) != 0;
+        options.ttl_s = draw(cast, 8) == 0 ? OTHER_TTL_S : TTL_S;
+    }
+    member->shares = options.share_lease;
+    member->ttl_s = options.ttl_s;
+    member->check = (struct rollcall__session_check){.world = cast->world,
+                                                     .process = process,
+                                                     .shared = options.share_lease,
+                                                     .evicted = cast->play.evict};
     member->cast = cast;
     member->marks = (struct cast_answers){.world = cast->world};
     member->asked_to_leave = member->failed = false;
@@ -366,6 +376,110 @@ static void check_exclusive(struct cast *cast)
     }
 }
 
+/* ---- who has what, a minute after the last fault ---- */
+
+static bool is_active(const struct cast_member *member, struct rollcall_session_info *info)
+{
+    *info = (struct rollcall_session_info){.state = ROLLCALL_SESSION_STOPPED};
+    if (member->session != NULL) {
+        rollcall_session_get_info(member->session, info);
+    }
+    return info->state == ROLLCALL_SESSION_ACTIVE;
+}
+
+/* A key that was put twice has two create revisions, and one holder. */
+static void check_holders(struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        struct rollcall_session_info one, other;
+        for (uint32_t k = 0; is_active(&cast->members[i], &one) && k < i; k++) {
+            if (is_active(&cast->members[k], &other) &&
+                one.create_revision == other.create_revision) {
+                rollcall_world_violate(cast->world, "one-holder", "two are ACTIVE with %s",
+                                       one.key);
+            }
+        }
+    }
+}
+
+static bool holds(const struct cast *cast, const struct transport_kv *kv)
+{
+    struct rollcall_session_info info;
+    bool held = false;
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        held |= is_active(&cast->members[i], &info) && info.create_revision == kv->create_revision;
+    }
+    return held;
+}
+
+/* What a session has left behind, or was put for it after its end, is gone by now, with its lease
+ * or without. */
+static void check_keys(struct cast *cast)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(cast->world);
+    const struct rollcall__model *model = rollcall__net_model(sim->net);
+    const char *prefix = ROOT "/session/" ROLE;
+    size_t count;
+    const struct transport_event *history = rollcall__model_history(model, &count);
+    for (size_t i = 0; i < count && sim->faults.taken[ROLLCALL_FAULT_STRANGER] == 0; i++) {
+        const struct transport_kv *kv = rollcall__model_find(model, history[i].kv.key, INT64_MAX);
+        if (kv != NULL && kv->mod_revision == history[i].kv.mod_revision &&
+            kv->key.size_bytes >= strlen(prefix) &&
+            memcmp(kv->key.data, prefix, strlen(prefix)) == 0 && !holds(cast, kv)) {
+            rollcall_world_violate(cast->world, "no-key-left", "%.*s is nobody's",
+                                   (int)kv->key.size_bytes, kv->key.data);
+        }
+    }
+}
+
+static bool uses(const struct cast *cast, int64_t lease_id)
+{
+    struct rollcall_session_info info;
+    bool used = false;
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        used |= is_active(&cast->members[i], &info) && info.lease_id == lease_id;
+        used |= info.state == ROLLCALL_SESSION_REGISTERING; /* it may be one that waits with it */
+    }
+    return used;
+}
+
+/* No lease is renewed for nobody. */
+static void check_users(struct cast *cast)
+{
+    const struct rollcall__net *net = rollcall_world_sim(cast->world)->net;
+    const struct rollcall__model_lease *leases;
+    const size_t count = rollcall__model_leases(rollcall__net_model(net), &leases);
+    for (size_t i = 0; i < count; i++) {
+        if (leases[i].ended_ms == INT64_MAX && !uses(cast, leases[i].lease_id)) {
+            rollcall_world_violate(cast->world, "a-user-for-each-lease",
+                                   "lease %" PRIx64 " is nobody's", leases[i].lease_id);
+        }
+    }
+}
+
+/* Without faults, and without two that want one key, whoever shares has what the others have. */
+static void check_sharing(struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->play.members; i++) {
+        const struct cast_member *mine = &cast->members[i];
+        struct rollcall_session_info one, other;
+        for (uint32_t k = 0; is_active(mine, &one) && k < i; k++) {
+            const struct cast_member *its = &cast->members[k];
+            if (!is_active(its, &other)) {
+                continue;
+            }
+            const bool together = mine->shares && its->shares && mine->ttl_s == its->ttl_s &&
+                                  mine->check.process == its->check.process;
+            if ((one.lease_id == other.lease_id && !together) ||
+                (one.lease_id != other.lease_id && together && !cast->reused &&
+                 !rollcall_world_faulty(cast->world))) {
+                rollcall_world_violate(cast->world, "one-lease-for-all", "%s and %s have %s",
+                                       one.key, other.key, together ? "two leases" : "one lease");
+            }
+        }
+    }
+}
+
 /* The leases that are still there belong to nobody: of a run without a fault there are none. */
 static void check_leases(struct cast *cast)
 {
@@ -424,6 +538,10 @@ void cast_end(struct cast *cast)
     if (cast->play.exclusive) {
         check_exclusive(cast);
     }
+    check_holders(cast);
+    check_keys(cast);
+    check_users(cast);
+    check_sharing(cast);
     check_answered(&cast->errands, "errands");
     for (uint32_t i = 0; i < cast->play.watches; i++) {
         if (cast->watches[i].watch != NULL) {

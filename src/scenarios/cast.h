@@ -26,6 +26,8 @@ struct cast_member {
     struct cast *cast;
     struct cast_answers marks;
     bool asked_to_leave, reregisters, failed;
+    bool shares;
+    int64_t ttl_s;
 };
 
 struct cast_watch {
@@ -40,6 +42,7 @@ struct cast_play {
     bool leave;                           /* members leave, and come again */
     bool mark;  /* members are marked Stopping, by themselves and others */
     bool evict; /* members are revoked by others */
+    bool share; /* most members share the lease of their process, for one of two TTLs */
 };
 
 struct cast {
@@ -52,6 +55,7 @@ struct cast {
     int64_t healed_ms;           /* when faults were over; 0: they are not */
     bool abandoned;              /* a session was closed without waiting for its end */
     bool gave_up;                /* one has FAILED, or shares its server ID with a rival */
+    bool reused;                 /* the latter */
 };
 
 void cast_begin(struct cast *cast, struct rollcall_world *world, const struct cast_play *play);

@@ -3,8 +3,9 @@
 #include "scenarios/gang.h"
 
 /* All that a supervisor restarts. */
-static const char *const MORTAL[] = {"registration", "keepalive", "liveness", "departure",
-                                     "allocator",    "watcher",   NULL};
+static const char *const MORTAL[] = {"registration", "keepalive",   "liveness",
+                                     "departure",    "allocator",   "watcher",
+                                     "lease_keeper", "lease_share", NULL};
 
 #define PLAY(name, ...)                                                                            \
     static void begin_##name(struct rollcall_world *world, void *state)                            \
@@ -16,6 +17,7 @@ PLAY(members, .processes = 2, .members = 3)
 PLAY(watch, .processes = 2, .members = 3, .watches = 2, .leave = true)
 PLAY(stop, .processes = 2, .members = 3, .leave = true, .mark = true)
 PLAY(exclusive, .processes = 3, .members = 3, .watches = 1, .exclusive = true, .leave = true)
+PLAY(shared, .processes = 2, .members = 6, .watches = 1, .leave = true, .mark = true, .share = true)
 PLAY(admin, .processes = 2, .members = 3, .watches = 1, .mark = true, .evict = true, .leave = true)
 
 static void act(struct rollcall_world *world, void *state)
@@ -54,6 +56,7 @@ static const struct rollcall_scenario SCENARIOS[] = {
     SCENARIO(stop, 2, "sessions are marked, stopped, revoked, restarted and closed at any moment"),
     SCENARIO(exclusive, 3, "three processes want one key"),
     SCENARIO(admin, 2, "sessions are marked and revoked by others"),
+    SCENARIO(shared, 2, "sessions share the lease of their process, and come and go"),
     ROLLCALL_SCENARIO(.name = "supervisor",
                       .about = "actors crash, and their supervisor knows when "
                                "it is enough",

@@ -23,14 +23,18 @@
  * "tokens-rise"          each registration's create revision is higher than the one before, and one
  *                        that was LOST is no member's again;
  * "nothing-after-close"  no event comes after close has returned;
- * "no-lease-left"        one that ended well has left no lease and no key;
  * "suspect-has-a-cause"  SUSPECT is told only after what a client cannot help (sim/calm.h);
  * "suspect-ends"         and ACTIVE again soon after that is over;
+ * "no-lease-left"        one that ended well has left no key, and no lease but one that is shared;
+ * "nobody-takes-it-away" a lease that is told as lost was not revoked, unless by a stranger,
+ *                        or an etcd of old;
  * "active-implies-key"   after healing, one that is ACTIVE has the key that it was told.
  */
 struct rollcall__session_check {
     struct rollcall_world *world;
     uint32_t process;
+    bool shared;  /* the lease may be others' too */
+    bool evicted; /* sessions are revoked by others */
     bool told, closed;
     enum rollcall_session_state state;
     enum rollcall_status status;       /* told with it */

@@ -68,6 +68,13 @@ static void check_loss(struct rollcall__session_check *check,
                                "%s: its lease %" PRIx64 " was told as lost, and etcd has it",
                                check->key, info->lease_id);
     }
+    if (info->loss == ROLLCALL_LOSS_LEASE && lease != NULL && lease->revoked && !meddled &&
+        !check->evicted && sim->faults.taken[ROLLCALL_FAULT_REVOKE] == 0 &&
+        (sim->quirks & ROLLCALL__QUIRK_OLD_LEADER_REVOKES) == 0) {
+        rollcall_world_violate(check->world, "nobody-takes-it-away",
+                               "%s: its lease %" PRIx64 " was revoked, by one of us", check->key,
+                               info->lease_id);
+    }
     check->lost_create_revision = info->create_revision;
 }
 
@@ -200,12 +207,15 @@ void rollcall__check_session_closed(struct rollcall__session_check *check,
     }
     const struct transport_kv *kv =
         rollcall__model_find(rollcall__net_model(sim->net), rollcall__bytes(check->key), INT64_MAX);
-    if (lease->ended_ms == INT64_MAX || (kv != NULL && kv->lease_id == check->lease_id)) {
+    const bool key_left = kv != NULL && kv->lease_id == check->lease_id &&
+                          kv->create_revision == check->create_revision;
+    const bool lease_left = lease->ended_ms == INT64_MAX && !check->shared;
+    if (lease_left || key_left) {
         rollcall_world_violate(check->world, "no-lease-left",
                                "%s was closed, and its %s is still there (granted at %" PRId64
                                " ms, ACTIVE at %" PRId64 ")",
-                               check->key, lease->ended_ms == INT64_MAX ? "lease" : "key",
-                               lease->granted_ms, check->member_ms);
+                               check->key, lease_left ? "lease" : "key", lease->granted_ms,
+                               check->member_ms);
     }
 }
 

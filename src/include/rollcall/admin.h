@@ -56,7 +56,9 @@ rollcall_mark_stopping_async(struct rollcall_etcd *etcd, const struct rollcall_t
  *   - a successor took it: the successor has a lease of its own, and is left alone
  *   - somebody moved it, the same session, to another lease: with target->lease_id 0 it is looked
  *     for again, and revoked there too; else it is left there, for it is not the session meant
- * The lease that was looked at is revoked in every case, with all that is under it still.
+ * The lease that was looked at is revoked in every case, with all that is under it still: of a
+ * shared one (share_lease) that is every session that shares it.  To end one of those alone, delete
+ * its key: it is LOST then, and the others stay.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_revoke(struct rollcall_etcd *etcd, const struct rollcall_target *target,

@@ -16,6 +16,15 @@
  * FAILED: it never became a member.  Nothing of it goes on then: a lease that was asked for and not
  * answered may come to be in etcd all the same, lives out its TTL, and has no key.
  *
+ * A shared lease (option share_lease) is safe, suspect and lost for all who share it at once: each
+ * is told so, and who registers again gets the new one, which is shared likewise.  One that leaves
+ * takes its own key away, by compare, and the last one the lease; so where "revoke" is said below,
+ * of a shared lease it is that.  One whose key is deleted or taken over is LOST alone.  One that
+ * ends without leaving (closed at once, or by a fault of ours) has its key taken away soon after,
+ * while the connection is open.  To revoke a shared lease, as rollcall_revoke or etcdctl does, ends
+ * all who share it; to delete a key ends one.  Two sessions that want the same key, and what may
+ * still be under way of one that is over, are kept apart under two leases.
+ *
  * Threads: any thread may call any function.  Callbacks run on a runtime thread, one at a time per
  *          session, in order; the first ones may run before start or open has stored the handle.  A
  *          call that waits answers E_BUSY there, and each has a form that returns at once and tells
@@ -65,7 +74,7 @@ enum rollcall_loss {
     ROLLCALL_LOSS_OVERWRITTEN, /* something is there that is not this session's record */
     ROLLCALL_LOSS_MOVED,       /* our record is there, but under another lease or none */
     ROLLCALL_LOSS_MISSING,     /* the same, before we first looked */
-    ROLLCALL_LOSS_FAULT        /* our own actors failed; the lease lives out its TTL */
+    ROLLCALL_LOSS_FAULT        /* our own actors failed; a lease of its own lives out its TTL */
 };
 
 /* What is known of a session now.  Identity fields are 0 / "" until it has registered once. */
@@ -77,7 +86,7 @@ struct rollcall_session_info {
     enum rollcall_loss loss; /* of the last LOST */
     uint64_t losses;         /* so far; they may be more than the LOST told: see above */
     int64_t server_id;
-    int64_t lease_id;
+    int64_t lease_id;        /* that of others too, when it is shared */
     int64_t ttl_s;           /* as etcd granted it: it raises small ones */
     int64_t revision;        /* of the transaction that registered it */
     int64_t create_revision; /* of its key: its fencing token, higher each time it registers */
@@ -130,6 +139,8 @@ struct rollcall_session_options {
     int64_t connect_timeout_ms;     /* 0: 5'000; FAILED when etcd has not answered once by then */
     rollcall_session_event_fn *on_event; /* NULL: none */
     void *user;                          /* borrowed until close returns */
+    bool share_lease; /* all sessions of this connection that say so, with the same ttl_s, are under
+                         one lease, renewed once for all: see "A shared lease" */
 };
 #define ROLLCALL_SESSION_OPTIONS(...)                                                              \
     (&(const struct rollcall_session_options){                                                     \

@@ -17,7 +17,7 @@ struct session_choice {
     int64_t server_id; /* 0: allocated */
     uint32_t retries;  /* 0: 30 */
     int64_t ttl_s;     /* 0: 10 */
-    bool keep_predecessor, reuse_server_id;
+    bool keep_predecessor, reuse_server_id, share_lease;
     enum rollcall_on_lost on_lost;
 };
 #define OUR_ADDRESS "10.0.0.1:19530"
@@ -53,6 +53,7 @@ static inline struct session_config *session_config_create(const struct session_
     config->connect_timeout_ms = 5000;
     config->keep_predecessor = choice->keep_predecessor;
     config->reuse_server_id = choice->reuse_server_id;
+    config->share_lease = choice->share_lease;
     config->on_lost = choice->on_lost;
     return config;
 }

@@ -4,6 +4,8 @@
 #include "actors/departure.h"
 #include "actors/errand.h"
 #include "actors/keepalive.h"
+#include "actors/lease_keeper.h"
+#include "actors/lease_share.h"
 #include "actors/liveness.h"
 #include "actors/registration.h"
 #include "actors/session.h"
@@ -18,8 +20,9 @@
 #define README ROLLCALL_TEST_SOURCE "/actors/README.md"
 
 static const struct rollcall_actor_type *const TYPES[] = {
-    &session_type,   &registration_type, &keepalive_type, &liveness_type,    &departure_type,
-    &allocator_type, &errand_type,       &watcher_type,   &application_type, &supervisor_type};
+    &session_type,  &registration_type, &keepalive_type,    &lease_share_type,
+    &liveness_type, &departure_type,    &lease_keeper_type, &allocator_type,
+    &errand_type,   &watcher_type,      &application_type,  &supervisor_type};
 
 static void read_readme(struct rollcall__buffer *text)
 {
