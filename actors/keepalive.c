@@ -210,8 +210,11 @@ static int on_answer(struct rollcall_context *cx, void *self,
 static int on_renew(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     const struct keepalive *ka = self;
-    const struct transport_keepalive request = {
-        .lease_id = ka->held->lease_id, .ttl_ms = ka->held->ttl_ms, .answer = KEEPALIVE_ANSWER};
+    const struct transport_keepalive request = {.lease_id = ka->held->lease_id,
+                                                .ttl_ms = ka->held->ttl_ms,
+                                                .lapsed =
+                                                    ka->held->safe_until_ms <= rollcall_now_ms(cx),
+                                                .answer = KEEPALIVE_ANSWER};
     (void)message;
     ROLLCALL_DROP(rollcall_send(cx, ka->transport, TRANSPORT_KEEPALIVE, &request, sizeof request),
                   "full: the timer below asks again");

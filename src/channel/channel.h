@@ -85,9 +85,11 @@ struct rollcall__renewal {
     uint32_t tried;              /* how often so far */
     size_t endpoint;             /* of the last try */
     int64_t asked_ms;            /* for the last time */
+    int64_t tried_ms;            /* for the last time */
     int64_t try_at_ms;           /* again, if there is no answer by then */
     int64_t hedge_ms;            /* the silence after which another endpoint is tried */
     int64_t delay_ms;            /* by a fail point: how much later it is answered */
+    bool lapsed;                 /* the lease may be over */
 };
 
 struct rollcall__renewals {
@@ -113,7 +115,8 @@ struct rollcall__delayed; /* answer.c */
 struct rollcall__channel {
     struct rollcall__driver *driver; /* borrowed */
     struct rollcall__pool pool;
-    int64_t members_at_ms; /* the list of members is not asked for before */
+    int64_t members_asked_ms; /* when the list of members was asked for last */
+    bool members_wanted;      /* and it may be another by now */
     bool stopping;
     bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
     struct rollcall__call *calls;
@@ -236,11 +239,11 @@ void rollcall__channel_renewals_fini(struct rollcall__channel *channel);
 
 /* ---- shard.c ---- */
 
-/* The shard for a lease at an endpoint, opened if need be: one that is not silent, and has the
+/* The shard for a renewal at an endpoint, opened if need be: one that is not silent, and has the
  * newest token.  NULL: *error says why there is none. */
 struct rollcall__shard *rollcall__shard_for(struct rollcall_context *cx,
                                             struct rollcall__channel *channel, size_t endpoint,
-                                            int64_t lease_id, int64_t hedge_ms,
+                                            const struct rollcall__renewal *renewal,
                                             struct rollcall_error *error);
 /* Sends `tried`, now or when the stream can take it; moves it. */
 void rollcall__shard_send(struct rollcall_context *cx, struct rollcall__channel *channel,

@@ -20,7 +20,8 @@ enum {
     PROBE_AGAIN_MS = 1000, /* an endpoint that did not answer */
     PROBE_SOON_MS = 300,   /* all of them, when the leader may be another */
     TIMEOUT_MS = 1000,
-    MEMBERS_MS = 60000
+    MEMBERS_MS = 5000,
+    MEMBERS_SOON_MS = 2000 /* but at least: when some endpoint is in trouble, it may have left */
 };
 
 /* Half of it to one and a half: clients do not ask in step. */
@@ -54,6 +55,7 @@ void rollcall__channel_probe_begin(struct rollcall_context *cx, struct rollcall_
     if (!probes(channel)) {
         return;
     }
+    channel->members_asked_ms = now_ms - MEMBERS_MS * 2;
     for (size_t i = 0; i < channel->pool.count; i++) {
         channel->pool.endpoints[i].probe_at_ms = now_ms;
     }
@@ -64,6 +66,7 @@ void rollcall__channel_probe_soon(struct rollcall_context *cx, struct rollcall__
 {
     const int64_t soon_ms = rollcall_now_ms(cx) + PROBE_SOON_MS;
     bool earlier = false;
+    channel->members_wanted = true;
     for (size_t i = 0; probes(channel) && i < channel->pool.count; i++) {
         struct rollcall__endpoint *endpoint = &channel->pool.endpoints[i];
         if (!endpoint->probing && endpoint->probe_at_ms > soon_ms) {
@@ -136,10 +139,12 @@ static void list_members(struct rollcall_context *cx, struct rollcall__channel *
                          size_t endpoint)
 {
     const int64_t now_ms = rollcall_now_ms(cx);
-    if (channel->driver->syncs_members && now_ms >= channel->members_at_ms &&
+    const int64_t pause_ms = channel->members_wanted ? MEMBERS_SOON_MS : about(cx, MEMBERS_MS);
+    if (channel->driver->syncs_members && now_ms >= channel->members_asked_ms + pause_ms &&
         rollcall__pool_is_well(&channel->pool, endpoint, now_ms) &&
         ask(cx, channel, endpoint, TRANSPORT_MEMBERS, ROLLCALL__CALL_LISTS)) {
-        channel->members_at_ms = now_ms + about(cx, MEMBERS_MS);
+        channel->members_asked_ms = now_ms;
+        channel->members_wanted = false;
     }
 }
 

@@ -3,11 +3,12 @@
  *
  * A renewal is idempotent, so it may be asked of several members at once: the first answer is
  * passed on, with the time at which that try was sent.  The silence after which the next one is
- * tried is a tenth of the TTL, between 0.1 and 0.5 s; once each endpoint has been tried it goes on
- * at one try a second and endpoint.  An endpoint that is not connected is not tried, and one that
- * has failed only when its pause has passed: so an outage costs little, however long it lasts, and
- * its end is seen within a tick.  (etcd keeps a follower's stream silent for 7 s when its leader
- * froze: a client that waits for that stream has lost a lease of 5 s that etcd would have kept.)
+ * tried is a twelfth of the TTL, between 0.1 and 0.4 s; once each endpoint has been tried it goes
+ * on at one try a second and endpoint; and the first answer of an endpoint that was silent calls
+ * all that still wait.  An endpoint that is not connected is not tried, and one that has failed
+ * only when its pause has passed: so an outage costs little, however long it lasts, and its end is
+ * seen within a tick.  (etcd keeps a follower's stream silent for 7 s when its leader froze: a
+ * client that waits for that stream has lost a lease of 5 s that etcd would have kept.)
  */
 #include "channel/channel.h"
 
@@ -18,10 +19,10 @@
 
 enum {
     RENEWALS_MAX = 65536,
-    TICK_MS = 50, /* how often what is outstanding is looked at */
-    HEDGE_DIVISOR = 10,
+    TICK_MS = 25, /* how often what is outstanding is looked at */
+    HEDGE_DIVISOR = 12,
     HEDGE_MIN_MS = 100,
-    HEDGE_MAX_MS = 500,
+    HEDGE_MAX_MS = 400,
     REFUSED_MS = 250,   /* once every endpoint has refused a renewal */
     AGAIN_MS = 1000,    /* between two tries of a renewal at one endpoint, after the first */
     ABANDONED_MS = 2000 /* its asker asks again sooner, if it still lives */
@@ -112,13 +113,21 @@ void rollcall__channel_try_failed(struct rollcall_context *cx,
     free(tried);
 }
 
-/* It can be asked now: connected or about to be, and not left alone; or only for its silence. */
+/* Whom to ask first. */
+enum preference { WELL, SILENT, LEFT_FOR_SILENCE, PREFERENCE_COUNT };
+
+/* It can be asked now: connected or about to be, and at least as good as that. */
 static bool may_ask(struct rollcall_context *cx, const struct rollcall__channel *channel,
-                    size_t endpoint, bool silent_too)
+                    size_t endpoint, enum preference preference)
 {
     const struct rollcall__endpoint *of = &channel->pool.endpoints[endpoint];
     const bool well = rollcall__pool_is_well(&channel->pool, endpoint, rollcall_now_ms(cx));
-    return (well || (silent_too && of->failures == 0 && rollcall__pool_is_fit(of))) &&
+    const bool good[PREFERENCE_COUNT] = {
+        [WELL] = well && !of->silent,
+        [SILENT] = well,
+        [LEFT_FOR_SILENCE] = of->failures == 0 && rollcall__pool_is_fit(of),
+    };
+    return good[preference] &&
            channel->driver->ops->connectivity(channel->driver, ROLLCALL__FOR_RENEWALS, endpoint) !=
                ROLLCALL__DISCONNECTED;
 }
@@ -135,10 +144,10 @@ static size_t next_endpoint(struct rollcall_context *cx, struct rollcall__channe
         from =
             from < pool->count ? from : rollcall__channel_pick(cx, channel, ROLLCALL__FOR_RENEWALS);
     }
-    for (int silent_too = 0; silent_too < 2; silent_too++) {
+    for (int preference = WELL; preference < PREFERENCE_COUNT; preference++) {
         for (size_t i = 0; i < pool->count; i++) {
             const size_t endpoint = (from + i) % pool->count;
-            if (may_ask(cx, channel, endpoint, silent_too != 0)) {
+            if (may_ask(cx, channel, endpoint, (enum preference)preference)) {
                 return endpoint;
             }
         }
@@ -158,6 +167,9 @@ static int64_t pause_ms(const struct rollcall__channel *channel,
 static void note_silence(struct rollcall_context *cx, struct rollcall__channel *channel,
                          const struct rollcall__renewal *renewal)
 {
+    if (renewal->tries != NULL) {
+        channel->pool.endpoints[renewal->endpoint].silent = true;
+    }
     if (renewal->tries != NULL && channel->pool.count > 1) {
         rollcall__pool_silent(&channel->pool, renewal->endpoint, rollcall_random(cx),
                               rollcall_now_ms(cx));
@@ -178,9 +190,7 @@ static void try_it(struct rollcall_context *cx, struct rollcall__channel *channe
     }
     struct rollcall__try *tried = rollcall__allocate_zeroed(1, sizeof *tried);
     struct rollcall__shard *shard =
-        tried == NULL ? NULL
-                      : rollcall__shard_for(cx, channel, endpoint, (int64_t)renewal->entry.a,
-                                            renewal->hedge_ms, &error);
+        tried == NULL ? NULL : rollcall__shard_for(cx, channel, endpoint, renewal, &error);
     if (shard == NULL) {
         free(tried);
         return;
@@ -191,6 +201,7 @@ static void try_it(struct rollcall_context *cx, struct rollcall__channel *channe
     renewal->tries = tried;
     renewal->tried++;
     renewal->endpoint = endpoint;
+    renewal->tried_ms = rollcall_now_ms(cx);
     renewal->try_at_ms = rollcall_now_ms(cx) + pause_ms(channel, renewal);
     rollcall__shard_send(cx, channel, shard, tried);
 }
@@ -279,6 +290,7 @@ static struct rollcall__renewal *accept(struct rollcall_context *cx,
     renewal->entry.b = message->from.ref.bits;
     renewal->asked_ms = rollcall_now_ms(cx);
     renewal->hedge_ms = hedge_ms(ask->ttl_ms);
+    renewal->lapsed = ask->lapsed;
     if (!rollcall__map_insert(&renewals->map, &renewal->entry)) {
         free(renewal);
         return NULL;
@@ -316,6 +328,7 @@ static void ask_again(struct rollcall_context *cx, struct rollcall__renewal *ren
     renewal->answer.to = message->from;
     renewal->answer.type = ask->answer;
     renewal->asked_ms = rollcall_now_ms(cx);
+    renewal->lapsed = ask->lapsed;
 }
 
 int rollcall__channel_on_keepalive(struct rollcall_context *cx, void *self,
@@ -342,18 +355,37 @@ int rollcall__channel_on_keepalive(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+/* The endpoint answers again: what has waited for too long is tried now, and not when its turn
+ * comes. */
+static void call_all(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    const int64_t now_ms = rollcall_now_ms(cx);
+    for (struct rollcall__renewal *renewal = channel->renewals.first; renewal != NULL;
+         renewal = renewal->next) {
+        if (renewal->tries != NULL && renewal->tried_ms + renewal->hedge_ms <= now_ms) {
+            renewal->try_at_ms = now_ms;
+        }
+    }
+    rollcall__channel_pump(cx, channel);
+}
+
 /* The answer to `tried`; moves it. */
 static void answered(struct rollcall_context *cx, struct rollcall__channel *channel,
                      struct rollcall__try *tried, int64_t ttl_s)
 {
     const int64_t now_ms = rollcall_now_ms(cx);
-    rollcall__pool_succeeded(&channel->pool, tried->shard->stream->endpoint,
-                             now_ms - tried->sent_ms, now_ms);
+    const size_t at = tried->shard->stream->endpoint;
+    const bool was_silent = channel->pool.endpoints[at].silent;
+    rollcall__pool_succeeded(&channel->pool, at, now_ms - tried->sent_ms, now_ms);
+    channel->pool.endpoints[at].silent = false;
     channel->renewals.broken_told = false;
     if (tried->renewal != NULL) {
         finish(cx, channel, tried->renewal, ttl_s, tried->sent_ms, ROLLCALL_OK);
     }
     free(tried);
+    if (was_silent) {
+        call_all(cx, channel);
+    }
 }
 
 int rollcall__channel_on_renewed(struct rollcall_context *cx, void *self,

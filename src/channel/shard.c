@@ -15,6 +15,7 @@
 
 enum {
     SHARDS = 4,      /* for each endpoint; opened as they are needed */
+    LAPSED = SHARDS, /* one more: leases that may be over hold up none that live */
     SHARDS_MAX = 64, /* of all endpoints, with those retired */
     SILENCE_MS = 2000,
     WINDOW = 1024
@@ -128,10 +129,10 @@ static struct rollcall__shard *open(struct rollcall_context *cx, struct rollcall
 
 struct rollcall__shard *rollcall__shard_for(struct rollcall_context *cx,
                                             struct rollcall__channel *channel, size_t endpoint,
-                                            int64_t lease_id, int64_t hedge_ms,
+                                            const struct rollcall__renewal *renewal,
                                             struct rollcall_error *error)
 {
-    const uint32_t number = (uint32_t)((uint64_t)lease_id % SHARDS);
+    const uint32_t number = renewal->lapsed ? LAPSED : (uint32_t)(renewal->entry.a % SHARDS);
     struct rollcall__shard *shard = channel->renewals.shards;
     while (shard != NULL &&
            (shard->retired || shard->stream->endpoint != endpoint || shard->number != number)) {
@@ -139,7 +140,7 @@ struct rollcall__shard *rollcall__shard_for(struct rollcall_context *cx,
     }
     if (shard != NULL && !shard->stream->ended &&
         shard->stream->generation == channel->generation &&
-        silence_ms(shard, rollcall_now_ms(cx)) < hedge_ms) {
+        silence_ms(shard, rollcall_now_ms(cx)) < renewal->hedge_ms) {
         return shard;
     }
     if (shard != NULL) {

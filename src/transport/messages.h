@@ -180,6 +180,7 @@ struct transport_result {
 struct transport_keepalive {
     int64_t lease_id;
     int64_t ttl_ms;  /* of the lease; silence is measured by it.  0: not known */
+    bool lapsed;     /* the lease may be over: etcd lets its renewal wait until that is decided */
     uint16_t answer; /* the asker's message number */
 };
 

@@ -6,18 +6,54 @@
 #include "support/etcd_cluster.h"
 #include "support/test.h"
 
+#include <stdatomic.h>
+
 enum { MEMBERS = ETCD_CLUSTER_MEMBERS, TTL_S = 6, MS_PER_S = 1000 };
 
-static void connect_to_first(struct api_scene *scene, const struct etcd_cluster *cluster)
+/* How many members each of a connection's two transports has learned of, as it says in the log. */
+static void note_member(void *user, enum rollcall_log_level level, const char *line)
+{
+    _Atomic int *learned = user;
+    (void)level;
+    if (strstr(line, "the cluster has another member") != NULL) {
+        atomic_fetch_add(learned, 1);
+    }
+}
+
+static void await_learned(_Atomic int *learned, int members)
+{
+    const int64_t until_ms = process_now_ms() + API_SOON_MS;
+    while (atomic_load(learned) < 2 * members) {
+        CHECK(process_now_ms() < until_ms);
+        process_sleep_ms(20);
+    }
+}
+
+static void connect_to_first(struct api_scene *scene, const struct etcd_cluster *cluster,
+                             _Atomic int *learned)
 {
     *scene = (struct api_scene){.endpoint = etcd_cluster_endpoint(cluster, 0),
                                 .root = "cluster-sync-test"};
-    CHECK_INT(rollcall_runtime_create(NULL, &scene->runtime, NULL), ROLLCALL_OK);
+    CHECK_INT(
+        rollcall_runtime_create(ROLLCALL_RUNTIME_OPTIONS(.log_level = ROLLCALL_INFO,
+                                                         .log = note_member, .log_user = learned),
+                                &scene->runtime, NULL),
+        ROLLCALL_OK);
     CHECK_INT(rollcall_etcd_connect(
                   scene->runtime,
                   ROLLCALL_ETCD_OPTIONS(.endpoints = scene->endpoint, .sync_members = true),
                   &scene->etcd, NULL),
               ROLLCALL_OK);
+}
+
+/* Whom `asked` takes for the leader is there, and not one that has been removed. */
+static void await_leader_but(const struct etcd_cluster *cluster, int asked, int removed)
+{
+    const int64_t until_ms = process_now_ms() + API_SOON_MS;
+    while (etcd_cluster_leader(cluster, asked) <= removed) {
+        CHECK(process_now_ms() < until_ms);
+        process_sleep_ms(50);
+    }
 }
 
 /* Only the fourth is left in the end, which nobody named. */
@@ -26,16 +62,19 @@ TEST(cluster_sync, a_member_that_joined_carries_the_session_when_all_that_were_t
     struct etcd_cluster *cluster = etcd_cluster_create();
     struct api_scene scene;
     struct api_session_log log;
+    _Atomic int learned = 0;
     CHECK(cluster != NULL);
     CHECK(etcd_cluster_await_whole(cluster, API_SOON_MS));
-    connect_to_first(&scene, cluster);
+    connect_to_first(&scene, cluster, &learned);
     api_session_log_init(&log);
     struct rollcall_session *session = api_open(&scene, "querynode", 1, TTL_S, &log);
     const int joined = etcd_cluster_add(cluster, 0, false);
     CHECK(joined >= 0);
+    await_learned(&learned, MEMBERS); /* the others at first, and then the one that joined */
     struct api_scene beside = scene;
     beside.endpoint = etcd_cluster_endpoint(cluster, joined);
     for (int i = 0; i < MEMBERS; i++) {
+        await_leader_but(cluster, joined, i - 1);
         CHECK(etcd_cluster_remove(cluster, i, joined));
     }
     /* Longer than a lease lives that a new leader began anew, and nobody renews. */
