@@ -117,6 +117,14 @@ static void renew_at(struct rollcall_context *cx, int64_t at_ms)
     rollcall_timer_set(cx, KEEPALIVE_RENEW, at_ms - at_ms % TICK_MS);
 }
 
+static void publish(struct rollcall_context *cx, const struct keepalive *ka)
+{
+    const uint16_t word = (uint16_t)(SESSION_LEASE_RENEWED - SESSION_LEASE_SAFE + ka->first_word);
+    const struct session_renewed renewed = {.safe_until_ms = ka->held->safe_until_ms};
+    ROLLCALL_DROP(rollcall_send(cx, ka->session, word, &renewed, sizeof renewed),
+                  "full: what was published before is the safer");
+}
+
 /* The lease is good for ttl_ms counted from sent_ms. */
 static void extend(struct rollcall_context *cx, struct keepalive *ka, int64_t sent_ms,
                    int64_t ttl_ms)
@@ -128,6 +136,7 @@ static void extend(struct rollcall_context *cx, struct keepalive *ka, int64_t se
         rollcall_random(cx) % (uint64_t)clamp(next_ms / JITTER_DIVISOR, 1, next_ms + 1);
     held->ttl_ms = ttl_ms;
     held->safe_until_ms = sent_ms + ttl_ms - margin_ms;
+    publish(cx, ka);
     rollcall_timer_set(cx, KEEPALIVE_DEADLINE, held->safe_until_ms);
     renew_at(cx, sent_ms + next_ms - (int64_t)jitter_ms);
 }

@@ -18,8 +18,8 @@ struct keepalive_start {
 
 struct keepalive_options {
     struct rollcall_ref session, transport; /* session: or who stands between it and sessions */
-    uint16_t first_word; /* the number that SAFE has in that one's list, where SUSPECT and LOST
-                            follow it; 0: as in the session's */
+    uint16_t first_word; /* the number that SAFE has in that one's list, where SUSPECT, LOST and
+                            RENEWED follow it; 0: as in the session's */
 };
 
 extern const struct rollcall_actor_type keepalive_type;

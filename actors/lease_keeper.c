@@ -32,8 +32,8 @@
 enum { KEEPALIVE_MAILBOX = 16, ROOM_MS = 20 };
 enum state { KEEPING, STATE_COUNT };
 
-static rollcall_handler_fn on_ask, on_join, on_leave, on_safe, on_suspect, on_lost, on_due, on_down,
-    on_bounced;
+static rollcall_handler_fn on_ask, on_join, on_leave, on_safe, on_suspect, on_lost, on_renewed,
+    on_due, on_down, on_bounced;
 
 /* What a lease or a user is to, is in the book: there are many of both. */
 /* clang-format off */
@@ -45,6 +45,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][LEASE_KEEPER_COUNT] = {
     [KEEPING][LEASE_KEEPER_SAFE]    = {on_safe,                0},
     [KEEPING][LEASE_KEEPER_SUSPECT] = {on_suspect,             0},
     [KEEPING][LEASE_KEEPER_LOST]    = {on_lost,                0},
+    [KEEPING][LEASE_KEEPER_RENEWED] = {on_renewed,             0},
     [KEEPING][LEASE_KEEPER_DUE]     = {on_due,                 0},
     [KEEPING][ROLLCALL_DOWN]        = {on_down,                0},
     [KEEPING][ROLLCALL_BOUNCED]     = {on_bounced,             0},
@@ -70,6 +71,14 @@ static enum lease_word word_for(struct lease_book *book, const struct lease_user
     return lease->safe ? LEASE_WORD_SAFE : LEASE_WORD_SUSPECT;
 }
 
+static void publish(struct lease_book *book, const struct lease_user *user)
+{
+    const struct kept_lease *lease = lease_book_find(book, user->lease_id);
+    if (lease != NULL && user->joined) {
+        rollcall__gauge_set(&user->config->safe_until_ms, lease->safe_until_ms);
+    }
+}
+
 static void tell(struct rollcall_context *cx, struct lease_keeper *lk, struct lease_user *user)
 {
     static const uint16_t MESSAGES[] = {[LEASE_WORD_SAFE] = LEASE_SHARE_SAFE,
@@ -79,6 +88,7 @@ static void tell(struct rollcall_context *cx, struct lease_keeper *lk, struct le
     if (!user->joined || word == user->told) {
         return;
     }
+    publish(lk->book, user);
     if (rollcall_send(cx, user->user, MESSAGES[word], NULL, 0) == ROLLCALL_OK) {
         user->told = word;
         return;
@@ -234,6 +244,26 @@ static int on_suspect(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     return set_safe(cx, self, from_keepalive(self, message), false);
+}
+
+static int on_renewed(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    struct lease_keeper *lk = self;
+    const struct session_renewed *renewed = message->payload;
+    struct kept_lease *lease = from_keepalive(lk, message);
+    (void)cx;
+    if (lease == NULL) {
+        return ROLLCALL_STAY;
+    }
+    lease->safe_until_ms = renewed->safe_until_ms;
+    for (size_t i = 0; i < lk->book->user_count; i++) {
+        const struct lease_user *user = &lk->book->users[i];
+        if (user->lease_id == lease->lease_id && user->use == LEASE_USE_HOLDING) {
+            publish(lk->book, user);
+        }
+    }
+    return ROLLCALL_STAY;
 }
 
 /* ---- users ---- */

@@ -12,10 +12,11 @@
     X(LEASE_KEEPER_LEAVE, sizeof(struct lease_keeper_leave)) /* from registration, departure */    \
     X(LEASE_KEEPER_ANSWER, sizeof(struct transport_answer))  /* from transport; transport_result   \
                                                               */                                   \
-    X(LEASE_KEEPER_SAFE, 0)    /* from keepalive: its first_word; the next two follow it */        \
+    X(LEASE_KEEPER_SAFE, 0)    /* from keepalive: its first_word; the next three follow it */      \
     X(LEASE_KEEPER_SUSPECT, 0) /* from keepalive */                                                \
     X(LEASE_KEEPER_LOST, 0)    /* from keepalive */                                                \
-    X(LEASE_KEEPER_DUE, 0)     /* timer: what found no room, or failed, is tried again */
+    X(LEASE_KEEPER_RENEWED, sizeof(struct session_renewed)) /* from keepalive, each time */        \
+    X(LEASE_KEEPER_DUE, 0) /* timer: what found no room, or failed, is tried again */
 ROLLCALL_MESSAGES(lease_keeper_message, LEASE_KEEPER_LIST, LEASE_KEEPER_COUNT);
 
 /*

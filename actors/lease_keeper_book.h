@@ -24,7 +24,8 @@ struct kept_lease {
     uint64_t asked;        /* the request that is outstanding; 0: none */
     bool tried;            /* a grant was sent: it may be there */
     bool granted;
-    bool safe;                      /* as keepalive says */
+    bool safe; /* as keepalive says; and so the next */
+    int64_t safe_until_ms;
     struct rollcall_ref keepalive;  /* nobody: not spawned yet */
     struct rollcall_ref supervisor; /* keepalive's */
     bool started;                   /* it knows what to renew */

@@ -32,15 +32,15 @@
 
 #include <stdio.h>
 
-static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_suspect,
-    on_mark, on_mark_refused, on_marked, on_mark_seen, on_leave, on_leave_clearing, on_leave_over,
-    on_hurry, on_registered_late, on_left, on_crossed, on_restart, on_restart_soon, on_no_contact,
-    on_bounced, on_retell, on_press;
+static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_renewed,
+    on_suspect, on_mark, on_mark_refused, on_marked, on_mark_seen, on_leave, on_leave_clearing,
+    on_leave_over, on_hurry, on_registered_late, on_left, on_crossed, on_restart, on_restart_soon,
+    on_no_contact, on_bounced, on_retell, on_press;
 
 /* clang-format off */
 #define ALWAYS(state)                                                                              \
     [state][ROLLCALL_BOUNCED] = {on_bounced, 0}, [state][SESSION_RETELL] = {on_retell, 0},         \
-    [state][SESSION_PRESS] = {on_press, 0}
+    [state][SESSION_PRESS] = {on_press, 0}, [state][SESSION_LEASE_RENEWED] = {on_renewed, 0}
 #define ENDED (ROLLCALL_TO(OVER) | ROLLCALL_TO(REGISTERING))
 #define CLEARED (ENDED | ROLLCALL_TO(CLEARING))
 #define GOING ROLLCALL_TO(LEAVING)
@@ -276,6 +276,18 @@ static int on_safe(struct rollcall_context *cx, void *self, const struct rollcal
     }
     session_tell_active(cx, &se->telling);
     return ACTIVE;
+}
+
+static int on_renewed(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    struct session *se = self;
+    const struct session_renewed *renewed = message->payload;
+    (void)cx;
+    if (!session_is_stale(se, message)) {
+        rollcall__gauge_set(&se->options->config->safe_until_ms, renewed->safe_until_ms);
+    }
+    return ROLLCALL_STAY;
 }
 
 static int on_suspect(struct rollcall_context *cx, void *self,

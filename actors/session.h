@@ -6,6 +6,7 @@
 #define ACTORS_SESSION_H
 
 #include "base/arena.h"
+#include "base/gauge.h"
 
 #include <rollcall/actor.h>
 #include <rollcall/session.h>
@@ -20,8 +21,9 @@
     X(SESSION_LEASE_SAFE, 0)                                                                       \
     X(SESSION_LEASE_SUSPECT, 0)                                                                    \
     X(SESSION_LEASE_LOST, 0)                                                                       \
-    X(SESSION_KEY_LOST, sizeof(struct session_key_lost)) /* from liveness */                       \
-    X(SESSION_MARK, sizeof(struct session_mark))         /* from the application: going-stop */    \
+    X(SESSION_LEASE_RENEWED, sizeof(struct session_renewed)) /* from keepalive, each time */       \
+    X(SESSION_KEY_LOST, sizeof(struct session_key_lost))     /* from liveness */                   \
+    X(SESSION_MARK, sizeof(struct session_mark)) /* from the application: going-stop */            \
     X(SESSION_MARKED, 0) /* from departure; object: rollcall_reason, NULL: it is marked */         \
     X(SESSION_MARK_SEEN, sizeof(struct session_mark_seen)) /* from liveness: whoever did it */     \
     /* The next three: from the application.  LEAVE: going-stop, revoke; REVOKE: without           \
@@ -35,6 +37,10 @@
     X(SESSION_RETELL, 0) /* timer: the application had no room for an event */                     \
     X(SESSION_PRESS, 0)  /* timer: an actor below had no room for a request */
 ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
+
+struct session_renewed {
+    int64_t safe_until_ms; /* nobody else can have the key before: rollcall_now_ms */
+};
 
 struct session_key_lost {
     enum rollcall_loss loss;
@@ -57,10 +63,11 @@ struct session_left {
     enum rollcall_status status; /* OK: revoked, or nothing was held; else why the lease stays */
 };
 
-/* What a session was opened with.  Immutable; shared by its actors. */
+/* What a session was opened with.  Immutable, but for what it publishes; shared by its actors. */
 struct session_config {
     struct rollcall_object object;
-    struct rollcall__arena arena; /* holds the strings and labels */
+    struct rollcall__gauge safe_until_ms; /* of its lease, whosever that is; for the application */
+    struct rollcall__arena arena;         /* holds the strings and labels */
     const char *root, *role, *endpoints;
     struct rollcall_record record; /* without server ID, lease and Stopping */
     bool exclusive;

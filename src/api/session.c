@@ -46,6 +46,11 @@ struct rollcall_session {
 
 /* ---- what the application actor calls, on its worker ---- */
 
+static int64_t now_ms(const struct rollcall_session *session)
+{
+    return rollcall__runtime_now_ms(rollcall__etcd_runtime(session->handle.etcd));
+}
+
 /* Called locked. */
 static void fill_info(const struct rollcall_session *session, struct rollcall_session_info *info)
 {
@@ -59,6 +64,10 @@ static void fill_info(const struct rollcall_session *session, struct rollcall_se
         info->revision = mine->revision;
         info->create_revision = mine->create_revision;
         info->key = session->named->key;
+        info->safe_until_ms = rollcall__gauge_get(&session->config->safe_until_ms);
+    }
+    if (info->state == ROLLCALL_SESSION_ACTIVE && now_ms(session) >= info->safe_until_ms) {
+        info->state = ROLLCALL_SESSION_SUSPECT;
     }
 }
 

@@ -43,6 +43,8 @@ void rollcall__runtime_signal(struct rollcall_runtime *runtime, struct rollcall_
 /* Counts a handle (session, watch, etcd) that must be closed before the runtime is destroyed. */
 void rollcall__runtime_hold(struct rollcall_runtime *runtime);
 void rollcall__runtime_release(struct rollcall_runtime *runtime);
+/* As rollcall_now_ms, for those who are no actor. */
+int64_t rollcall__runtime_now_ms(struct rollcall_runtime *runtime);
 /* Now + timeout_ms, for the next; INT64_MAX: for ever. */
 int64_t rollcall__runtime_deadline_ns(struct rollcall_runtime *runtime, int64_t timeout_ms);
 /* Called locked, returns locked, perhaps for nothing; false once deadline_ns has passed.  In a

@@ -438,6 +438,11 @@ struct rollcall__worker *rollcall__runtime_this_worker(struct rollcall_runtime *
     return rt->executor->this_worker(rt);
 }
 
+int64_t rollcall__runtime_now_ms(struct rollcall_runtime *rt)
+{
+    return rt->executor->now_ms(rt);
+}
+
 int64_t rollcall__runtime_deadline_ns(struct rollcall_runtime *rt, int64_t timeout_ms)
 {
     const int64_t now_ns = rt->executor->now_ns(rt);

@@ -389,7 +389,8 @@ TEST(lease_outage, an_answer_that_comes_after_two_ttls_does_not_make_it_active)
     struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
     const int64_t lease_id = member->info.lease_id;
     /* Its connection stands: what follows is about answers. */
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, 0, API_SOON_MS));
+    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms(),
+                         API_SOON_MS));
     snprintf(script, sizeof script, "exec etcdctl lease keep-alive %" PRIx64, (uint64_t)lease_id);
     api_etcdctl_start(&beside, script, &renewer);
     CHECK(process_wait_for(&renewer, "keepalived", API_SOON_MS));

@@ -77,7 +77,9 @@ enum rollcall_loss {
     ROLLCALL_LOSS_FAULT        /* our own actors failed; a lease of its own lives out its TTL */
 };
 
-/* What is known of a session now.  Identity fields are 0 / "" until it has registered once. */
+/* What is known of a session now.  Identity fields are 0 / "" until it has registered once.  Whoever
+ * asks after safe_until_ms is told SUSPECT instead of ACTIVE, even if the event is still to come: a
+ * process that was stopped must not act on what was true before. */
 struct rollcall_session_info {
     enum rollcall_session_state state;
     bool registered;         /* it has its key, as far as is known: ACTIVE, SUSPECT or STOPPING */
@@ -88,6 +90,8 @@ struct rollcall_session_info {
     int64_t server_id;
     int64_t lease_id;        /* that of others too, when it is shared */
     int64_t ttl_s;           /* as etcd granted it: it raises small ones */
+    int64_t safe_until_ms;   /* of CLOCK_BOOTTIME: nobody else can have the key before, whatever
+                                becomes of us; each renewal moves it on */
     int64_t revision;        /* of the transaction that registered it */
     int64_t create_revision; /* of its key: its fencing token, higher each time it registers */
     const char *key;         /* lives as long as the session handle, or the callback */
