@@ -140,6 +140,10 @@ size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_
     if (may(all, pool->current) && rollcall__pool_is_well(pool, pool->current, now_ms)) {
         return pool->current;
     }
+    if (may(all, pool->home) && rollcall__pool_is_well(pool, pool->home, now_ms)) {
+        pool->current = pool->home; /* of two that are as good: so that those who flee spread */
+        return pool->current;
+    }
     const int64_t best = best_us(pool, all, now_ms);
     for (size_t i = 1; i < pool->count; i++) {
         const size_t at = (pool->current + i) % pool->count;

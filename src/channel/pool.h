@@ -18,7 +18,8 @@ struct rollcall__endpoint {
     int64_t away_until_ms; /* left alone until then */
     int64_t well_since_ms; /* the first answer after the last failure; INT64_MAX: none yet */
     int64_t latency_us;    /* moving average of its answers; 0: none yet */
-    bool silent;           /* a renewal has not been answered in time, and none since */
+    bool silent;           /* a renewal has not been answered in time, and none since: */
+    int64_t silent_ms;     /* since when, the last time */
     bool learner;          /* serves nothing that we ask */
     bool foreign;          /* belongs to another cluster */
     bool unproven;         /* added, and has not said to which it belongs */

@@ -24,6 +24,7 @@ enum {
     HEDGE_MIN_MS = 100,
     HEDGE_MAX_MS = 400,
     REFUSED_MS = 250,   /* once every endpoint has refused a renewal */
+    SILENT_MS = 3000,   /* after that one that was silent is as good as others, to be found out */
     AGAIN_MS = 1000,    /* between two tries of a renewal at one endpoint, after the first */
     ABANDONED_MS = 2000 /* its asker asks again sooner, if it still lives */
 };
@@ -121,9 +122,10 @@ static bool may_ask(struct rollcall_context *cx, const struct rollcall__channel 
                     size_t endpoint, enum preference preference)
 {
     const struct rollcall__endpoint *of = &channel->pool.endpoints[endpoint];
-    const bool well = rollcall__pool_is_well(&channel->pool, endpoint, rollcall_now_ms(cx));
+    const int64_t now_ms = rollcall_now_ms(cx);
+    const bool well = rollcall__pool_is_well(&channel->pool, endpoint, now_ms);
     const bool good[PREFERENCE_COUNT] = {
-        [WELL] = well && !of->silent,
+        [WELL] = well && !(of->silent && now_ms < of->silent_ms + SILENT_MS),
         [SILENT] = well,
         [LEFT_FOR_SILENCE] = of->failures == 0 && rollcall__pool_is_fit(of),
     };
@@ -169,6 +171,7 @@ static void note_silence(struct rollcall_context *cx, struct rollcall__channel *
 {
     if (renewal->tries != NULL) {
         channel->pool.endpoints[renewal->endpoint].silent = true;
+        channel->pool.endpoints[renewal->endpoint].silent_ms = rollcall_now_ms(cx);
     }
     if (renewal->tries != NULL && channel->pool.count > 1) {
         rollcall__pool_silent(&channel->pool, renewal->endpoint, rollcall_random(cx),

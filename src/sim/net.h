@@ -55,6 +55,7 @@ void rollcall__net_heal(struct rollcall__net *net);
 struct rollcall__model *rollcall__net_model(const struct rollcall__net *net);
 /* How many renewals have been sent to members, ever; and how many streams are open. */
 uint64_t rollcall__net_renewals(const struct rollcall__net *net);
+uint64_t rollcall__net_renewals_to(const struct rollcall__net *net, uint32_t member);
 uint32_t rollcall__net_streams(const struct rollcall__net *net);
 uint32_t rollcall__net_streams_to(const struct rollcall__net *net, uint32_t member);
 uint64_t rollcall__net_asks(const struct rollcall__net *net); /* calls, ever */

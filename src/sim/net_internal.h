@@ -46,6 +46,7 @@ struct rollcall__net {
     struct rollcall__net_link links[ROLLCALL__NET_LINKS_MAX];
     struct rollcall__net_stream streams[ROLLCALL__NET_STREAMS_MAX];
     uint32_t stream_count;
+    uint64_t renewals_to[ROLLCALL__MODEL_MEMBERS_MAX];
     uint64_t asks;
     uint64_t renewals;                /* sent, ever */
     struct rollcall__flights flights; /* what is on its way */

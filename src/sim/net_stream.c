@@ -91,6 +91,11 @@ uint32_t rollcall__net_streams_to(const struct rollcall__net *net, uint32_t memb
 
 /* ---- renewals ---- */
 
+uint64_t rollcall__net_renewals_to(const struct rollcall__net *net, uint32_t member)
+{
+    return net->renewals_to[member];
+}
+
 uint64_t rollcall__net_renewals(const struct rollcall__net *net)
 {
     return net->renewals;
@@ -101,6 +106,7 @@ void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t toke
     struct rollcall__net_stream *stream = rollcall__net_stream_find(net, link, token);
     if (stream != NULL) {
         net->renewals++;
+        net->renewals_to[stream->member]++;
         send_to(net, stream,
                 (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_RENEW, .lease_id = lease_id});
     }

@@ -77,9 +77,9 @@ enum rollcall_loss {
     ROLLCALL_LOSS_FAULT        /* our own actors failed; a lease of its own lives out its TTL */
 };
 
-/* What is known of a session now.  Identity fields are 0 / "" until it has registered once.  Whoever
- * asks after safe_until_ms is told SUSPECT instead of ACTIVE, even if the event is still to come: a
- * process that was stopped must not act on what was true before. */
+/* What is known of a session now.  Identity fields are 0 / "" until it has registered once.  After
+ * safe_until_ms it says SUSPECT instead of ACTIVE, even if the event is still to come: a process
+ * that was stopped must not act on what was true before. */
 struct rollcall_session_info {
     enum rollcall_session_state state;
     bool registered;         /* it has its key, as far as is known: ACTIVE, SUSPECT or STOPPING */

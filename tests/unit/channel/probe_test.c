@@ -70,6 +70,26 @@ TEST(probe, renewals_follow_the_leader)
     }
 }
 
+/* A leader that was silent for a moment carries the renewals again. */
+TEST(probe, who_was_silent_once_is_tried_again)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, MEMBERS);
+        scene_pass(&scene, 1000);
+        const uint32_t leader = (uint32_t)rollcall__model_leader(rollcall__net_model(scene.net));
+        rollcall__net_set_member(scene.net, leader, ROLLCALL__MEMBER_FROZEN, 1900);
+        CHECK(!renewed_within(&scene, 600));
+        rollcall__net_cut(scene.net, 0, leader); /* what it was asked it will not answer */
+        scene_pass(&scene, 20000);               /* before another is elected it goes on */
+        if (rollcall__model_leader(rollcall__net_model(scene.net)) == (int)leader) {
+            const uint64_t before = rollcall__net_renewals_to(scene.net, leader);
+            CHECK(renewed_within(&scene, 100));
+            CHECK_INT(rollcall__net_renewals_to(scene.net, leader), before + 1);
+        }
+        scene_close(&scene);
+    }
+}
+
 TEST(probe, one_endpoint_is_not_asked_how_it_is)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
