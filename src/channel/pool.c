@@ -109,29 +109,37 @@ static int64_t best_us(const struct rollcall__pool *pool, uint32_t allowed, int6
     return best;
 }
 
-/* Fit ones come first. */
-static bool is_sooner(const struct rollcall__endpoint *a, const struct rollcall__endpoint *b)
-{
-    const bool fit = rollcall__pool_is_fit(a);
-    return fit != rollcall__pool_is_fit(b) ? fit : a->away_until_ms < b->away_until_ms;
-}
-
 static size_t soonest(const struct rollcall__pool *pool, uint32_t allowed)
 {
     size_t found = pool->count;
     for (size_t i = 0; i < pool->count; i++) {
         const size_t at = (pool->current + i) % pool->count;
         if (may(allowed, at) &&
-            (found == pool->count || is_sooner(&pool->endpoints[at], &pool->endpoints[found]))) {
+            (found == pool->count ||
+             pool->endpoints[at].away_until_ms < pool->endpoints[found].away_until_ms)) {
             found = at;
         }
     }
     return found == pool->count ? pool->current : found;
 }
 
+/* Those that may be gone to at all.  A fit one that cannot be reached refuses, which is mended
+ * later; at another cluster what is asked would be done. */
+static uint32_t candidates(const struct rollcall__pool *pool, uint32_t allowed)
+{
+    uint32_t fit = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        fit |= rollcall__pool_is_fit(&pool->endpoints[i]) ? UINT32_C(1) << i : 0;
+    }
+    if ((allowed & fit) != 0) {
+        return allowed & fit;
+    }
+    return fit != 0 ? fit : UINT32_MAX;
+}
+
 size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms)
 {
-    const uint32_t all = allowed == 0 ? UINT32_MAX : allowed;
+    const uint32_t all = candidates(pool, allowed);
     const struct rollcall__endpoint *home = &pool->endpoints[pool->home];
     if (may(all, pool->home) && rollcall__pool_is_well(pool, pool->home, now_ms) &&
         home->well_since_ms <= now_ms - HOME_AGAIN_MS) {

@@ -65,7 +65,8 @@ bool rollcall__pool_is_fit(const struct rollcall__endpoint *endpoint);
 /* Not left alone now, and fit. */
 bool rollcall__pool_is_well(const struct rollcall__pool *pool, size_t endpoint, int64_t now_ms);
 /* What is preferred of those with a bit in `allowed`, of `count` bits: home, or where we went from
- * there.  No bit set: as if all were; none well: the one that may be asked soonest. */
+ * there.  None of them fit: as if all had one; none well: the one that may be asked soonest.  One
+ * that is not fit only when none is. */
 size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms);
 /* The endpoint of the leader; `count`: not known, or not well. */
 size_t rollcall__pool_leader(const struct rollcall__pool *pool, int64_t now_ms);

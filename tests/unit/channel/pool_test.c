@@ -203,3 +203,19 @@ TEST(pool, one_that_was_added_is_not_picked_before_it_has_told_of_itself)
     learn(&pool, 1, 100, 5);
     CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 1);
 }
+
+/* A call to another cluster would be done there. */
+TEST(pool, one_that_does_not_belong_here_is_not_picked_though_no_other_can_be_reached)
+{
+    enum { FOREIGN = 1, UNPROVEN = 8 };
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    learn(&pool, 1, 101, 5);
+    learn(&pool, 2, 101, 5);
+    const struct rollcall__identity other = {.cluster_id = 8, .member_id = 7, .leader_id = 7};
+    rollcall__pool_learn(&pool, 0, &other);
+    rollcall__pool_add(&pool);
+    const size_t picked = rollcall__pool_pick(&pool, FOREIGN | UNPROVEN, 0);
+    CHECK(picked == 1 || picked == 2);
+    rollcall__pool_failed(&pool, picked, 0, 0);
+    CHECK_INT(rollcall__pool_pick(&pool, FOREIGN | UNPROVEN, 0), picked == 1 ? 2 : 1);
+}
