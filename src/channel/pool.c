@@ -57,13 +57,39 @@ void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_
     of->away_until_ms = of->away_until_ms > until_ms ? of->away_until_ms : until_ms;
 }
 
+static size_t count_of(const struct rollcall__pool *pool, uint64_t cluster_id)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        count += pool->endpoints[i].cluster_id == cluster_id;
+    }
+    return count;
+}
+
+/* Of the first that told, for there must be one; of another, once more endpoints are of that: then
+ * it was the first that was wrong, or the cluster has been set up anew, and knows no leader of
+ * before.  An endpoint that is down stays with what it told. */
+static void settle_cluster(struct rollcall__pool *pool, uint64_t cluster_id)
+{
+    if (cluster_id == 0 || cluster_id == pool->cluster_id ||
+        (pool->cluster_id != 0 && count_of(pool, cluster_id) <= count_of(pool, pool->cluster_id))) {
+        return;
+    }
+    pool->cluster_id = cluster_id;
+    pool->leader_id = 0;
+    pool->term = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        struct rollcall__endpoint *of = &pool->endpoints[i];
+        of->foreign = of->cluster_id != 0 && of->cluster_id != cluster_id;
+    }
+}
+
 void rollcall__pool_learn(struct rollcall__pool *pool, size_t endpoint,
                           const struct rollcall__identity *identity)
 {
     struct rollcall__endpoint *of = &pool->endpoints[endpoint];
-    if (pool->cluster_id == 0) {
-        pool->cluster_id = identity->cluster_id;
-    }
+    of->cluster_id = identity->cluster_id;
+    settle_cluster(pool, identity->cluster_id);
     of->member_id = identity->member_id;
     of->learner = identity->learner;
     of->foreign = identity->cluster_id != pool->cluster_id;

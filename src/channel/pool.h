@@ -21,6 +21,7 @@ struct rollcall__endpoint {
     bool learner;          /* serves nothing that we ask */
     bool foreign;          /* belongs to another cluster */
     bool unproven;         /* added, and has not said to which it belongs */
+    uint64_t cluster_id;   /* that it told of last; 0: none yet */
     uint64_t member_id;    /* 0: not known */
     bool probing;          /* and the next: probe.c's */
     int64_t probe_at_ms;
@@ -40,7 +41,7 @@ struct rollcall__pool {
     size_t home, current;
     uint64_t leader_id;  /* 0: not known */
     uint64_t term;       /* of raft, in which that was so */
-    uint64_t cluster_id; /* of the first endpoint that told; 0: none has */
+    uint64_t cluster_id; /* ours: of most endpoints, of the first that told; 0: none has */
 };
 
 void rollcall__pool_init(struct rollcall__pool *pool, size_t count, uint64_t random);
@@ -54,7 +55,8 @@ void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_
 void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
                            int64_t now_ms);
 
-/* It has told of itself.  What it says of the leader counts unless another knows a later term. */
+/* It has told of itself.  What it says of the leader counts unless another knows a later term.  If
+ * more endpoints are of its cluster now than of ours, that one is ours from here on. */
 void rollcall__pool_learn(struct rollcall__pool *pool, size_t endpoint,
                           const struct rollcall__identity *identity);
 /* One more, at the end; nothing is asked of it until it has told that it belongs here. */

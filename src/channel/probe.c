@@ -116,6 +116,7 @@ static void learn(struct rollcall_context *cx, struct rollcall__channel *channel
 {
     struct rollcall__pool *pool = &channel->pool;
     const bool known = pool->endpoints[at].foreign;
+    const uint64_t was = pool->cluster_id;
     rollcall__pool_learn(pool, at,
                          &(const struct rollcall__identity){
                              .cluster_id = result->cluster_id,
@@ -129,6 +130,12 @@ static void learn(struct rollcall_context *cx, struct rollcall__channel *channel
                      "etcd at %s belongs to another cluster, %" PRIx64
                      ", and is not used: correct the endpoints",
                      channel->driver->endpoints[at], result->cluster_id);
+    }
+    if (was != 0 && was != pool->cluster_id) {
+        rollcall_log(cx, ROLLCALL_WARN,
+                     "most endpoints belong to the cluster %" PRIx64 " now, and not to %" PRIx64
+                     ": that one is used from here on",
+                     pool->cluster_id, was);
     }
 }
 

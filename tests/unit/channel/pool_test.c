@@ -219,3 +219,53 @@ TEST(pool, one_that_does_not_belong_here_is_not_picked_though_no_other_can_be_re
     rollcall__pool_failed(&pool, picked, 0, 0);
     CHECK_INT(rollcall__pool_pick(&pool, FOREIGN | UNPROVEN, 0), picked == 1 ? 2 : 1);
 }
+
+static void tell(struct rollcall__pool *pool, size_t endpoint, uint64_t cluster_id)
+{
+    const struct rollcall__identity identity = {.cluster_id = cluster_id,
+                                                .member_id = 10 * cluster_id + endpoint,
+                                                .leader_id = 10 * cluster_id + 1,
+                                                .term = cluster_id};
+    rollcall__pool_learn(pool, endpoint, &identity);
+}
+
+static size_t fit_ones(const struct rollcall__pool *pool)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        count += rollcall__pool_is_fit(&pool->endpoints[i]);
+    }
+    return count;
+}
+
+/* Set up anew at the same addresses, its terms begin again; who stayed with the old one would never
+ * renew again, nor hear that a lease is gone. */
+TEST(pool, a_cluster_that_was_replaced_is_followed_once_most_endpoints_are_of_the_new_one)
+{
+    struct rollcall__pool pool = pool_of(THREE, 0);
+    for (size_t i = 0; i < THREE; i++) {
+        tell(&pool, i, 9);
+    }
+    tell(&pool, 0, 8);
+    CHECK(pool.endpoints[0].foreign);
+    CHECK_INT(fit_ones(&pool), 2);
+    tell(&pool, 1, 8); /* the third is gone for good */
+    CHECK(!pool.endpoints[0].foreign && !pool.endpoints[1].foreign && pool.endpoints[2].foreign);
+    CHECK_INT(pool.cluster_id, 8);
+    CHECK_INT(rollcall__pool_leader(&pool, 0), 1);
+    CHECK_INT(pool.term, 8);
+    tell(&pool, 2, 8);
+    CHECK_INT(fit_ones(&pool), THREE);
+}
+
+TEST(pool, of_two_endpoints_the_one_that_told_first_says_which_cluster_it_is)
+{
+    struct rollcall__pool pool = pool_of(2, 0);
+    tell(&pool, 1, 8);
+    tell(&pool, 0, 9);
+    tell(&pool, 0, 9);
+    rollcall__pool_failed(&pool, 1, 0, 0); /* to be down is not to belong elsewhere */
+    tell(&pool, 0, 9);
+    CHECK_INT(pool.cluster_id, 8);
+    CHECK(pool.endpoints[0].foreign);
+}
