@@ -114,6 +114,7 @@ struct rollcall__channel {
     struct rollcall__driver *driver; /* borrowed */
     struct rollcall__pool pool;
     int64_t members_at_ms; /* the list of members is not asked for before */
+    int64_t settled_at_ms; /* until then the leader may be another soon: see probe.c */
     bool stopping;
     bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
     struct rollcall__call *calls;

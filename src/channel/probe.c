@@ -18,7 +18,8 @@
 enum {
     PROBE_MS = 15000,
     PROBE_AGAIN_MS = 1000, /* an endpoint that did not answer */
-    PROBE_SOON_MS = 300,   /* all of them, when the leader may be another */
+    PROBE_SOON_MS = 300,   /* all of them, when the leader may be another, and */
+    SETTLING_MS = 3000,    /* every PROBE_AGAIN_MS until an election must be over */
     TIMEOUT_MS = 1000,
     MEMBERS_MS = 60000
 };
@@ -64,6 +65,7 @@ void rollcall__channel_probe_soon(struct rollcall_context *cx, struct rollcall__
 {
     const int64_t soon_ms = rollcall_now_ms(cx) + PROBE_SOON_MS;
     bool earlier = false;
+    channel->settled_at_ms = rollcall_now_ms(cx) + SETTLING_MS;
     for (size_t i = 0; probes(channel) && i < channel->pool.count; i++) {
         struct rollcall__endpoint *endpoint = &channel->pool.endpoints[i];
         if (!endpoint->probing && endpoint->probe_at_ms > soon_ms) {
@@ -161,7 +163,8 @@ void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__chan
         rollcall__channel_blame(cx, channel, call->endpoint, &result->error);
     } else {
         learn(cx, channel, call->endpoint, result);
-        endpoint->probe_at_ms = now_ms + about(cx, PROBE_MS);
+        endpoint->probe_at_ms =
+            now_ms + about(cx, now_ms < channel->settled_at_ms ? PROBE_AGAIN_MS : PROBE_MS);
         if (result->status.leader_id == 0 || result->status.raft_term < channel->pool.term) {
             rollcall__pool_failed(&channel->pool, call->endpoint, rollcall_random(cx), now_ms);
             endpoint->probe_at_ms = now_ms + about(cx, PROBE_AGAIN_MS);

@@ -90,3 +90,21 @@ TEST(probe, endpoints_that_are_well_are_asked_a_few_times_a_minute)
         scene_close(&scene);
     }
 }
+
+/* One that is down for good makes no news of the others. */
+TEST(probe, an_endpoint_that_stays_down_is_asked_once_a_second_and_the_others_no_more_than_else)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, MEMBERS);
+        const int leader = rollcall__model_leader(rollcall__net_model(scene.net));
+        rollcall__net_set_member(scene.net, (uint32_t)(leader + 1) % MEMBERS, ROLLCALL__MEMBER_DOWN,
+                                 INT64_MAX);
+        scene_pass(&scene, 2000);
+        const uint64_t before = rollcall__net_asks(scene.net);
+        scene_pass(&scene, LONG_MS);
+        const uint64_t asks = rollcall__net_asks(scene.net) - before;
+        CHECK(asks >= LONG_MS / 1500);
+        CHECK(asks <= LONG_MS / 800 + 9 * (MEMBERS - 1));
+        scene_close(&scene);
+    }
+}
