@@ -213,6 +213,7 @@ void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__chan
                               const struct rollcall__call *call,
                               const struct transport_result *result);
 void rollcall__channel_listed(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct rollcall__call *call,
                               const struct transport_result *result);
 
 /* ---- renewal.c ---- */

@@ -141,15 +141,29 @@ static void learn(struct rollcall_context *cx, struct rollcall__channel *channel
     }
 }
 
+static bool wants_list(const struct rollcall__channel *channel, int64_t now_ms)
+{
+    return channel->driver->syncs_members && !channel->stopping && now_ms >= channel->members_at_ms;
+}
+
+/* The list may want a token. */
 static void list_members(struct rollcall_context *cx, struct rollcall__channel *channel,
                          size_t endpoint)
 {
     const int64_t now_ms = rollcall_now_ms(cx);
-    if (channel->driver->syncs_members && now_ms >= channel->members_at_ms &&
+    if (wants_list(channel, now_ms) && !channel->locked &&
         rollcall__pool_is_well(&channel->pool, endpoint, now_ms) &&
         ask(cx, channel, endpoint, TRANSPORT_MEMBERS, ROLLCALL__CALL_LISTS)) {
         channel->members_at_ms = now_ms + about(cx, MEMBERS_MS);
     }
+}
+
+/* How long an endpoint that is well is left alone. */
+static int64_t rest_ms(struct rollcall_context *cx, const struct rollcall__channel *channel)
+{
+    const int64_t now_ms = rollcall_now_ms(cx);
+    const bool soon = now_ms < channel->settled_at_ms || wants_list(channel, now_ms);
+    return about(cx, soon ? PROBE_AGAIN_MS : PROBE_MS);
 }
 
 void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -163,8 +177,6 @@ void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__chan
         rollcall__channel_blame(cx, channel, call->endpoint, &result->error);
     } else {
         learn(cx, channel, call->endpoint, result);
-        endpoint->probe_at_ms =
-            now_ms + about(cx, now_ms < channel->settled_at_ms ? PROBE_AGAIN_MS : PROBE_MS);
         if (result->status.leader_id == 0 || result->status.raft_term < channel->pool.term) {
             rollcall__pool_failed(&channel->pool, call->endpoint, rollcall_random(cx), now_ms);
             endpoint->probe_at_ms = now_ms + about(cx, PROBE_AGAIN_MS);
@@ -172,6 +184,7 @@ void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__chan
             rollcall__pool_succeeded(&channel->pool, call->endpoint, now_ms - call->started_ms,
                                      now_ms);
             list_members(cx, channel, call->endpoint);
+            endpoint->probe_at_ms = now_ms + rest_ms(cx, channel);
         }
     }
     if (!channel->stopping) {
@@ -206,10 +219,19 @@ static void add(struct rollcall_context *cx, struct rollcall__channel *channel,
 }
 
 void rollcall__channel_listed(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct rollcall__call *call,
                               const struct transport_result *result)
 {
-    if (result->error.status != ROLLCALL_OK || channel->stopping) {
-        return; /* it is asked again with a later probe */
+    if (channel->stopping) {
+        return;
+    }
+    const bool refused = rollcall__etcd_token_refused(&result->error);
+    if (refused) {
+        rollcall__channel_token_refused(cx, channel, call->generation);
+    }
+    if (refused || rollcall__etcd_blames_endpoint(&result->error)) { /* it may be told soon */
+        channel->members_at_ms = rollcall_now_ms(cx) + about(cx, PROBE_AGAIN_MS);
+        channel->pool.endpoints[call->endpoint].probe_at_ms = channel->members_at_ms;
     }
     for (size_t i = 0; i < result->member_count; i++) {
         const struct transport_member *member = &result->members[i];
