@@ -134,6 +134,7 @@ struct rollcall__channel {
                                               or only older ones */
     uint32_t authentications;              /* in flight */
     int64_t authenticate_at_ms;            /* not before */
+    int64_t token_at_ms;                   /* when the newest token came */
 };
 
 struct channel_options {
