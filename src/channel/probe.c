@@ -151,9 +151,12 @@ static void list_members(struct rollcall_context *cx, struct rollcall__channel *
                          size_t endpoint)
 {
     const int64_t now_ms = rollcall_now_ms(cx);
-    if (wants_list(channel, now_ms) && !channel->locked &&
-        rollcall__pool_is_well(&channel->pool, endpoint, now_ms) &&
-        ask(cx, channel, endpoint, TRANSPORT_MEMBERS, ROLLCALL__CALL_LISTS)) {
+    if (!wants_list(channel, now_ms) || !rollcall__pool_is_well(&channel->pool, endpoint, now_ms)) {
+        return;
+    }
+    if (channel->locked) {
+        rollcall__channel_authenticate(cx, channel);
+    } else if (ask(cx, channel, endpoint, TRANSPORT_MEMBERS, ROLLCALL__CALL_LISTS)) {
         channel->members_at_ms = now_ms + about(cx, MEMBERS_MS);
     }
 }
