@@ -92,7 +92,7 @@ struct rollcall__renewal {
 
 struct rollcall__renewals {
     struct rollcall__map map;
-    struct rollcall__renewal *first;
+    struct rollcall__renewal *first, *last; /* in the order in which they are tried */
     struct rollcall__shard *shards;
     bool timer;       /* CHANNEL_RENEWALS_DUE is set */
     bool broken_told; /* in the log, once until etcd renews again */
@@ -228,6 +228,9 @@ void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channe
 void rollcall__channel_try_failed(struct rollcall_context *cx,
                                   const struct rollcall__channel *channel,
                                   struct rollcall__try *tried);
+/* From here on the others are tried before it. */
+void rollcall__channel_renewal_last(struct rollcall__channel *channel,
+                                    struct rollcall__renewal *renewal);
 /* Logs what broke a keepalive stream: loud the first time of an outage, quiet after that. */
 void rollcall__channel_renewals_broke(struct rollcall_context *cx,
                                       struct rollcall__channel *channel, const char *why);

@@ -32,4 +32,7 @@ void rollcall__sim_auth_refuse(struct rollcall_error *error);
 /* What it says to a wrong password; E_DENIED. */
 void rollcall__sim_auth_deny(struct rollcall_error *error);
 
+/* What it says to a user that may not; E_DENIED. */
+void rollcall__sim_auth_forbid(struct rollcall_error *error);
+
 #endif /* SIM_AUTH_H */

@@ -350,6 +350,9 @@ void rollcall__sim_driver_ended(struct rollcall__sim_driver *driver, uint64_t to
     if (stream != NULL && status == ROLLCALL_E_DENIED) {
         rollcall__sim_auth_refuse(&error);
         end_stream(driver, stream, &error);
+    } else if (stream != NULL && status == ROLLCALL_E_REJECTED) {
+        rollcall__sim_auth_forbid(&error);
+        end_stream(driver, stream, &error);
     } else if (stream != NULL) {
         break_stream(driver, stream, "the simulated etcd ended the stream");
     }

@@ -35,7 +35,8 @@ void rollcall__sim_driver_renewed(struct rollcall__sim_driver *driver, uint64_t 
 /* response: moved. */
 void rollcall__sim_driver_responded(struct rollcall__sim_driver *driver, uint64_t token,
                                     struct transport_watch_response *response);
-/* The stream has ended: E_UNAVAILABLE, or E_DENIED for want of a pass that is known. */
+/* The stream has ended: E_UNAVAILABLE, E_DENIED for want of a pass that is known, or E_REJECTED for
+ * want of a permission. */
 void rollcall__sim_driver_ended(struct rollcall__sim_driver *driver, uint64_t token,
                                 enum rollcall_status status);
 /* The call for a pass is over.  0: the member had no leader, or, with E_DENIED, gives none to this

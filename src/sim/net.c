@@ -123,7 +123,7 @@ static void admit(struct rollcall__net *net, const struct rollcall__flight *even
     if (net->auth.denies) {
         answer.status = ROLLCALL_E_DENIED;
     } else if (is_up(net, event->member) && rollcall__model_leader(net->model) >= 0 &&
-        net->states[event->member] != ROLLCALL__MEMBER_ISOLATED) {
+               net->states[event->member] != ROLLCALL__MEMBER_ISOLATED) {
         answer.pass = rollcall__sim_auth_issue(&net->auth, now_ms);
     }
     answer.kind = ROLLCALL__FLIGHT_ADMITTED;

@@ -48,6 +48,7 @@ struct rollcall__net {
     uint32_t stream_count;
     uint64_t asks;
     uint64_t renewals;                /* sent, ever */
+    int64_t denied_lease;             /* 0: none */
     struct rollcall__flights flights; /* what is on its way */
     struct rollcall__flight *held;    /* what has reached a member that is frozen */
     size_t held_count, held_capacity;
