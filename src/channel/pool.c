@@ -42,9 +42,12 @@ void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_
                            int64_t now_ms)
 {
     struct rollcall__endpoint *of = &pool->endpoints[endpoint];
+    of->well_since_ms = INT64_MAX;
+    if (of->failures > 0 && now_ms < of->away_until_ms) {
+        return; /* known: one break ends all that is under way there */
+    }
     of->failures += of->failures < AWAY_STEPS_MAX ? 1 : 0;
     const int64_t most_ms = (int64_t)AWAY_STEP_MS * of->failures;
-    of->well_since_ms = INT64_MAX;
     of->away_until_ms = now_ms + most_ms / 2 + (int64_t)(random % ((uint64_t)most_ms / 2 + 1));
 }
 

@@ -48,7 +48,8 @@ void rollcall__pool_init(struct rollcall__pool *pool, size_t count, uint64_t ran
 /* It has answered, after latency_ms. */
 void rollcall__pool_succeeded(struct rollcall__pool *pool, size_t endpoint, int64_t latency_ms,
                               int64_t now_ms);
-/* It has failed.  random: any number, another one each time. */
+/* It has failed; while it is left alone for that already, that is no news.  random: any number,
+ * another one each time. */
 void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
                            int64_t now_ms);
 /* It has not answered in time, and may yet: others are preferred for a moment. */

@@ -28,16 +28,28 @@ TEST(pool, a_failed_endpoint_is_left_for_longer_each_time_up_to_a_second)
     struct rollcall__pool pool = pool_of(1, 0);
     for (int64_t failures = 1; failures <= 20; failures++) {
         const int64_t most_ms = failures < 10 ? 100 * failures : 1000;
-        rollcall__pool_failed(&pool, 0, UINT64_MAX, 5000);
-        const int64_t away_ms = pool.endpoints[0].away_until_ms - 5000;
+        const int64_t now_ms = 5000 * failures;
+        rollcall__pool_failed(&pool, 0, UINT64_MAX, now_ms);
+        const int64_t away_ms = pool.endpoints[0].away_until_ms - now_ms;
         CHECK(away_ms >= most_ms / 2 && away_ms <= most_ms);
-        CHECK(!rollcall__pool_is_well(&pool, 0, 5000));
-        CHECK(rollcall__pool_is_well(&pool, 0, 5000 + away_ms));
+        CHECK(!rollcall__pool_is_well(&pool, 0, now_ms));
+        CHECK(rollcall__pool_is_well(&pool, 0, now_ms + away_ms));
     }
-    rollcall__pool_succeeded(&pool, 0, 3, 6000);
-    CHECK(rollcall__pool_is_well(&pool, 0, 6000));
-    rollcall__pool_failed(&pool, 0, 0, 7000);
-    CHECK(pool.endpoints[0].away_until_ms <= 7100); /* it begins anew */
+    rollcall__pool_succeeded(&pool, 0, 3, 200000);
+    CHECK(rollcall__pool_is_well(&pool, 0, 200000));
+    rollcall__pool_failed(&pool, 0, 0, 201000);
+    CHECK(pool.endpoints[0].away_until_ms <= 201100); /* it begins anew */
+}
+
+/* A connection that breaks ends every stream and call on it. */
+TEST(pool, what_many_streams_tell_of_one_break_is_one_failure)
+{
+    struct rollcall__pool pool = pool_of(1, 0);
+    for (int stream = 0; stream < 50; stream++) {
+        rollcall__pool_failed(&pool, 0, UINT64_MAX, 5000 + stream % 2);
+    }
+    CHECK(pool.endpoints[0].away_until_ms <= 5101);
+    CHECK_INT(pool.endpoints[0].failures, 1);
 }
 
 /* What failed together does not come back together. */
@@ -120,11 +132,11 @@ TEST(pool, when_none_is_well_it_is_the_one_that_may_be_asked_soonest)
     struct rollcall__pool pool = pool_of(THREE, 0);
     for (size_t i = 0; i < THREE; i++) {
         rollcall__pool_failed(&pool, i, 0, 0);
-        rollcall__pool_failed(&pool, i, 0, 0);
+        rollcall__pool_failed(&pool, i, 0, 1000);
     }
-    rollcall__pool_succeeded(&pool, 1, 1, 0);
-    rollcall__pool_failed(&pool, 1, 0, 0);
-    CHECK_INT(rollcall__pool_pick(&pool, ALL, 0), 1);
+    rollcall__pool_succeeded(&pool, 1, 1, 1000);
+    rollcall__pool_failed(&pool, 1, 0, 1000);
+    CHECK_INT(rollcall__pool_pick(&pool, ALL, 1000), 1);
 }
 
 TEST(pool, a_silent_one_is_left_for_a_moment_and_holds_no_grudge)
