@@ -1,7 +1,7 @@
 /*
  * channel/auth.c - the token.  etcd spends some 70 ms of bcrypt on each Authenticate, so one is in
  * flight, and everything that needs a token waits for that; only when its endpoint is silent is
- * another asked, and the first token counts.
+ * another asked, and the first token counts.  However it fails, it is not asked for again at once.
  */
 #include "channel/channel.h"
 
@@ -11,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAILED_PAUSE_MS = 100, SILENCE_MS = 500 };
+enum {
+    FAILED_PAUSE_MS = 100,
+    DENIED_PAUSE_MS = 1000, /* a wrong password stays wrong until somebody changes it */
+    YOUNG_MS = 250,         /* a token refused so soon is no better the next time */
+    SILENCE_MS = 500
+};
 
 void rollcall__channel_drop_token(struct rollcall__channel *channel)
 {
@@ -27,6 +32,7 @@ static void unlock(struct rollcall_context *cx, struct rollcall__channel *channe
 {
     rollcall__channel_drop_token(channel);
     channel->token = token;
+    channel->token_at_ms = rollcall_now_ms(cx);
     channel->generation++;
     channel->locked = false;
     rollcall__channel_release(cx, channel);
@@ -38,7 +44,6 @@ static void fail(struct rollcall_context *cx, struct rollcall__channel *channel,
                  const struct rollcall_error *error)
 {
     rollcall_log(cx, ROLLCALL_WARN, "etcd gave no token: %s", error->text);
-    channel->authenticate_at_ms = rollcall_now_ms(cx) + FAILED_PAUSE_MS;
     /* A wrong password stays wrong; an endpoint that is down may come back before a patient
      * request's deadline. */
     rollcall__channel_refuse(cx, channel, error, !rollcall__etcd_blames_endpoint(error));
@@ -62,6 +67,13 @@ static bool must_wait(struct rollcall_context *cx, struct rollcall__channel *cha
     return false;
 }
 
+static void pause_until(struct rollcall__channel *channel, int64_t at_ms)
+{
+    if (channel->authenticate_at_ms < at_ms) {
+        channel->authenticate_at_ms = at_ms;
+    }
+}
+
 void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
@@ -77,6 +89,7 @@ void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall
         channel->authentication = call;
         channel->authentications++;
     } else if (channel->authentication == NULL) {
+        pause_until(channel, rollcall_now_ms(cx) + FAILED_PAUSE_MS);
         fail(cx, channel, &error);
     }
 }
@@ -95,7 +108,11 @@ void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcal
         char *token = call->token;
         call->token = NULL;
         unlock(cx, channel, token);
-    } else if (channel->authentications == 0 || !rollcall__etcd_blames_endpoint(&result->error)) {
+        return;
+    }
+    const bool passing = rollcall__etcd_blames_endpoint(&result->error);
+    pause_until(channel, rollcall_now_ms(cx) + (passing ? FAILED_PAUSE_MS : DENIED_PAUSE_MS));
+    if (channel->authentications == 0 || !passing) {
         fail(cx, channel, &result->error);
     }
 }
@@ -108,5 +125,6 @@ void rollcall__channel_token_refused(struct rollcall_context *cx, struct rollcal
     }
     rollcall__channel_drop_token(channel);
     channel->locked = true;
+    pause_until(channel, channel->token_at_ms + YOUNG_MS);
     rollcall__channel_authenticate(cx, channel);
 }

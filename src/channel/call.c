@@ -345,7 +345,7 @@ int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
     if (call->purpose == ROLLCALL__CALL_PROBES) {
         rollcall__channel_probed(cx, channel, call, result);
     } else if (call->purpose == ROLLCALL__CALL_LISTS) {
-        rollcall__channel_listed(cx, channel, result);
+        rollcall__channel_listed(cx, channel, call, result);
     } else {
         hear(cx, channel, call, result);
     }

@@ -106,8 +106,12 @@ bool rollcall__channel_connected(struct rollcall__channel *channel)
 void rollcall__channel_blame(struct rollcall_context *cx, struct rollcall__channel *channel,
                              size_t endpoint, const struct rollcall_error *error)
 {
-    if (rollcall__etcd_blames_endpoint(error)) {
-        rollcall__pool_failed(&channel->pool, endpoint, rollcall_random(cx), rollcall_now_ms(cx));
+    const bool is_news = channel->pool.endpoints[endpoint].failures == 0;
+    if (!rollcall__etcd_blames_endpoint(error)) {
+        return;
+    }
+    rollcall__pool_failed(&channel->pool, endpoint, rollcall_random(cx), rollcall_now_ms(cx));
+    if (is_news) { /* what stays down is no reason to ask the others again and again */
         rollcall__channel_probe_soon(cx, channel);
     }
 }

@@ -94,7 +94,7 @@ struct rollcall__renewal {
 
 struct rollcall__renewals {
     struct rollcall__map map;
-    struct rollcall__renewal *first;
+    struct rollcall__renewal *first, *last; /* in the order in which they are tried */
     struct rollcall__shard *shards;
     bool timer;       /* CHANNEL_RENEWALS_DUE is set */
     bool broken_told; /* in the log, once until etcd renews again */
@@ -115,8 +115,9 @@ struct rollcall__delayed; /* answer.c */
 struct rollcall__channel {
     struct rollcall__driver *driver; /* borrowed */
     struct rollcall__pool pool;
-    int64_t members_asked_ms; /* when the list of members was asked for last */
-    bool members_wanted;      /* and it may be another by now */
+    int64_t members_at_ms;    /* the list of members is not asked for before */
+    int64_t members_asked_ms; /* when it was, the last time */
+    int64_t settled_at_ms;    /* until then the leader may be another soon: see probe.c */
     bool stopping;
     bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
     struct rollcall__call *calls;
@@ -136,6 +137,7 @@ struct rollcall__channel {
                                               or only older ones */
     uint32_t authentications;              /* in flight */
     int64_t authenticate_at_ms;            /* not before */
+    int64_t token_at_ms;                   /* when the newest token came */
 };
 
 struct channel_options {
@@ -215,6 +217,7 @@ void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__chan
                               const struct rollcall__call *call,
                               const struct transport_result *result);
 void rollcall__channel_listed(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct rollcall__call *call,
                               const struct transport_result *result);
 
 /* ---- renewal.c ---- */
@@ -228,6 +231,9 @@ void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channe
 void rollcall__channel_try_failed(struct rollcall_context *cx,
                                   const struct rollcall__channel *channel,
                                   struct rollcall__try *tried);
+/* From here on the others are tried before it. */
+void rollcall__channel_renewal_last(struct rollcall__channel *channel,
+                                    struct rollcall__renewal *renewal);
 /* Logs what broke a keepalive stream: loud the first time of an outage, quiet after that. */
 void rollcall__channel_renewals_broke(struct rollcall_context *cx,
                                       struct rollcall__channel *channel, const char *why);

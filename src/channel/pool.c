@@ -42,9 +42,12 @@ void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_
                            int64_t now_ms)
 {
     struct rollcall__endpoint *of = &pool->endpoints[endpoint];
+    of->well_since_ms = INT64_MAX;
+    if (of->failures > 0 && now_ms < of->away_until_ms) {
+        return; /* known: one break ends all that is under way there */
+    }
     of->failures += of->failures < AWAY_STEPS_MAX ? 1 : 0;
     const int64_t most_ms = (int64_t)AWAY_STEP_MS * of->failures;
-    of->well_since_ms = INT64_MAX;
     of->away_until_ms = now_ms + most_ms / 2 + (int64_t)(random % ((uint64_t)most_ms / 2 + 1));
 }
 
@@ -57,13 +60,39 @@ void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_
     of->away_until_ms = of->away_until_ms > until_ms ? of->away_until_ms : until_ms;
 }
 
+static size_t count_of(const struct rollcall__pool *pool, uint64_t cluster_id)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        count += pool->endpoints[i].cluster_id == cluster_id;
+    }
+    return count;
+}
+
+/* Of the first that told, for there must be one; of another, once more endpoints are of that: then
+ * it was the first that was wrong, or the cluster has been set up anew, and knows no leader of
+ * before.  An endpoint that is down stays with what it told. */
+static void settle_cluster(struct rollcall__pool *pool, uint64_t cluster_id)
+{
+    if (cluster_id == 0 || cluster_id == pool->cluster_id ||
+        (pool->cluster_id != 0 && count_of(pool, cluster_id) <= count_of(pool, pool->cluster_id))) {
+        return;
+    }
+    pool->cluster_id = cluster_id;
+    pool->leader_id = 0;
+    pool->term = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        struct rollcall__endpoint *of = &pool->endpoints[i];
+        of->foreign = of->cluster_id != 0 && of->cluster_id != cluster_id;
+    }
+}
+
 void rollcall__pool_learn(struct rollcall__pool *pool, size_t endpoint,
                           const struct rollcall__identity *identity)
 {
     struct rollcall__endpoint *of = &pool->endpoints[endpoint];
-    if (pool->cluster_id == 0) {
-        pool->cluster_id = identity->cluster_id;
-    }
+    of->cluster_id = identity->cluster_id;
+    settle_cluster(pool, identity->cluster_id);
     of->member_id = identity->member_id;
     of->learner = identity->learner;
     of->foreign = identity->cluster_id != pool->cluster_id;
@@ -109,29 +138,37 @@ static int64_t best_us(const struct rollcall__pool *pool, uint32_t allowed, int6
     return best;
 }
 
-/* Fit ones come first. */
-static bool is_sooner(const struct rollcall__endpoint *a, const struct rollcall__endpoint *b)
-{
-    const bool fit = rollcall__pool_is_fit(a);
-    return fit != rollcall__pool_is_fit(b) ? fit : a->away_until_ms < b->away_until_ms;
-}
-
 static size_t soonest(const struct rollcall__pool *pool, uint32_t allowed)
 {
     size_t found = pool->count;
     for (size_t i = 0; i < pool->count; i++) {
         const size_t at = (pool->current + i) % pool->count;
         if (may(allowed, at) &&
-            (found == pool->count || is_sooner(&pool->endpoints[at], &pool->endpoints[found]))) {
+            (found == pool->count ||
+             pool->endpoints[at].away_until_ms < pool->endpoints[found].away_until_ms)) {
             found = at;
         }
     }
     return found == pool->count ? pool->current : found;
 }
 
+/* Those that may be gone to at all.  A fit one that cannot be reached refuses, which is mended
+ * later; at another cluster what is asked would be done. */
+static uint32_t candidates(const struct rollcall__pool *pool, uint32_t allowed)
+{
+    uint32_t fit = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        fit |= rollcall__pool_is_fit(&pool->endpoints[i]) ? UINT32_C(1) << i : 0;
+    }
+    if ((allowed & fit) != 0) {
+        return allowed & fit;
+    }
+    return fit != 0 ? fit : UINT32_MAX;
+}
+
 size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms)
 {
-    const uint32_t all = allowed == 0 ? UINT32_MAX : allowed;
+    const uint32_t all = candidates(pool, allowed);
     const struct rollcall__endpoint *home = &pool->endpoints[pool->home];
     if (may(all, pool->home) && rollcall__pool_is_well(pool, pool->home, now_ms) &&
         home->well_since_ms <= now_ms - HOME_AGAIN_MS) {

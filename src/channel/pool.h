@@ -23,6 +23,7 @@ struct rollcall__endpoint {
     bool learner;          /* serves nothing that we ask */
     bool foreign;          /* belongs to another cluster */
     bool unproven;         /* added, and has not said to which it belongs */
+    uint64_t cluster_id;   /* that it told of last; 0: none yet */
     uint64_t member_id;    /* 0: not known */
     bool probing;          /* and the next: probe.c's */
     int64_t probe_at_ms;
@@ -42,21 +43,23 @@ struct rollcall__pool {
     size_t home, current;
     uint64_t leader_id;  /* 0: not known */
     uint64_t term;       /* of raft, in which that was so */
-    uint64_t cluster_id; /* of the first endpoint that told; 0: none has */
+    uint64_t cluster_id; /* ours: of most endpoints, of the first that told; 0: none has */
 };
 
 void rollcall__pool_init(struct rollcall__pool *pool, size_t count, uint64_t random);
 /* It has answered, after latency_ms. */
 void rollcall__pool_succeeded(struct rollcall__pool *pool, size_t endpoint, int64_t latency_ms,
                               int64_t now_ms);
-/* It has failed.  random: any number, another one each time. */
+/* It has failed; while it is left alone for that already, that is no news.  random: any number,
+ * another one each time. */
 void rollcall__pool_failed(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
                            int64_t now_ms);
 /* It has not answered in time, and may yet: others are preferred for a moment. */
 void rollcall__pool_silent(struct rollcall__pool *pool, size_t endpoint, uint64_t random,
                            int64_t now_ms);
 
-/* It has told of itself.  What it says of the leader counts unless another knows a later term. */
+/* It has told of itself.  What it says of the leader counts unless another knows a later term.  If
+ * more endpoints are of its cluster now than of ours, that one is ours from here on. */
 void rollcall__pool_learn(struct rollcall__pool *pool, size_t endpoint,
                           const struct rollcall__identity *identity);
 /* One more, at the end; nothing is asked of it until it has told that it belongs here. */
@@ -67,7 +70,8 @@ bool rollcall__pool_is_fit(const struct rollcall__endpoint *endpoint);
 /* Not left alone now, and fit. */
 bool rollcall__pool_is_well(const struct rollcall__pool *pool, size_t endpoint, int64_t now_ms);
 /* What is preferred of those with a bit in `allowed`, of `count` bits: home, or where we went from
- * there.  No bit set: as if all were; none well: the one that may be asked soonest. */
+ * there.  None of them fit: as if all had one; none well: the one that may be asked soonest.  One
+ * that is not fit only when none is. */
 size_t rollcall__pool_pick(struct rollcall__pool *pool, uint32_t allowed, int64_t now_ms);
 /* The endpoint of the leader; `count`: not known, or not well. */
 size_t rollcall__pool_leader(const struct rollcall__pool *pool, int64_t now_ms);

@@ -18,7 +18,8 @@
 enum {
     PROBE_MS = 15000,
     PROBE_AGAIN_MS = 1000, /* an endpoint that did not answer */
-    PROBE_SOON_MS = 300,   /* all of them, when the leader may be another */
+    PROBE_SOON_MS = 300,   /* all of them, when the leader may be another, and */
+    SETTLING_MS = 3000,    /* every PROBE_AGAIN_MS until an election must be over */
     TIMEOUT_MS = 1000,
     MEMBERS_MS = 5000,
     MEMBERS_SOON_MS = 2000 /* but at least: when some endpoint is in trouble, it may have left */
@@ -55,7 +56,6 @@ void rollcall__channel_probe_begin(struct rollcall_context *cx, struct rollcall_
     if (!probes(channel)) {
         return;
     }
-    channel->members_asked_ms = now_ms - MEMBERS_MS * 2;
     for (size_t i = 0; i < channel->pool.count; i++) {
         channel->pool.endpoints[i].probe_at_ms = now_ms;
     }
@@ -66,7 +66,9 @@ void rollcall__channel_probe_soon(struct rollcall_context *cx, struct rollcall__
 {
     const int64_t soon_ms = rollcall_now_ms(cx) + PROBE_SOON_MS;
     bool earlier = false;
-    channel->members_wanted = true;
+    const int64_t list_ms = channel->members_asked_ms + MEMBERS_SOON_MS;
+    channel->settled_at_ms = rollcall_now_ms(cx) + SETTLING_MS;
+    channel->members_at_ms = channel->members_at_ms < list_ms ? channel->members_at_ms : list_ms;
     for (size_t i = 0; probes(channel) && i < channel->pool.count; i++) {
         struct rollcall__endpoint *endpoint = &channel->pool.endpoints[i];
         if (!endpoint->probing && endpoint->probe_at_ms > soon_ms) {
@@ -119,6 +121,7 @@ static void learn(struct rollcall_context *cx, struct rollcall__channel *channel
 {
     struct rollcall__pool *pool = &channel->pool;
     const bool known = pool->endpoints[at].foreign;
+    const uint64_t was = pool->cluster_id;
     rollcall__pool_learn(pool, at,
                          &(const struct rollcall__identity){
                              .cluster_id = result->cluster_id,
@@ -133,19 +136,41 @@ static void learn(struct rollcall_context *cx, struct rollcall__channel *channel
                      ", and is not used: correct the endpoints",
                      channel->driver->endpoints[at], result->cluster_id);
     }
+    if (was != 0 && was != pool->cluster_id) {
+        rollcall_log(cx, ROLLCALL_WARN,
+                     "most endpoints belong to the cluster %" PRIx64 " now, and not to %" PRIx64
+                     ": that one is used from here on",
+                     pool->cluster_id, was);
+    }
 }
 
+static bool wants_list(const struct rollcall__channel *channel, int64_t now_ms)
+{
+    return channel->driver->syncs_members && !channel->stopping && now_ms >= channel->members_at_ms;
+}
+
+/* The list may want a token. */
 static void list_members(struct rollcall_context *cx, struct rollcall__channel *channel,
                          size_t endpoint)
 {
     const int64_t now_ms = rollcall_now_ms(cx);
-    const int64_t pause_ms = channel->members_wanted ? MEMBERS_SOON_MS : about(cx, MEMBERS_MS);
-    if (channel->driver->syncs_members && now_ms >= channel->members_asked_ms + pause_ms &&
-        rollcall__pool_is_well(&channel->pool, endpoint, now_ms) &&
-        ask(cx, channel, endpoint, TRANSPORT_MEMBERS, ROLLCALL__CALL_LISTS)) {
-        channel->members_asked_ms = now_ms;
-        channel->members_wanted = false;
+    if (!wants_list(channel, now_ms) || !rollcall__pool_is_well(&channel->pool, endpoint, now_ms)) {
+        return;
     }
+    if (channel->locked) {
+        rollcall__channel_authenticate(cx, channel);
+    } else if (ask(cx, channel, endpoint, TRANSPORT_MEMBERS, ROLLCALL__CALL_LISTS)) {
+        channel->members_asked_ms = now_ms;
+        channel->members_at_ms = now_ms + about(cx, MEMBERS_MS);
+    }
+}
+
+/* How long an endpoint that is well is left alone. */
+static int64_t rest_ms(struct rollcall_context *cx, const struct rollcall__channel *channel)
+{
+    const int64_t now_ms = rollcall_now_ms(cx);
+    const bool soon = now_ms < channel->settled_at_ms || wants_list(channel, now_ms);
+    return about(cx, soon ? PROBE_AGAIN_MS : PROBE_MS);
 }
 
 void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -159,7 +184,6 @@ void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__chan
         rollcall__channel_blame(cx, channel, call->endpoint, &result->error);
     } else {
         learn(cx, channel, call->endpoint, result);
-        endpoint->probe_at_ms = now_ms + about(cx, PROBE_MS);
         if (result->status.leader_id == 0 || result->status.raft_term < channel->pool.term) {
             rollcall__pool_failed(&channel->pool, call->endpoint, rollcall_random(cx), now_ms);
             endpoint->probe_at_ms = now_ms + about(cx, PROBE_AGAIN_MS);
@@ -167,6 +191,7 @@ void rollcall__channel_probed(struct rollcall_context *cx, struct rollcall__chan
             rollcall__pool_succeeded(&channel->pool, call->endpoint, now_ms - call->started_ms,
                                      now_ms);
             list_members(cx, channel, call->endpoint);
+            endpoint->probe_at_ms = now_ms + rest_ms(cx, channel);
         }
     }
     if (!channel->stopping) {
@@ -201,10 +226,19 @@ static void add(struct rollcall_context *cx, struct rollcall__channel *channel,
 }
 
 void rollcall__channel_listed(struct rollcall_context *cx, struct rollcall__channel *channel,
+                              const struct rollcall__call *call,
                               const struct transport_result *result)
 {
-    if (result->error.status != ROLLCALL_OK || channel->stopping) {
-        return; /* it is asked again with a later probe */
+    if (channel->stopping) {
+        return;
+    }
+    const bool refused = rollcall__etcd_token_refused(&result->error);
+    if (refused) {
+        rollcall__channel_token_refused(cx, channel, call->generation);
+    }
+    if (refused || rollcall__etcd_blames_endpoint(&result->error)) { /* it may be told soon */
+        channel->members_at_ms = rollcall_now_ms(cx) + about(cx, PROBE_AGAIN_MS);
+        channel->pool.endpoints[call->endpoint].probe_at_ms = channel->members_at_ms;
     }
     for (size_t i = 0; i < result->member_count; i++) {
         const struct transport_member *member = &result->members[i];

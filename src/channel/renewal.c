@@ -37,20 +37,53 @@ static struct rollcall__renewal *of_entry(struct rollcall__map_entry *entry)
 
 /* ---- answering ---- */
 
+static void put_first(struct rollcall__renewals *renewals, struct rollcall__renewal *renewal)
+{
+    renewal->previous = NULL;
+    renewal->next = renewals->first;
+    if (renewal->next != NULL) {
+        renewal->next->previous = renewal;
+    } else {
+        renewals->last = renewal;
+    }
+    renewals->first = renewal;
+}
+
+static void unlink_it(struct rollcall__renewals *renewals, struct rollcall__renewal *renewal)
+{
+    if (renewal->previous != NULL) {
+        renewal->previous->next = renewal->next;
+    } else {
+        renewals->first = renewal->next;
+    }
+    if (renewal->next != NULL) {
+        renewal->next->previous = renewal->previous;
+    } else {
+        renewals->last = renewal->previous;
+    }
+}
+
+void rollcall__channel_renewal_last(struct rollcall__channel *channel,
+                                    struct rollcall__renewal *renewal)
+{
+    struct rollcall__renewals *renewals = &channel->renewals;
+    if (renewals->last == renewal) {
+        return;
+    }
+    unlink_it(renewals, renewal);
+    renewal->previous = renewals->last;
+    renewal->next = NULL;
+    renewals->last->next = renewal;
+    renewals->last = renewal;
+}
+
 /* What is still to come of its tries is for nobody. */
 static void take_out(struct rollcall__channel *channel, struct rollcall__renewal *renewal)
 {
     for (struct rollcall__try *tried = renewal->tries; tried != NULL; tried = tried->sibling) {
         tried->renewal = NULL;
     }
-    if (renewal->previous != NULL) {
-        renewal->previous->next = renewal->next;
-    } else {
-        channel->renewals.first = renewal->next;
-    }
-    if (renewal->next != NULL) {
-        renewal->next->previous = renewal->previous;
-    }
+    unlink_it(&channel->renewals, renewal);
     rollcall__map_remove(&channel->renewals.map, &renewal->entry);
 }
 
@@ -132,6 +165,17 @@ static bool may_ask(struct rollcall_context *cx, const struct rollcall__channel 
     return good[preference] &&
            channel->driver->ops->connectivity(channel->driver, ROLLCALL__FOR_RENEWALS, endpoint) !=
                ROLLCALL__DISCONNECTED;
+}
+
+/* Asked once for all renewals: ten thousand that ask every endpoint for its connection at every
+ * tick of an outage cost a tenth of a core. */
+static bool may_ask_any(struct rollcall_context *cx, const struct rollcall__channel *channel)
+{
+    bool may = false;
+    for (size_t i = 0; i < channel->pool.count && !may; i++) {
+        may = may_ask(cx, channel, i, true);
+    }
+    return may;
 }
 
 /* Where to try next: at first the leader, for all others ask it anyway, or where the pool leads;
@@ -228,6 +272,9 @@ void rollcall__channel_pump(struct rollcall_context *cx, struct rollcall__channe
         rollcall__channel_authenticate(cx, channel);
         return;
     }
+    if (!may_ask_any(cx, channel)) {
+        return;
+    }
     for (struct rollcall__renewal *renewal = channel->renewals.first; renewal != NULL;
          renewal = renewal->next) {
         if (renewal->try_at_ms <= now_ms) {
@@ -298,11 +345,7 @@ static struct rollcall__renewal *accept(struct rollcall_context *cx,
         free(renewal);
         return NULL;
     }
-    renewal->next = renewals->first;
-    if (renewal->next != NULL) {
-        renewal->next->previous = renewal;
-    }
-    renewals->first = renewal;
+    put_first(renewals, renewal);
     return renewal;
 }
 

@@ -65,11 +65,23 @@ static void take_out(struct rollcall__channel *channel, const struct rollcall__s
     *at = shard->next;
 }
 
+/* etcd ended the stream.  It works in order, so if one of them was the reason, such as a lease that
+ * the user may not renew, it is the first that was not answered: all others go before it from now
+ * on, or it would end their stream each time. */
+static void note_culprit(struct rollcall__channel *channel, const struct rollcall__shard *shard)
+{
+    const struct rollcall__try *first = shard->first;
+    if (first != NULL && first != shard->unsent && first->renewal != NULL) {
+        rollcall__channel_renewal_last(channel, first->renewal);
+    }
+}
+
 void rollcall__shard_end(struct rollcall_context *cx, struct rollcall__channel *channel,
                          struct rollcall__shard *shard)
 {
     take_out(channel, shard);
     if (shard->stream->ended) {
+        note_culprit(channel, shard);
         shard->stream->shard = NULL;
     } else {
         rollcall__channel_cancel_stream(channel, shard->stream);

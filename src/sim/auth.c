@@ -1,7 +1,7 @@
 /* sim/auth.c - see auth.h. */
 #include "sim/auth.h"
 
-enum { UNAUTHENTICATED = 16 /* gRPC's code */ };
+enum { INVALID_ARGUMENT = 3, PERMISSION_DENIED = 7, UNAUTHENTICATED = 16 /* gRPC's codes */ };
 
 uint64_t rollcall__sim_auth_issue(struct rollcall__sim_auth *auth, int64_t now_ms)
 {
@@ -37,4 +37,16 @@ void rollcall__sim_auth_refuse(struct rollcall_error *error)
 {
     rollcall_error_set(error, ROLLCALL_E_DENIED, "etcdserver: invalid auth token");
     error->grpc_code = UNAUTHENTICATED;
+}
+
+void rollcall__sim_auth_deny(struct rollcall_error *error)
+{
+    rollcall_error_set(error, ROLLCALL_E_DENIED, "etcdserver: authentication failed");
+    error->grpc_code = INVALID_ARGUMENT;
+}
+
+void rollcall__sim_auth_forbid(struct rollcall_error *error)
+{
+    rollcall_error_set(error, ROLLCALL_E_DENIED, "etcdserver: permission denied");
+    error->grpc_code = PERMISSION_DENIED;
 }

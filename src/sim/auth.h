@@ -14,6 +14,7 @@ enum { ROLLCALL__PASS_MS = 6000, ROLLCALL__PASSES_MAX = 64 };
 /* Zero: no user is wanted. */
 struct rollcall__sim_auth {
     bool on;
+    bool denies;     /* the password is another by now: no pass is given */
     uint64_t issued; /* the last pass; the first is 1, and 0 is none */
     int64_t good_until_ms[ROLLCALL__MODEL_MEMBERS_MAX][ROLLCALL__PASSES_MAX];
 };
@@ -27,5 +28,11 @@ bool rollcall__sim_auth_admits(struct rollcall__sim_auth *auth, uint32_t member,
 void rollcall__sim_auth_forget(struct rollcall__sim_auth *auth, uint32_t member);
 /* What it says then; E_DENIED. */
 void rollcall__sim_auth_refuse(struct rollcall_error *error);
+
+/* What it says to a wrong password; E_DENIED. */
+void rollcall__sim_auth_deny(struct rollcall_error *error);
+
+/* What it says to a user that may not; E_DENIED. */
+void rollcall__sim_auth_forbid(struct rollcall_error *error);
 
 #endif /* SIM_AUTH_H */

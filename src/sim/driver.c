@@ -153,12 +153,17 @@ void rollcall__sim_driver_expired(struct rollcall__sim_driver *driver, uint64_t 
 }
 
 void rollcall__sim_driver_admitted(struct rollcall__sim_driver *driver, uint64_t token,
-                                   uint64_t pass)
+                                   uint64_t pass, enum rollcall_status status)
 {
     enum { TOKEN_BYTES = 24 };
     struct rollcall_error error = {.status = ROLLCALL_OK};
     struct call *call = find_call(driver, token);
     if (call == NULL) {
+        return;
+    }
+    if (status == ROLLCALL_E_DENIED) {
+        rollcall__sim_auth_deny(&error);
+        finish(driver, call, transport_result_failed(call->kind, &error));
         return;
     }
     if (pass == 0) {
@@ -344,6 +349,9 @@ void rollcall__sim_driver_ended(struct rollcall__sim_driver *driver, uint64_t to
     struct rollcall_error error = {.status = ROLLCALL_OK};
     if (stream != NULL && status == ROLLCALL_E_DENIED) {
         rollcall__sim_auth_refuse(&error);
+        end_stream(driver, stream, &error);
+    } else if (stream != NULL && status == ROLLCALL_E_REJECTED) {
+        rollcall__sim_auth_forbid(&error);
         end_stream(driver, stream, &error);
     } else if (stream != NULL) {
         break_stream(driver, stream, "the simulated etcd ended the stream");

@@ -35,12 +35,14 @@ void rollcall__sim_driver_renewed(struct rollcall__sim_driver *driver, uint64_t 
 /* response: moved. */
 void rollcall__sim_driver_responded(struct rollcall__sim_driver *driver, uint64_t token,
                                     struct transport_watch_response *response);
-/* The stream has ended: E_UNAVAILABLE, or E_DENIED for want of a pass that is known. */
+/* The stream has ended: E_UNAVAILABLE, E_DENIED for want of a pass that is known, or E_REJECTED for
+ * want of a permission. */
 void rollcall__sim_driver_ended(struct rollcall__sim_driver *driver, uint64_t token,
                                 enum rollcall_status status);
-/* The call for a pass is over.  0: the member had no leader. */
+/* The call for a pass is over.  0: the member had no leader, or, with E_DENIED, gives none to this
+ * user. */
 void rollcall__sim_driver_admitted(struct rollcall__sim_driver *driver, uint64_t token,
-                                   uint64_t pass);
+                                   uint64_t pass, enum rollcall_status status);
 /* The connections to that member broke. */
 void rollcall__sim_driver_cut(struct rollcall__sim_driver *driver, uint32_t member);
 

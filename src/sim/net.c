@@ -120,8 +120,10 @@ static void admit(struct rollcall__net *net, const struct rollcall__flight *even
 {
     struct rollcall__flight answer = *event;
     const int64_t now_ms = net->sim->now_ms;
-    if (is_up(net, event->member) && rollcall__model_leader(net->model) >= 0 &&
-        net->states[event->member] != ROLLCALL__MEMBER_ISOLATED) {
+    if (net->auth.denies) {
+        answer.status = ROLLCALL_E_DENIED;
+    } else if (is_up(net, event->member) && rollcall__model_leader(net->model) >= 0 &&
+               net->states[event->member] != ROLLCALL__MEMBER_ISOLATED) {
         answer.pass = rollcall__sim_auth_issue(&net->auth, now_ms);
     }
     answer.kind = ROLLCALL__FLIGHT_ADMITTED;
@@ -158,6 +160,11 @@ void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member
     }
     cut->generations[member]++;
     rollcall__sim_driver_cut(cut->driver, member);
+}
+
+void rollcall__net_deny_passes(struct rollcall__net *net)
+{
+    net->auth.denies = true;
 }
 
 void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member)
@@ -269,7 +276,7 @@ static void arrive_back(struct rollcall__net *net, const struct rollcall__flight
         rollcall__sim_driver_responded(driver, event->token,
                                        (struct transport_watch_response *)event->object);
     } else if (event->kind == ROLLCALL__FLIGHT_ADMITTED) {
-        rollcall__sim_driver_admitted(driver, event->token, event->pass);
+        rollcall__sim_driver_admitted(driver, event->token, event->pass, event->status);
     } else if (event->kind == ROLLCALL__FLIGHT_RENEWED) {
         rollcall__sim_driver_renewed(driver, event->token, event->lease_id, event->ttl_s);
     } else {

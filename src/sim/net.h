@@ -91,6 +91,11 @@ uint32_t rollcall__net_links(const struct rollcall__net *net);
 uint32_t rollcall__net_members(const struct rollcall__net *net);
 /* Breaks a link's connections to a member. */
 void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member);
+/* Nobody is given a pass any more: the password is another. */
+void rollcall__net_deny_passes(struct rollcall__net *net);
+/* Whoever renews this lease may not, and its stream ends, as with keys that the user may not
+ * write. */
+void rollcall__net_deny_lease(struct rollcall__net *net, int64_t lease_id);
 /* A member forgets every pass. */
 void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member);
 bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member);

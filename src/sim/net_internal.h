@@ -49,6 +49,7 @@ struct rollcall__net {
     uint64_t renewals_to[ROLLCALL__MODEL_MEMBERS_MAX];
     uint64_t asks;
     uint64_t renewals;                /* sent, ever */
+    int64_t denied_lease;             /* 0: none */
     struct rollcall__flights flights; /* what is on its way */
     struct rollcall__flight *held;    /* what has reached a member that is frozen */
     size_t held_count, held_capacity;

@@ -101,6 +101,11 @@ uint64_t rollcall__net_renewals(const struct rollcall__net *net)
     return net->renewals;
 }
 
+void rollcall__net_deny_lease(struct rollcall__net *net, int64_t lease_id)
+{
+    net->denied_lease = lease_id;
+}
+
 void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t token, int64_t lease_id)
 {
     struct rollcall__net_stream *stream = rollcall__net_stream_find(net, link, token);
@@ -146,6 +151,9 @@ static enum rollcall_status renew(struct rollcall__net *net,
     }
     if (!net->old && !admits(net, stream)) {
         return ROLLCALL_E_DENIED;
+    }
+    if (lease_id == net->denied_lease) {
+        return ROLLCALL_E_REJECTED;
     }
     return rollcall__model_renew(net->model, stream->member, lease_id, net->sim->now_ms, ttl_s);
 }

@@ -36,6 +36,29 @@ TEST(probe, members_that_the_cluster_tells_of_serve_when_the_known_one_is_gone)
     }
 }
 
+/* The list is asked for with a token, and there is none at first; nor may one refusal cost a
+ * minute.
+ */
+TEST(probe, members_are_learned_of_soon_where_a_user_is_wanted)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene;
+        scene_open(&scene, ROLLCALL_SIM_OPTIONS(.seed = seed, .members = MEMBERS, .workers = 2,
+                                                .sync_members = true, .authentication = true));
+        if (seed % 2 == 0) { /* what it has is no good any more */
+            scene_pass(&scene, 5);
+            for (uint32_t member = 0; member < MEMBERS; member++) {
+                rollcall__net_forget_passes(scene.net, member);
+            }
+        }
+        scene_pass(&scene, 3000);
+        rollcall__net_set_member(scene.net, 0, ROLLCALL__MEMBER_DOWN, INT64_MAX);
+        scene_pass(&scene, 3000);
+        CHECK(renewed_within(&scene, 300));
+        scene_close(&scene);
+    }
+}
+
 TEST(probe, who_does_not_sync_knows_those_it_was_given)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -107,6 +130,24 @@ TEST(probe, endpoints_that_are_well_are_asked_a_few_times_a_minute)
         scene_pass(&scene, LONG_MS);
         CHECK(rollcall__net_asks(scene.net) >= 3 * MEMBERS);
         CHECK(rollcall__net_asks(scene.net) <= 9 * MEMBERS);
+        scene_close(&scene);
+    }
+}
+
+/* One that is down for good makes no news of the others. */
+TEST(probe, an_endpoint_that_stays_down_is_asked_once_a_second_and_the_others_no_more_than_else)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, MEMBERS);
+        const int leader = rollcall__model_leader(rollcall__net_model(scene.net));
+        rollcall__net_set_member(scene.net, (uint32_t)(leader + 1) % MEMBERS, ROLLCALL__MEMBER_DOWN,
+                                 INT64_MAX);
+        scene_pass(&scene, 2000);
+        const uint64_t before = rollcall__net_asks(scene.net);
+        scene_pass(&scene, LONG_MS);
+        const uint64_t asks = rollcall__net_asks(scene.net) - before;
+        CHECK(asks >= LONG_MS / 1500);
+        CHECK(asks <= LONG_MS / 800 + 9 * (MEMBERS - 1));
         scene_close(&scene);
     }
 }

@@ -132,6 +132,56 @@ TEST(renewal, a_stream_that_is_stuck_delays_another_lease_by_a_twelfth_of_its_tt
     }
 }
 
+/* ---- other leases ---- */
+
+static size_t renewed(const struct scene *scene, int64_t lease_id)
+{
+    size_t count = 0;
+    const struct probe_message *message;
+    for (size_t n = 0; (message = probe_find(scene->askers[0], ASKER_RENEWED, n)) != NULL; n++) {
+        const struct transport_keepalive_answer *answer = probe_payload(message);
+        count += answer->lease_id == lease_id && answer->status == ROLLCALL_OK;
+    }
+    return count;
+}
+
+/* All as keepalive does, for that long. */
+static void renew_all(struct scene *scene, int64_t first, int64_t count, int64_t ms)
+{
+    for (int64_t round = 0; round < ms / 300; round++) {
+        for (int64_t i = 0; i < count; i++) {
+            if (renewed(scene, first + 4 * i) == 0) {
+                CHECK(renew(scene, first + 4 * i));
+            }
+        }
+        scene_pass(scene, 300);
+    }
+}
+
+/* A renewal that etcd denies ends its stream, for all that share it: each time, after an outage
+ * that has made all of them be tried again at the same moments. */
+TEST(renewal, one_that_is_denied_keeps_no_other_from_being_renewed)
+{
+    enum { FIRST = 40, COUNT = 8, DENIED = FIRST + 4 * 5 };
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, MEMBERS);
+        for (int64_t i = 0; i < COUNT; i++) {
+            grant(&scene, FIRST + 4 * i);
+        }
+        rollcall__net_deny_lease(scene.net, DENIED);
+        for (int member = 0; member < MEMBERS; member++) {
+            set_member(&scene, member, ROLLCALL__MEMBER_ISOLATED);
+        }
+        renew_all(&scene, FIRST, COUNT, 1500);
+        rollcall__net_heal(scene.net);
+        renew_all(&scene, FIRST, COUNT, 4500);
+        for (int64_t i = 0; i < COUNT; i++) {
+            CHECK_INT(renewed(&scene, FIRST + 4 * i), FIRST + 4 * i != DENIED);
+        }
+        scene_close(&scene);
+    }
+}
+
 /* ---- rates ---- */
 
 /* A5: no storm, however long the silence. */
