@@ -267,17 +267,34 @@ static bool start_all(struct etcd_cluster *cluster)
 
 /* Says why on stderr when it is refused.  Members are not changed until all have been connected for
  * 5 s; so it is asked again for a while. */
+/* By the try before, whose answer did not come. */
+static bool says_done_already(const char *text)
+{
+    return strstr(text, "Peer URLs already exists") != NULL ||
+           strstr(text, "member not found") != NULL;
+}
+
+static bool may_pass(const char *text)
+{
+    static const char *const TEXTS[] = {"unhealthy cluster", "deadline exceeded",
+                                        "request timed out", "leader changed", "no leader"};
+    for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
+        if (strstr(text, TEXTS[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool tell(const struct etcd_cluster *cluster, int asked, const char *const *arguments)
 {
     const int64_t until_ms = process_now_ms() + CHANGE_MS;
     bool done = false;
-    for (bool again = true; again;) {
+    for (bool again = true, before = false; again; before = true) {
         struct process process;
         done = etcdctl(cluster, asked, arguments, &process) ||
-               strstr(process.err.data, "Peer URLs already exists") != NULL; /* by the last try */
-        again = !done && process_now_ms() < until_ms &&
-                (strstr(process.err.data, "unhealthy cluster") != NULL ||
-                 strstr(process.err.data, "deadline exceeded") != NULL);
+               (before && says_done_already(process.err.data));
+        again = !done && process_now_ms() < until_ms && may_pass(process.err.data);
         if (!done && !again) {
             fprintf(stderr, "etcd cluster: %s: %s\n", arguments[1], process.err.data);
         }
