@@ -265,8 +265,6 @@ static bool start_all(struct etcd_cluster *cluster)
 
 /* ---- who is a member ---- */
 
-/* Says why on stderr when it is refused.  Members are not changed until all have been connected for
- * 5 s; so it is asked again for a while. */
 /* By the try before, whose answer did not come. */
 static bool says_done_already(const char *text)
 {
@@ -286,6 +284,8 @@ static bool may_pass(const char *text)
     return false;
 }
 
+/* Says why on stderr when it is refused.  Members are not changed until all have been connected for
+ * 5 s; so it is asked again for a while. */
 static bool tell(const struct etcd_cluster *cluster, int asked, const char *const *arguments)
 {
     const int64_t until_ms = process_now_ms() + CHANGE_MS;
