@@ -5,7 +5,7 @@
 
 enum {
     AWAY_STEP_MS = 100,
-    AWAY_STEPS_MAX = 10,
+    AWAY_STEPS_MAX = 4,
     SILENT_MS = 250,
     LATENCY_WEIGHT = 8, /* of the average against the newest: as TCP's smoothed round trip */
     SLOW_FACTOR = 2,    /* an endpoint this much slower than the best is not gone to, */

@@ -2,7 +2,7 @@
  * channel/pool.h - what is known of each endpoint, and which one is asked next.  Pure.
  *
  * An endpoint that fails is left alone for a while, up to 0.1 s at first and then 0.1 s more each
- * time, up to 1 s, at random, so that no crowd comes back at one moment; one that answers is
+ * time, up to 0.4 s, at random, so that no crowd comes back at one moment; one that answers is
  * welcome again at once.  A pool has a home, drawn at random, so that the clients of a cluster
  * spread; who had to leave it comes back when it has been well for long enough.
  *
