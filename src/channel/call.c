@@ -1,7 +1,8 @@
 /*
  * channel/call.c - unary requests: started at once, or kept until there is a token, or, for
- * one that said wait_for_ready, a live connection.  What waits has certainly not been sent, so it
- * can go to any endpoint, and when its time runs out there is no doubt about its outcome.
+ * one that said wait_for_ready, a live connection; where there are several endpoints, every one
+ * waits a moment for the first of them that is connected.  What waits has certainly not been sent,
+ * so it can go to any endpoint, and when its time runs out there is no doubt about its outcome.
  */
 #include "channel/channel.h"
 
@@ -12,7 +13,12 @@
 
 #include <stdlib.h>
 
-enum { REQUESTS_MAX = 16384, WAITING_PAUSE_MS = 10, TOKENS_MAX = 3 /* for one request */ };
+enum {
+    REQUESTS_MAX = 16384,
+    WAITING_PAUSE_MS = 10,
+    CHOICE_MS = 500, /* how long endpoints have for their first connection, where there are more */
+    TOKENS_MAX = 3   /* for one request */
+};
 
 /* Moves `asked` and the result. */
 static void finish(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -138,14 +144,39 @@ static void put_off(struct rollcall_context *cx, struct rollcall__channel *chann
     rollcall__channel_wait(cx, channel);
 }
 
+struct outlook {
+    bool connected, connecting; /* some endpoint is */
+};
+
+static struct outlook look(const struct rollcall__channel *channel)
+{
+    const bool connected = rollcall__channel_connected(channel);
+    return (struct outlook){
+        .connected = connected,
+        .connecting = !connected && rollcall__channel_connecting(channel),
+    };
+}
+
+/* Patient, without a connection; or there is none so far, and the one that is preferred may be the
+ * one that stays silent. */
+static bool must_wait(struct rollcall_context *cx, const struct rollcall__channel *channel,
+                      const struct rollcall__asked *asked, const struct outlook *outlook)
+{
+    if (outlook->connected || asked->call.wait_for_ready) {
+        return !outlook->connected;
+    }
+    return outlook->connecting && channel->pool.count > 1 && rollcall_now_ms(cx) < asked->choice_ms;
+}
+
 /* Moves `asked`: starts it, or keeps it. */
 static void submit(struct rollcall_context *cx, struct rollcall__channel *channel,
                    struct rollcall__asked *asked)
 {
+    const struct outlook outlook = look(channel);
     if (channel->locked) {
         put_off(cx, channel, asked);
         rollcall__channel_authenticate(cx, channel);
-    } else if (asked->call.wait_for_ready && !rollcall__channel_connected(channel)) {
+    } else if (must_wait(cx, channel, asked, &outlook)) {
         put_off(cx, channel, asked);
     } else {
         start(cx, channel, asked);
@@ -154,11 +185,11 @@ static void submit(struct rollcall_context *cx, struct rollcall__channel *channe
 
 void rollcall__channel_release(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
-    const bool connected = rollcall__channel_connected(channel);
+    const struct outlook outlook = look(channel);
     struct rollcall__waiting *waiting = take_all(channel);
     while (waiting != NULL) {
         struct rollcall__waiting *next = waiting->next;
-        if (channel->locked || (waiting->asked.call.wait_for_ready && !connected)) {
+        if (channel->locked || must_wait(cx, channel, &waiting->asked, &outlook)) {
             append(channel, waiting);
         } else {
             start(cx, channel, &waiting->asked);
@@ -283,6 +314,7 @@ int rollcall__channel_on_call(struct rollcall_context *cx, void *self,
         .call = *call,
         .answer = rollcall__channel_answer_create(message->from, call->answer),
         .deadline_ms = rollcall_now_ms(cx) + timeout_ms,
+        .choice_ms = rollcall_now_ms(cx) + CHOICE_MS,
     };
     if (asked.answer == NULL) {
         refuse_at_once(cx, message, ROLLCALL_E_NO_MEMORY, "out of memory for a request to etcd");

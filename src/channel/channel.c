@@ -83,24 +83,54 @@ static enum rollcall__connectivity state_of(const struct rollcall__channel *chan
     return channel->driver->ops->connectivity(channel->driver, purpose, endpoint);
 }
 
+/* Those in `state`, a bit each. */
+static uint32_t those(const struct rollcall__channel *channel, enum rollcall__purpose purpose,
+                      enum rollcall__connectivity state)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < channel->pool.count; i++) { /* each of them is asked to connect */
+        bits |= state_of(channel, purpose, i) == state ? UINT32_C(1) << i : 0;
+    }
+    return bits;
+}
+
+static uint32_t well_ones(struct rollcall_context *cx, const struct rollcall__channel *channel)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < channel->pool.count; i++) {
+        const bool well = rollcall__pool_is_well(&channel->pool, i, rollcall_now_ms(cx));
+        bits |= well ? UINT32_C(1) << i : 0;
+    }
+    return bits;
+}
+
 size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__channel *channel,
                               enum rollcall__purpose purpose)
 {
-    uint32_t reachable = 0;
-    for (size_t i = 0; channel->pool.count > 1 && i < channel->pool.count; i++) {
-        const bool down = state_of(channel, purpose, i) == ROLLCALL__DISCONNECTED;
-        reachable |= down ? 0 : UINT32_C(1) << i;
+    struct rollcall__pool *pool = &channel->pool;
+    const int64_t now_ms = rollcall_now_ms(cx);
+    if (pool->count == 1) {
+        return 0;
     }
-    return rollcall__pool_pick(&channel->pool, reachable, rollcall_now_ms(cx));
+    const uint32_t reachable = ~those(channel, purpose, ROLLCALL__DISCONNECTED);
+    const size_t picked = rollcall__pool_pick(pool, reachable, now_ms);
+    if (purpose != ROLLCALL__FOR_CALLS ||
+        state_of(channel, purpose, picked) != ROLLCALL__CONNECTING) {
+        return picked;
+    }
+    /* It may be silent: an attempt to connect takes seconds to fail. */
+    const uint32_t better = those(channel, purpose, ROLLCALL__CONNECTED) & well_ones(cx, channel);
+    return better == 0 ? picked : rollcall__pool_pick(pool, better, now_ms);
 }
 
-bool rollcall__channel_connected(struct rollcall__channel *channel)
+bool rollcall__channel_connected(const struct rollcall__channel *channel)
 {
-    bool connected = false;
-    for (size_t i = 0; i < channel->pool.count; i++) { /* each of them is asked to connect */
-        connected |= state_of(channel, ROLLCALL__FOR_CALLS, i) == ROLLCALL__CONNECTED;
-    }
-    return connected;
+    return those(channel, ROLLCALL__FOR_CALLS, ROLLCALL__CONNECTED) != 0;
+}
+
+bool rollcall__channel_connecting(const struct rollcall__channel *channel)
+{
+    return those(channel, ROLLCALL__FOR_CALLS, ROLLCALL__CONNECTING) != 0;
 }
 
 void rollcall__channel_blame(struct rollcall_context *cx, struct rollcall__channel *channel,

@@ -153,8 +153,9 @@ int rollcall__channel_next(const struct rollcall__channel *channel);
 /* The endpoint for a call or stream. */
 size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__channel *channel,
                               enum rollcall__purpose purpose);
-/* There is an endpoint with a live connection for calls. */
-bool rollcall__channel_connected(struct rollcall__channel *channel);
+/* There is an endpoint with a live connection for calls; or one that may have it soon. */
+bool rollcall__channel_connected(const struct rollcall__channel *channel);
+bool rollcall__channel_connecting(const struct rollcall__channel *channel);
 /* What failed on `endpoint` is held against it, if the error says that it is its fault. */
 void rollcall__channel_blame(struct rollcall_context *cx, struct rollcall__channel *channel,
                              size_t endpoint, const struct rollcall_error *error);

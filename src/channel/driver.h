@@ -40,6 +40,7 @@ struct rollcall__asked {
     struct transport_request *request; /* one reference */
     struct rollcall__answer *answer;   /* owned: the place for its answer */
     int64_t deadline_ms;
+    int64_t choice_ms; /* until then it waits for a choice of connections */
     int64_t delay_ms;  /* by a fail point: how much later it is answered */
     uint32_t refusals; /* of the tokens it went with */
 };

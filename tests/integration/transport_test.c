@@ -1,6 +1,7 @@
 /* The etcd adapter against a real etcd, whose HOST:PORT is in ROLLCALL_TEST_ETCD. */
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "support/proxy.h"
 #include "support/test.h"
 #include "support/transport_bench.h"
 
@@ -100,6 +101,30 @@ TEST(transport, dead_endpoint_is_passed_over)
     CHECK_INT(bench_renew(&bench, lease_id).ttl_s, 30);
     bench_revoke(&bench, lease_id);
     bench_close(&bench);
+}
+
+/* E14: whichever of them is home; an attempt to connect may take 5 s. */
+TEST(transport, a_dead_and_a_silent_endpoint_do_not_delay_the_first_call)
+{
+    enum { ROUNDS = 12 };
+    const int64_t ready_ns = INT64_C(1000000000);
+    struct proxy *silent = proxy_create(bench_endpoint(), NULL, NULL);
+    char endpoints[256];
+    CHECK(silent != NULL);
+    proxy_set(silent, PROXY_BLACKHOLE);
+    snprintf(endpoints, sizeof endpoints, "127.0.0.1:1,%s,%s", proxy_endpoint(silent),
+             bench_endpoint());
+    for (int round = 0; round < ROUNDS; round++) {
+        const int64_t begun_ns = rollcall__clock_monotonic_ns();
+        struct bench bench = bench_open(ROLLCALL_ETCD_OPTIONS(.endpoints = endpoints));
+        const struct transport_result *result = bench_ask(
+            &bench, bench.control, (struct transport_call){.wait_for_ready = round % 2 == 0},
+            transport_request_bare(TRANSPORT_ALARMS));
+        CHECK_INT(result->error.status, ROLLCALL_OK);
+        CHECK(rollcall__clock_monotonic_ns() - begun_ns <= ready_ns);
+        bench_close(&bench);
+    }
+    proxy_destroy(silent);
 }
 
 /* ---- renewals ---- */
