@@ -155,9 +155,10 @@ static void print(const struct bench *bench)
            atomic_load(&suspect_events), atomic_load(&lost_events), bench->early_events,
            atomic_load(&warnings));
     printf("\"renewals_per_100_ms\":{\"mean\":%.1f,\"most\":%" PRIu32 ",\"least\":%" PRIu32
-           ",\"most_of_mean\":%.3f},",
+           ",\"most_of_mean\":%.3f,\"steps\":%zu,\"steps_over_1_5_of_mean\":%zu},",
            bench->rates.mean, bench->rates.most, bench->rates.least,
-           bench->rates.mean > 0 ? bench->rates.most / bench->rates.mean : 0.0);
+           bench->rates.mean > 0 ? bench->rates.most / bench->rates.mean : 0.0, bench->rates.steps,
+           bench->rates.uneven);
     printf("\"register_all_ms\":%" PRId64 ",\"close_all_ms\":%" PRId64 ",\"close_cpu_ms\":%" PRId64
            ",\"rss_bytes\":%" PRId64 ",\"rss_per_session_bytes\":%" PRId64
            ",\"rss_grown_in_hold_bytes\":%" PRId64 ",",

@@ -123,6 +123,11 @@ const char *meter_endpoint(const struct meter *meter)
     return meter->counts->endpoint;
 }
 
+static uint32_t sent_in(const struct meter *meter, int64_t step)
+{
+    return atomic_load_explicit(&meter->counts->sent[step], memory_order_relaxed);
+}
+
 struct meter_rates meter_rates(const struct meter *meter, int64_t from_ms, int64_t to_ms)
 {
     const int64_t began_ms = meter->counts->began_ms;
@@ -132,12 +137,15 @@ struct meter_rates meter_rates(const struct meter *meter, int64_t from_ms, int64
     uint64_t sum = 0;
     end = end < STEPS_MAX ? end : STEPS_MAX;
     for (int64_t i = first; i < end; i++) {
-        const uint32_t sent = atomic_load_explicit(&meter->counts->sent[i], memory_order_relaxed);
+        const uint32_t sent = sent_in(meter, i);
         sum += sent;
         rates.most = sent > rates.most ? sent : rates.most;
         rates.least = sent < rates.least ? sent : rates.least;
         rates.steps++;
     }
     rates.mean = rates.steps > 0 ? (double)sum / (double)rates.steps : 0;
+    for (int64_t i = first; i < end; i++) {
+        rates.uneven += 2 * sent_in(meter, i) > 3 * rates.mean;
+    }
     return rates;
 }

@@ -26,6 +26,7 @@ struct meter_rates {
     size_t steps;
     double mean;          /* requests in a step */
     uint32_t most, least; /* in the busiest, and in the quietest */
+    size_t uneven;        /* steps with more than half as many again as the mean */
 };
 struct meter_rates meter_rates(const struct meter *meter, int64_t from_ms, int64_t to_ms);
 
