@@ -1,5 +1,7 @@
 #include "support/measure.h"
 
+#include "support/process.h"
+
 #include <rollcall/version.h>
 
 #include <inttypes.h>
@@ -42,6 +44,19 @@ int64_t measure_cpu_ms(pid_t pid)
         return 0;
     }
     return (int64_t)((user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+void measure_print_etcd(void)
+{
+    enum { RUN_MS = 10000 };
+    const char *const arguments[] = {"etcd", "--version", NULL};
+    char version[32] = "unknown";
+    struct process process;
+    if (process_run(&process, &(struct process_options){.arguments = arguments}, RUN_MS)) {
+        (void)sscanf(process.out.data, "etcd Version: %31[0-9a-zA-Z.+-]", version);
+    }
+    process_destroy(&process);
+    printf("\"etcd\":\"%s\"", version);
 }
 
 void measure_print_host(void)

@@ -7,6 +7,8 @@
 
 int64_t measure_rss_bytes(pid_t pid); /* resident memory */
 int64_t measure_cpu_ms(pid_t pid);    /* user and system time so far, of all its threads */
+/* Prints `"etcd":"X.Y.Z"` for a JSON line, of the etcd that the fixtures start.  Main thread. */
+void measure_print_etcd(void);
 /* Prints `"host":"...","cores":N,"library":"X.Y.Z"` for a JSON line. */
 void measure_print_host(void);
 

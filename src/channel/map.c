@@ -7,17 +7,26 @@
 
 enum { BUCKETS_MIN = 64 };
 
-/* Mixes all bits of both: refs and lease ids are far from random in their low bits. */
-static size_t bucket_of(const struct rollcall__map *map, uint64_t a, uint64_t b)
+/* Of the first half of the key, so that all who share it are in one bucket.  Mixes all its bits:
+ * refs and lease ids are far from random in their low bits. */
+static size_t bucket_of(const struct rollcall__map *map, uint64_t a)
 {
-    uint64_t hash = (a ^ (b * UINT64_C(0x9e3779b97f4a7c15))) * UINT64_C(0xbf58476d1ce4e5b9);
+    uint64_t hash = a * UINT64_C(0xbf58476d1ce4e5b9);
     hash ^= hash >> 31;
     return (size_t)(hash & (map->bucket_count - 1));
 }
 
+static struct rollcall__map_entry *with(struct rollcall__map_entry *entry, uint64_t a)
+{
+    while (entry != NULL && entry->a != a) {
+        entry = entry->next;
+    }
+    return entry;
+}
+
 static void put(struct rollcall__map *map, struct rollcall__map_entry *entry)
 {
-    struct rollcall__map_entry **bucket = &map->buckets[bucket_of(map, entry->a, entry->b)];
+    struct rollcall__map_entry **bucket = &map->buckets[bucket_of(map, entry->a)];
     entry->next = *bucket;
     *bucket = entry;
 }
@@ -45,15 +54,22 @@ static bool grow(struct rollcall__map *map)
     return true;
 }
 
+struct rollcall__map_entry *rollcall__map_first(const struct rollcall__map *map, uint64_t a)
+{
+    return map->bucket_count == 0 ? NULL : with(map->buckets[bucket_of(map, a)], a);
+}
+
+struct rollcall__map_entry *rollcall__map_next(const struct rollcall__map_entry *entry)
+{
+    return with(entry->next, entry->a);
+}
+
 struct rollcall__map_entry *rollcall__map_find(const struct rollcall__map *map, uint64_t a,
                                                uint64_t b)
 {
-    if (map->bucket_count == 0) {
-        return NULL;
-    }
-    struct rollcall__map_entry *entry = map->buckets[bucket_of(map, a, b)];
-    while (entry != NULL && (entry->a != a || entry->b != b)) {
-        entry = entry->next;
+    struct rollcall__map_entry *entry = rollcall__map_first(map, a);
+    while (entry != NULL && entry->b != b) {
+        entry = rollcall__map_next(entry);
     }
     return entry;
 }
@@ -71,7 +87,7 @@ bool rollcall__map_insert(struct rollcall__map *map, struct rollcall__map_entry 
 
 void rollcall__map_remove(struct rollcall__map *map, struct rollcall__map_entry *entry)
 {
-    struct rollcall__map_entry **at = &map->buckets[bucket_of(map, entry->a, entry->b)];
+    struct rollcall__map_entry **at = &map->buckets[bucket_of(map, entry->a)];
     while (*at != entry) {
         at = &(*at)->next;
     }

@@ -21,6 +21,10 @@ struct rollcall__map {
 
 struct rollcall__map_entry *rollcall__map_find(const struct rollcall__map *map, uint64_t a,
                                                uint64_t b);
+/* All whose key begins with `a`, one after the other; NULL: no more.  Ask for the next before an
+ * entry is removed.  As many as have the same `a` are found one by one, so keep them few. */
+struct rollcall__map_entry *rollcall__map_first(const struct rollcall__map *map, uint64_t a);
+struct rollcall__map_entry *rollcall__map_next(const struct rollcall__map_entry *entry);
 /* The key is not in the map yet.  False: out of memory. */
 bool rollcall__map_insert(struct rollcall__map *map, struct rollcall__map_entry *entry);
 /* The entry is in the map. */

@@ -13,11 +13,15 @@
 
 enum { WATCHES_MAX = 16384 };
 
+static struct rollcall__watch *of_entry(struct rollcall__map_entry *entry)
+{
+    return (struct rollcall__watch *)entry; /* the first member */
+}
+
 static struct rollcall__watch *find(const struct rollcall__channel *channel,
                                     struct rollcall_ref asker, uint64_t watch_id)
 {
-    /* The entry is the first member. */
-    return (struct rollcall__watch *)rollcall__map_find(&channel->watches, asker.bits, watch_id);
+    return of_entry(rollcall__map_find(&channel->watches, asker.bits, watch_id));
 }
 
 static void stop_waiting(struct rollcall__channel *channel, struct rollcall__watch *watch)
@@ -282,27 +286,18 @@ int rollcall__channel_on_watch_cancel(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
-static bool belongs_to(const struct rollcall__watch *watch, const struct rollcall_down *down)
-{
-    return watch->entry.a == down->who.bits && watch->last->to.epoch == down->epoch;
-}
-
+/* Every session has a watch here, and all may end at once: only the asker's own are looked at. */
 int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
                               const struct rollcall_message *message)
 {
     struct rollcall__channel *channel = self;
     const struct rollcall_down *down = message->payload;
+    struct rollcall__map_entry *entry = rollcall__map_first(&channel->watches, down->who.bits);
     (void)cx;
-    for (struct rollcall__stream *stream = channel->streams; stream != NULL;
-         stream = stream->next) {
-        if (stream->watch != NULL && belongs_to(stream->watch, down)) {
-            forget(channel, stream->watch);
-        }
-    }
-    for (struct rollcall__watch *watch = channel->watches_waiting, *next; watch != NULL;
-         watch = next) {
-        next = watch->next_waiting;
-        if (belongs_to(watch, down)) {
+    while (entry != NULL) {
+        struct rollcall__watch *watch = of_entry(entry);
+        entry = rollcall__map_next(entry);
+        if (watch->last->to.epoch == down->epoch) {
             forget(channel, watch);
         }
     }

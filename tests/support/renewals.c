@@ -84,31 +84,59 @@ static void make_zero(struct renewals *renewals, unsigned char *end, uint64_t le
     }
 }
 
-void renewals_tap(void *user, const struct proxy_bytes *bytes)
+/* A message about a lease that ends among what is new. */
+struct found {
+    bool asked; /* a request; else an answer */
+    uint64_t lease_id;
+    unsigned char *end;
+};
+
+/* Looks from *at on, and leaves there where to look next. */
+static bool find(const struct proxy_bytes *bytes, size_t *at, struct found *found)
 {
     static const unsigned char prefix[PREFIX_BYTES - 1] = {0};
-    const struct via *via = user;
-    struct renewals *renewals = via->renewals;
     unsigned char *data = (unsigned char *)bytes->data;
-    rollcall__monitor_lock(&renewals->monitor);
-    for (size_t i = 0; i + PREFIX_BYTES < bytes->end; i++) {
+    for (size_t i = *at; i + PREFIX_BYTES < bytes->end; i++) {
         const size_t from = i + PREFIX_BYTES, to = from + data[from - 1];
-        uint64_t lease_id = 0;
         if (to - from > MESSAGE_MAX_BYTES || to <= bytes->begin || to > bytes->end || to == from ||
             memcmp(data + i, prefix, sizeof prefix) != 0) {
             continue;
         }
-        const bool asked =
-            bytes->from == PROXY_CLIENT && is_request(data + from, data + to, &lease_id);
-        if (asked ||
-            (bytes->from == PROXY_SERVER && is_answer(data + from, data + to, &lease_id))) {
-            note(renewals, &(const struct note){.at_ms = bytes->at_ms,
-                                                .lease_id = (int64_t)lease_id,
-                                                .via = via->number,
-                                                .what = asked ? RENEWALS_SENT : RENEWALS_ANSWERED});
-            if (!asked) {
-                make_zero(renewals, data + to, lease_id);
-            }
+        found->asked = bytes->from == PROXY_CLIENT;
+        found->end = data + to;
+        *at = i + 1;
+        if (found->asked ? is_request(data + from, data + to, &found->lease_id)
+                         : is_answer(data + from, data + to, &found->lease_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t renewals_in(const struct proxy_bytes *bytes)
+{
+    struct found found = {.lease_id = 0};
+    size_t count = 0;
+    for (size_t at = 0; find(bytes, &at, &found);) {
+        count++;
+    }
+    return count;
+}
+
+void renewals_tap(void *user, const struct proxy_bytes *bytes)
+{
+    const struct via *via = user;
+    struct renewals *renewals = via->renewals;
+    struct found found = {.lease_id = 0};
+    rollcall__monitor_lock(&renewals->monitor);
+    for (size_t at = 0; find(bytes, &at, &found);) {
+        note(renewals,
+             &(const struct note){.at_ms = bytes->at_ms,
+                                  .lease_id = (int64_t)found.lease_id,
+                                  .via = via->number,
+                                  .what = found.asked ? RENEWALS_SENT : RENEWALS_ANSWERED});
+        if (!found.asked) {
+            make_zero(renewals, found.end, found.lease_id);
         }
     }
     rollcall__monitor_notify(&renewals->monitor);

@@ -25,6 +25,10 @@ void renewals_destroy(struct renewals *renewals); /* after its proxies; NULL: no
 proxy_tap_fn renewals_tap;
 void *renewals_user(struct renewals *renewals, int via);
 
+/* How many renewals are among the bytes: requests, or answers, by the side they come from.  For a
+ * tap that notes nothing of each. */
+size_t renewals_in(const struct proxy_bytes *bytes);
+
 /* The next `times` answers about a lease are made to say that it has 0 s left: it is gone. */
 void renewals_answer_zero(struct renewals *renewals, int64_t lease_id, int times);
 /* How many were made to say so. */
