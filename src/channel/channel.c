@@ -114,12 +114,14 @@ size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__chan
     }
     const uint32_t reachable = ~those(channel, purpose, ROLLCALL__DISCONNECTED);
     const size_t picked = rollcall__pool_pick(pool, reachable, now_ms);
-    if (purpose != ROLLCALL__FOR_CALLS ||
+    if (purpose == ROLLCALL__FOR_RENEWALS ||
         state_of(channel, purpose, picked) != ROLLCALL__CONNECTING) {
         return picked;
     }
-    /* It may be silent: an attempt to connect takes seconds to fail. */
-    const uint32_t better = those(channel, purpose, ROLLCALL__CONNECTED) & well_ones(cx, channel);
+    /* It may be silent: an attempt to connect takes seconds to fail.  Probes keep connections for
+     * calls, so these say of watches too who answers. */
+    const uint32_t better =
+        those(channel, ROLLCALL__FOR_CALLS, ROLLCALL__CONNECTED) & well_ones(cx, channel);
     return better == 0 ? picked : rollcall__pool_pick(pool, better, now_ms);
 }
 

@@ -286,6 +286,45 @@ TEST(transport, watch_on_an_unreachable_etcd_ends_with_why)
     bench_close(&bench);
 }
 
+/* True: the first watch was on the endpoint that went silent, and the second was open within a
+ * second: an attempt to connect there would have taken five. */
+static bool rewatches(struct proxy *silent, const char *endpoints)
+{
+    enum {
+        HEARD_MS = 300,
+        PAUSE_MS = 200 /* longer than an endpoint is left for its first failure */
+    };
+    struct bench bench = bench_open(ROLLCALL_ETCD_OPTIONS(.endpoints = endpoints));
+    const int64_t revision = bench_put(&bench, "a", "1") + 1;
+    bench_watch(&bench, 1, revision);
+    proxy_set(silent, PROXY_BLACKHOLE);
+    proxy_cut(silent);
+    const bool was_there = bench_next_within(&bench, HEARD_MS) != NULL;
+    if (was_there) {
+        CHECK(bench_next_within(&bench, PAUSE_MS) == NULL);
+        const int64_t begun_ns = rollcall__clock_monotonic_ns();
+        bench_watch(&bench, 2, revision);
+        CHECK(rollcall__clock_monotonic_ns() - begun_ns <= INT64_C(1000000000));
+    }
+    bench_close(&bench);
+    proxy_set(silent, PROXY_FORWARD);
+    return was_there;
+}
+
+TEST(transport, a_watch_whose_endpoint_went_silent_goes_to_another_and_not_back)
+{
+    struct proxy *silent = proxy_create(bench_endpoint(), NULL, NULL);
+    char endpoints[256];
+    size_t seen = 0;
+    CHECK(silent != NULL);
+    snprintf(endpoints, sizeof endpoints, "%s,%s", proxy_endpoint(silent), bench_endpoint());
+    for (int round = 0; round < 40 && seen < 2; round++) { /* homes are drawn by chance */
+        seen += rewatches(silent, endpoints);
+    }
+    CHECK_INT(seen, 2);
+    proxy_destroy(silent);
+}
+
 /* ---- life ---- */
 
 TEST(transport, close_with_everything_in_flight_is_clean)
