@@ -144,8 +144,10 @@ struct meter_rates meter_rates(const struct meter *meter, int64_t from_ms, int64
         rates.steps++;
     }
     rates.mean = rates.steps > 0 ? (double)sum / (double)rates.steps : 0;
-    for (int64_t i = first; i < end; i++) {
+    for (int64_t i = first, quiet = 0; i < end; i++) {
         rates.uneven += 2 * sent_in(meter, i) > 3 * rates.mean;
+        quiet = 10 * sent_in(meter, i) < rates.mean ? quiet + 1 : 0;
+        rates.quiet = (size_t)quiet > rates.quiet ? (size_t)quiet : rates.quiet;
     }
     return rates;
 }

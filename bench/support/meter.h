@@ -27,6 +27,7 @@ struct meter_rates {
     double mean;          /* requests in a step */
     uint32_t most, least; /* in the busiest, and in the quietest */
     size_t uneven;        /* steps with more than half as many again as the mean */
+    size_t quiet;         /* the most in a row with less than a tenth of it */
 };
 struct meter_rates meter_rates(const struct meter *meter, int64_t from_ms, int64_t to_ms);
 
