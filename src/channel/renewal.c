@@ -173,7 +173,7 @@ static bool may_ask_any(struct rollcall_context *cx, const struct rollcall__chan
 {
     bool may = false;
     for (size_t i = 0; i < channel->pool.count && !may; i++) {
-        may = may_ask(cx, channel, i, true);
+        may = may_ask(cx, channel, i, SILENT) || may_ask(cx, channel, i, LEFT_FOR_SILENCE);
     }
     return may;
 }

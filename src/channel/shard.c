@@ -211,7 +211,9 @@ static void give_up(struct rollcall_context *cx, struct rollcall__channel *chann
     rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE, "etcd at %s has been silent for %d s",
                        channel->driver->endpoints[endpoint], SILENCE_MS / 1000);
     rollcall__channel_renewals_broke(cx, channel, error.text);
-    rollcall__channel_blame(cx, channel, endpoint, &error);
+    if (channel->pool.count > 1) { /* there is no other to ask meanwhile, and no reason to wait */
+        rollcall__channel_blame(cx, channel, endpoint, &error);
+    }
     rollcall__shard_end(cx, channel, shard);
 }
 
