@@ -104,12 +104,13 @@ TEST(lease_outage, a_kill_longer_than_the_ttl_is_suspect_in_time_and_costs_neith
     struct outage_session *member = outage_join_one(&outage, 0, ttl_s);
     CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, member->info.lease_id,
                          process_now_ms(), API_SOON_MS));
-    const int64_t sent_ms =
-        renewals_last_ms(outage.renewals, RENEWALS_SENT, 0, member->info.lease_id);
     const int64_t killed_ms = process_now_ms();
     etcd_fixture_kill(outage.etcd);
     CHECK(api_session_await(&member->log, ROLLCALL_SESSION_SUSPECT, 1, down_ms));
-    CHECK(api_session_at(&member->log, 1).at_ms <= sent_ms + 1000 * ttl_s);
+    /* What was answered last was sent a moment before; what was sent later counts for nothing. */
+    const int64_t answered_ms =
+        renewals_last_ms(outage.renewals, RENEWALS_ANSWERED, 0, member->info.lease_id);
+    CHECK(api_session_at(&member->log, 1).at_ms <= answered_ms + 1000 * ttl_s);
     process_sleep_ms(killed_ms + down_ms - process_now_ms()); /* the fault itself */
     CHECK(etcd_fixture_restart(outage.etcd));
     CHECK(api_session_await(&member->log, ROLLCALL_SESSION_ACTIVE, 2, API_SOON_MS));
