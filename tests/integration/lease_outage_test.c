@@ -364,9 +364,10 @@ TEST(lease_outage, a_young_lease_called_gone_is_asked_for_again_and_lost_only_th
     struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
     const int64_t lease_id = member->info.lease_id, began_ms = process_now_ms();
     renewals_answer_zero(outage.renewals, lease_id, 1);
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, began_ms, API_SOON_MS));
-    CHECK_INT(renewals_zeroed(outage.renewals), 1);
-    CHECK(process_now_ms() - began_ms <= YOUNG_MS);
+    while (renewals_zeroed(outage.renewals) == 0) { /* an earlier one may have just passed */
+        CHECK(process_now_ms() - began_ms <= YOUNG_MS);
+        process_sleep_ms(5);
+    }
     /* The next is answered as it should be. */
     CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms() + 1,
                          TTL_S * 1000));
