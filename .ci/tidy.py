@@ -33,7 +33,7 @@ LAYERS = {
     "src/runtime": ({PUBLIC, "src/base"},
                     (*SYSTEM, *THREADS, "ck_", "linux/futex.h", "sanitizer/", "sched.h", "signal.h",
                      "sys/eventfd.h", "sys/syscall.h", "time.h")),
-    "src/channel": ({PUBLIC, "src/base", "src/runtime", "src/transport"}, ()),
+    "src/channel": ({PUBLIC, "src/base", "src/runtime", "src/transport"}, ("sys/queue.h",)),
     "src/sim": ({PUBLIC, "src/base", "src/runtime", "src/session", "src/transport", "src/channel"},
                 ("setjmp.h",)),
     "src/etcd": ({PUBLIC, "src/base", "src/runtime", "src/transport", "src/channel"},

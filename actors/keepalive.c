@@ -221,8 +221,7 @@ static int on_renew(struct rollcall_context *cx, void *self, const struct rollca
     const struct keepalive *ka = self;
     const struct transport_keepalive request = {.lease_id = ka->held->lease_id,
                                                 .ttl_ms = ka->held->ttl_ms,
-                                                .lapsed =
-                                                    ka->held->safe_until_ms <= rollcall_now_ms(cx),
+                                                .safe_until_ms = ka->held->safe_until_ms,
                                                 .answer = KEEPALIVE_ANSWER};
     (void)message;
     ROLLCALL_DROP(rollcall_send(cx, ka->transport, TRANSPORT_KEEPALIVE, &request, sizeof request),

@@ -1,8 +1,11 @@
 /*
  * channel/call.c - unary requests: started at once, or kept until there is a token, or, for
  * one that said wait_for_ready, a live connection; where there are several endpoints, every one
- * waits a moment for the first of them that is connected.  What waits has certainly not been sent,
- * so it can go to any endpoint, and when its time runs out there is no doubt about its outcome.
+ * waits a moment for the first of them that is connected.  No more than IN_FLIGHT_MAX are sent
+ * before one is answered; etcd refuses all proposals once it has accepted 5,000 that it has not
+ * applied, and what it has accepted is ahead of every renewal.  What waits has certainly not been
+ * sent, so it can go to any endpoint, and when its time runs out there is no doubt about its
+ * outcome.
  */
 #include "channel/channel.h"
 
@@ -15,6 +18,7 @@
 
 enum {
     REQUESTS_MAX = 16384,
+    IN_FLIGHT_MAX = 512,
     WAITING_PAUSE_MS = 10,
     CHOICE_MS = 500, /* how long endpoints have for their first connection, where there are more */
     TOKENS_MAX = 3   /* for one request */
@@ -56,25 +60,16 @@ struct rollcall__call *rollcall__channel_start_call(struct rollcall_context *cx,
     call->purpose = start->purpose;
     call->generation = channel->generation;
     call->started_ms = rollcall_now_ms(cx);
-    call->next = channel->calls;
-    if (call->next != NULL) {
-        call->next->previous = call;
-    }
-    channel->calls = call;
+    LIST_INSERT_HEAD(&channel->calls, call, link);
+    channel->call_count++;
     channel->request_count++;
     return call;
 }
 
 static void remove_call(struct rollcall__channel *channel, struct rollcall__call *call)
 {
-    if (call->previous != NULL) {
-        call->previous->next = call->next;
-    } else {
-        channel->calls = call->next;
-    }
-    if (call->next != NULL) {
-        call->next->previous = call->previous;
-    }
+    LIST_REMOVE(call, link);
+    channel->call_count--;
     channel->request_count--;
 }
 
@@ -117,15 +112,17 @@ static void append(struct rollcall__channel *channel, struct rollcall__waiting *
     channel->request_count++;
 }
 
-static struct rollcall__waiting *take_all(struct rollcall__channel *channel)
+static struct rollcall__waiting *take_first(struct rollcall__channel *channel)
 {
     struct rollcall__waiting *first = channel->waiting_first;
-    for (const struct rollcall__waiting *at = first; at != NULL; at = at->next) {
-        channel->request_count--;
-    }
-    channel->waiting_first = NULL;
-    channel->waiting_last = NULL;
+    channel->waiting_first = first->next;
+    channel->request_count--;
     return first;
+}
+
+static size_t waiting_count(const struct rollcall__channel *channel)
+{
+    return channel->request_count - channel->call_count;
 }
 
 /* Moves `asked`. */
@@ -157,6 +154,11 @@ static struct outlook look(const struct rollcall__channel *channel)
     };
 }
 
+static bool is_full(const struct rollcall__channel *channel)
+{
+    return channel->call_count >= IN_FLIGHT_MAX;
+}
+
 /* Patient, without a connection; or there is none so far, and the one that is preferred may be the
  * one that stays silent. */
 static bool must_wait(struct rollcall_context *cx, const struct rollcall__channel *channel,
@@ -176,7 +178,7 @@ static void submit(struct rollcall_context *cx, struct rollcall__channel *channe
     if (channel->locked) {
         put_off(cx, channel, asked);
         rollcall__channel_authenticate(cx, channel);
-    } else if (must_wait(cx, channel, asked, &outlook)) {
+    } else if (is_full(channel) || must_wait(cx, channel, asked, &outlook)) {
         put_off(cx, channel, asked);
     } else {
         start(cx, channel, asked);
@@ -186,32 +188,28 @@ static void submit(struct rollcall_context *cx, struct rollcall__channel *channe
 void rollcall__channel_release(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
     const struct outlook outlook = look(channel);
-    struct rollcall__waiting *waiting = take_all(channel);
-    while (waiting != NULL) {
-        struct rollcall__waiting *next = waiting->next;
+    for (size_t left = waiting_count(channel); left > 0 && !is_full(channel); left--) {
+        struct rollcall__waiting *waiting = take_first(channel);
         if (channel->locked || must_wait(cx, channel, &waiting->asked, &outlook)) {
             append(channel, waiting);
         } else {
             start(cx, channel, &waiting->asked);
             free(waiting);
         }
-        waiting = next;
     }
 }
 
 void rollcall__channel_refuse(struct rollcall_context *cx, struct rollcall__channel *channel,
                               const struct rollcall_error *error, bool patient)
 {
-    struct rollcall__waiting *waiting = take_all(channel);
-    while (waiting != NULL) {
-        struct rollcall__waiting *next = waiting->next;
+    for (size_t left = waiting_count(channel); left > 0; left--) {
+        struct rollcall__waiting *waiting = take_first(channel);
         if (waiting->asked.call.wait_for_ready && !patient) {
             append(channel, waiting);
         } else {
             refuse(cx, channel, &waiting->asked, error);
             free(waiting);
         }
-        waiting = next;
     }
 }
 
@@ -219,28 +217,36 @@ static void refuse_late(struct rollcall_context *cx, struct rollcall__channel *c
                         struct rollcall__asked *asked)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
-    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
-                       channel->locked
-                           ? "etcd at %s did not accept our user in time: check that it runs there"
-                           : "no etcd could be reached in time, the last one tried is %s: check "
-                             "that it runs there, and whether it wants TLS",
-                       channel->driver->endpoints[channel->pool.current]);
+    const char *endpoint = channel->driver->endpoints[channel->pool.current];
+    if (channel->locked) {
+        rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
+                           "etcd at %s did not accept our user in time: check that it runs there",
+                           endpoint);
+    } else if (is_full(channel)) {
+        rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
+                           "etcd at %s has not answered the %d requests before it in time: ask for "
+                           "less at a time, or allow more time",
+                           endpoint, IN_FLIGHT_MAX);
+    } else {
+        rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
+                           "no etcd could be reached in time, the last one tried is %s: check that "
+                           "it runs there, and whether it wants TLS",
+                           endpoint);
+    }
     refuse(cx, channel, asked, &error);
 }
 
 static void expire(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
     const int64_t now_ms = rollcall_now_ms(cx);
-    struct rollcall__waiting *waiting = take_all(channel);
-    while (waiting != NULL) {
-        struct rollcall__waiting *next = waiting->next;
+    for (size_t left = waiting_count(channel); left > 0; left--) {
+        struct rollcall__waiting *waiting = take_first(channel);
         if (waiting->asked.deadline_ms > now_ms) {
             append(channel, waiting);
         } else {
             refuse_late(cx, channel, &waiting->asked);
             free(waiting);
         }
-        waiting = next;
     }
 }
 
@@ -373,6 +379,7 @@ int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
     const struct channel_call_done *done = message->payload;
     struct rollcall__call *call = done->call;
     struct transport_result *result = (struct transport_result *)message->object;
+    const bool was_full = is_full(channel);
     remove_call(channel, call);
     if (call->purpose == ROLLCALL__CALL_PROBES) {
         rollcall__channel_probed(cx, channel, call, result);
@@ -382,6 +389,9 @@ int rollcall__channel_on_call_done(struct rollcall_context *cx, void *self,
         hear(cx, channel, call, result);
     }
     channel->driver->ops->call_destroy(channel->driver, call);
+    if (was_full && !channel->locked) {
+        rollcall__channel_release(cx, channel);
+    }
     return rollcall__channel_next(channel);
 }
 
@@ -397,13 +407,13 @@ static void release(struct rollcall__asked *asked)
 
 void rollcall__channel_calls_fini(struct rollcall__channel *channel)
 {
-    for (struct rollcall__call *call = channel->calls; call != NULL; call = call->next) {
+    struct rollcall__call *call;
+    LIST_FOREACH (call, &channel->calls, link) {
         release(&call->asked); /* the call itself is the driver's */
     }
-    for (struct rollcall__waiting *waiting = take_all(channel); waiting != NULL;) {
-        struct rollcall__waiting *next = waiting->next;
+    while (channel->waiting_first != NULL) {
+        struct rollcall__waiting *waiting = take_first(channel);
         release(&waiting->asked);
         free(waiting);
-        waiting = next;
     }
 }

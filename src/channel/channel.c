@@ -162,11 +162,7 @@ struct rollcall__stream *rollcall__channel_open_stream(struct rollcall__channel 
         return NULL;
     }
     stream->generation = channel->generation;
-    stream->next = channel->streams;
-    if (stream->next != NULL) {
-        stream->next->previous = stream;
-    }
-    channel->streams = stream;
+    LIST_INSERT_HEAD(&channel->streams, stream, link);
     return stream;
 }
 
@@ -177,18 +173,6 @@ void rollcall__channel_cancel_stream(struct rollcall__channel *channel,
     stream->watch = NULL;
     stream->shard = NULL;
     channel->driver->ops->cancel(channel->driver, stream);
-}
-
-static void remove_stream(struct rollcall__channel *channel, struct rollcall__stream *stream)
-{
-    if (stream->previous != NULL) {
-        stream->previous->next = stream->next;
-    } else {
-        channel->streams = stream->next;
-    }
-    if (stream->next != NULL) {
-        stream->next->previous = stream->previous;
-    }
 }
 
 /* The stream ended of itself: whoever used it is told why. */
@@ -222,7 +206,7 @@ void rollcall__channel_heard(struct rollcall_context *cx, struct rollcall__chann
     if (!stream->canceled) {
         tell_end(cx, channel, stream);
     }
-    remove_stream(channel, stream);
+    LIST_REMOVE(stream, link);
     channel->driver->ops->destroy(channel->driver, stream);
 }
 
@@ -269,7 +253,7 @@ static int on_status(struct rollcall_context *cx, void *self,
 
 int rollcall__channel_next(const struct rollcall__channel *channel)
 {
-    const bool drained = channel->calls == NULL && channel->streams == NULL;
+    const bool drained = LIST_EMPTY(&channel->calls) && LIST_EMPTY(&channel->streams);
     return channel->stopping && drained ? ROLLCALL_END : ROLLCALL_STAY;
 }
 
@@ -285,7 +269,8 @@ static int on_stop(struct rollcall_context *cx, void *self, const struct rollcal
     rollcall__channel_renewals_fail(cx, channel, ROLLCALL_E_STOPPED);
     rollcall__shards_stop(cx, channel);
     rollcall__channel_watches_stop(cx, channel);
-    for (struct rollcall__call *call = channel->calls; call != NULL; call = call->next) {
+    struct rollcall__call *call;
+    LIST_FOREACH (call, &channel->calls, link) {
         channel->driver->ops->call_cancel(channel->driver, call);
     }
     return rollcall__channel_next(channel) == ROLLCALL_END ? ROLLCALL_END : STOPPING;
@@ -297,6 +282,9 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     struct rollcall__channel *channel = self;
     rollcall__failpoint_exempt(cx); /* what the poller posts carries gRPC's memory */
     channel->driver = given->driver;
+    LIST_INIT(&channel->calls);
+    LIST_INIT(&channel->streams);
+    TAILQ_INIT(&channel->renewals.waiting);
     rollcall__pool_init(&channel->pool, channel->driver->endpoint_count, rollcall_random(cx));
     channel->locked = channel->driver->authenticates;
     channel->driver->ops->begin(

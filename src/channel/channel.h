@@ -80,7 +80,7 @@ struct rollcall__shard {
 struct rollcall__renewal {
     struct rollcall__answer answer;   /* first: the outbox frees it */
     struct rollcall__map_entry entry; /* lease id, asker */
-    struct rollcall__renewal *previous, *next;
+    TAILQ_ENTRY(rollcall__renewal) link;
     struct rollcall__try *tries; /* newest first */
     uint32_t tried;              /* how often so far */
     size_t endpoint;             /* of the last try */
@@ -89,12 +89,13 @@ struct rollcall__renewal {
     int64_t try_at_ms;           /* again, if there is no answer by then */
     int64_t hedge_ms;            /* the silence after which another endpoint is tried */
     int64_t delay_ms;            /* by a fail point: how much later it is answered */
-    bool lapsed;                 /* the lease may be over */
+    int64_t safe_until_ms;       /* see transport_keepalive */
+    bool lapsed;                 /* that has passed: the lease may be over */
 };
 
 struct rollcall__renewals {
     struct rollcall__map map;
-    struct rollcall__renewal *first, *last; /* in the order in which they are tried */
+    TAILQ_HEAD(, rollcall__renewal) waiting; /* in the order in which they are tried */
     struct rollcall__shard *shards;
     bool timer;       /* CHANNEL_RENEWALS_DUE is set */
     bool broken_told; /* in the log, once until etcd renews again */
@@ -120,9 +121,10 @@ struct rollcall__channel {
     int64_t settled_at_ms;    /* until then the leader may be another soon: see probe.c */
     bool stopping;
     bool waiting_timer; /* CHANNEL_WAITING_DUE is set */
-    struct rollcall__call *calls;
-    struct rollcall__stream *streams;
+    LIST_HEAD(, rollcall__call) calls;
+    LIST_HEAD(, rollcall__stream) streams;
     size_t request_count; /* calls and waiting */
+    size_t call_count;    /* of these, calls in flight */
     struct rollcall__waiting *waiting_first, *waiting_last;
     struct rollcall__outbox outbox;
     struct rollcall__delayed *delayed; /* by fail points, on their way to the outbox */
@@ -264,6 +266,8 @@ struct rollcall__try *rollcall__shard_answered(struct rollcall__channel *channel
 /* Ends the shard, its stream too unless that has ended; its tries have failed. */
 void rollcall__shard_end(struct rollcall_context *cx, struct rollcall__channel *channel,
                          struct rollcall__shard *shard);
+/* Nothing more is sent on those of the endpoint that have something to answer. */
+void rollcall__shards_retire(struct rollcall__channel *channel, size_t endpoint);
 void rollcall__shards_stop(struct rollcall_context *cx, struct rollcall__channel *channel);
 /* Ends those that have been silent for too long; true: there is one that has not answered. */
 bool rollcall__shards_check(struct rollcall_context *cx, struct rollcall__channel *channel);

@@ -16,6 +16,8 @@
 #include "channel/outbox.h"
 #include "transport/messages.h"
 
+#include <sys/queue.h>
+
 enum { ROLLCALL__ENDPOINTS_MAX = 16 };
 
 /* Each has connections of its own, so that none delays another. */
@@ -55,10 +57,10 @@ enum rollcall__call_purpose {
 
 /* One unary request to one endpoint.  The driver's own part lies around it. */
 struct rollcall__call {
-    struct rollcall__call *previous, *next; /* in the actor's list */
-    struct rollcall__asked asked;           /* all zero: the channel's own */
-    size_t endpoint;                        /* by the driver, before anything is posted */
-    uint64_t generation;                    /* of the token it went with */
+    LIST_ENTRY(rollcall__call) link; /* in the actor's list */
+    struct rollcall__asked asked;    /* all zero: the channel's own */
+    size_t endpoint;                 /* by the driver, before anything is posted */
+    uint64_t generation;             /* of the token it went with */
     int64_t started_ms;
     enum rollcall__call_purpose purpose;
     /* By the driver, of an Authenticate that is done: */
@@ -73,10 +75,10 @@ struct rollcall__watch;
 
 /* One bidirectional stream: renewals, or one watch.  The driver's own part lies around it. */
 struct rollcall__stream {
-    struct rollcall__stream *previous, *next; /* in the actor's list */
-    struct rollcall__watch *watch;            /* whose it is, borrowed; or the next; both NULL: */
-    struct rollcall__shard *shard;            /* nobody wants it any more */
-    enum rollcall__stream_kind kind; /* and the next: by the driver, before anything is posted */
+    LIST_ENTRY(rollcall__stream) link; /* in the actor's list */
+    struct rollcall__watch *watch;     /* whose it is, borrowed; or the next; both NULL: */
+    struct rollcall__shard *shard;     /* nobody wants it any more */
+    enum rollcall__stream_kind kind;   /* and the next: by the driver, before anything is posted */
     size_t endpoint;
     uint64_t generation;         /* of the token it was opened with */
     uint32_t pending;            /* messages still to come about it; 0: it may be destroyed */

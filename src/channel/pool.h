@@ -20,6 +20,7 @@ struct rollcall__endpoint {
     int64_t latency_us;    /* moving average of its answers; 0: none yet */
     bool silent;           /* a renewal has not been answered in time, and none since: */
     int64_t silent_ms;     /* since when, the last time */
+    int64_t tried_ms;      /* a renewal was sent to it, the last time */
     bool learner;          /* serves nothing that we ask */
     bool foreign;          /* belongs to another cluster */
     bool unproven;         /* added, and has not said to which it belongs */

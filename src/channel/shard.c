@@ -235,6 +235,14 @@ bool rollcall__shards_check(struct rollcall_context *cx, struct rollcall__channe
     return waiting;
 }
 
+void rollcall__shards_retire(struct rollcall__channel *channel, size_t endpoint)
+{
+    for (struct rollcall__shard *shard = channel->renewals.shards; shard != NULL;
+         shard = shard->next) {
+        shard->retired |= shard->first != NULL && shard->stream->endpoint == endpoint;
+    }
+}
+
 void rollcall__shards_stop(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
     while (channel->renewals.shards != NULL) {

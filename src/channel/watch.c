@@ -174,8 +174,8 @@ void rollcall__channel_watches_stop(struct rollcall_context *cx, struct rollcall
     struct rollcall_error error = {.status = ROLLCALL_OK};
     rollcall_error_set(&error, ROLLCALL_E_STOPPED, "the connection to etcd has been closed");
     rollcall__channel_watches_release(cx, channel, &error);
-    for (struct rollcall__stream *stream = channel->streams; stream != NULL;
-         stream = stream->next) {
+    struct rollcall__stream *stream;
+    LIST_FOREACH (stream, &channel->streams, link) {
         if (stream->watch != NULL) {
             rollcall__channel_watch_end(cx, channel, stream->watch, &error);
         }
@@ -306,8 +306,8 @@ int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
 
 void rollcall__channel_watches_fini(struct rollcall__channel *channel)
 {
-    for (struct rollcall__stream *stream = channel->streams; stream != NULL;
-         stream = stream->next) {
+    struct rollcall__stream *stream;
+    LIST_FOREACH (stream, &channel->streams, link) {
         if (stream->watch != NULL) {
             release_watch(stream->watch); /* the stream itself is the driver's */
         }

@@ -179,9 +179,10 @@ struct transport_result {
 
 struct transport_keepalive {
     int64_t lease_id;
-    int64_t ttl_ms;  /* of the lease; silence is measured by it.  0: not known */
-    bool lapsed;     /* the lease may be over: etcd lets its renewal wait until that is decided */
-    uint16_t answer; /* the asker's message number */
+    int64_t ttl_ms;        /* of the lease; silence is measured by it.  0: not known */
+    int64_t safe_until_ms; /* from then on the lease may be over, and etcd lets its renewal wait
+                              until that is decided.  0: not known */
+    uint16_t answer;       /* the asker's message number */
 };
 
 /* Payload of the answer.  A renewal of a lease whose answer is still outstanding from the same

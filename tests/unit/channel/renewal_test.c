@@ -206,6 +206,33 @@ TEST(renewal, a_silent_etcd_is_asked_about_once_a_second_and_endpoint)
     }
 }
 
+/* A10: what a silent etcd is asked it has to work off before anything else. */
+TEST(renewal, a_silent_etcd_is_asked_for_one_of_many_a_tick_and_then_for_all)
+{
+    enum { MANY = 400, SILENT_MS = 1900, TICK_MS = 25 };
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, 1);
+        for (int i = 0; i < MANY; i++) {
+            grant(&scene, LEASE + i);
+        }
+        set_member(&scene, 0, ROLLCALL__MEMBER_FROZEN);
+        CHECK(renew(&scene, LEASE));
+        scene_pass(&scene, 500); /* its silence is noted after 400 */
+        const uint64_t before = rollcall__net_renewals(scene.net);
+        for (int i = 1; i < MANY; i++) {
+            CHECK(renew(&scene, LEASE + i));
+        }
+        scene_pass(&scene, SILENT_MS - 500);
+        const uint64_t sent = rollcall__net_renewals(scene.net) - before;
+        CHECK(sent > 20 && sent <= SILENT_MS / TICK_MS);
+        set_member(&scene, 0, ROLLCALL__MEMBER_UP);
+        scene_pass(&scene, 150);
+        CHECK_INT(answers(&scene), MANY);
+        CHECK_INT(last_answer(&scene).status, ROLLCALL_OK);
+        scene_close(&scene);
+    }
+}
+
 TEST(renewal, an_etcd_that_refuses_is_not_asked_and_asked_at_once_when_it_is_back)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
