@@ -1,579 +1,498 @@
 /*
- * watcher - tells the application of the sessions of one role: a snapshot, then every change.
+ * watcher - tells one application what a hub knows: a snapshot, then every change.
  *
- *    LISTING --last PAGE--> TELLING --all told--> FOLLOWING, or OVER (of a list)
- *    LISTING, FOLLOWING --NO_CONTACT, an error that will not pass--> OVER (told FAILED)
+ *    TELLING --the snapshot of a list, FAILED--> OVER
  *
- * It keeps a view of what is and what was told.  TELLING tells the difference: the first time as a
- * snapshot, later, when changes may have been missed, between RESYNC marks.  FOLLOWING applies the
- * responses of one watch stream in order.  An error that may pass fails the actor: the supervisor
- * restarts it, and the handover says where: at the revision after the last one told, or, after a
- * compaction, at a new list.
- * Flow control: at most WATCHER_EVENTS_MAX events are on their way to the application.  When it is
- * slow, responses wait here, and then in etcd; nothing is dropped.
- * Invariant: everything below next_revision has been told.
+ * It joins its hub, which sends it batches of events, and differences between what it knows and
+ * what is.  Each is told in turn, by slices of events that the application sees as they are: what
+ * its filter leaves out is skipped, and only where that turns a change into another (a version that
+ * enters or leaves the range) a slice is made for it alone.  A difference is told as a snapshot the
+ * first time, and between RESYNC marks after that, a part at a time.
+ * Flow control: the hub sends HUB_WINDOW deliveries at most that were not told.  An application
+ * without room is asked again.
+ * Invariant: what was told is what the hub has sent, in order, up to `at` of the first that waits.
  */
 #include "actors/watcher.h"
 
-#include "actors/application.h"
-#include "session/names.h"
-#include "session/view.h"
+#include "session/record.h"
 
 #include <stdio.h>
 
-enum { WATCH_ID = 1 };
-static const char *const COMPACTED = "etcd has compacted revisions that were not told yet";
-enum state { LISTING, TELLING, FOLLOWING, OVER, STATE_COUNT };
+enum {
+    AGAIN_MS = 10,
+    JOIN_MS = 1000,   /* after that it asks again: its wish may have been lost */
+    PART_EVENTS = 64, /* of a difference, at a time */
+    CREDIT_LUMP = HUB_WINDOW / 2
+};
+enum state { TELLING, OVER, STATE_COUNT };
 
-/* Survives a restart. */
+/* A delivery of the hub. */
+struct delivery {
+    struct rollcall_object *object; /* one reference */
+    bool is_difference;
+};
+
+/* Survives a restart: between two messages it is whole. */
 struct watcher_handover {
-    struct rollcall__view view;
-    int64_t next_revision; /* 0: list first */
-    int64_t contact_by_ms; /* when etcd must have answered once */
-    bool contact;
-    bool snapshot_told;       /* or not wanted */
-    bool telling;             /* BEGIN has been told, END has not */
-    uint64_t told;            /* events since BEGIN */
-    int64_t applied_revision; /* the first `applied` events of this revision have been told */
-    size_t applied;
-    uint64_t skipped; /* keys whose value is no session record, in the last list */
-    char resync_reason[ROLLCALL_ERROR_TEXT_BYTES];
-    char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing */
-    struct rollcall_error end;               /* why it is OVER; status OK: it is not */
+    struct delivery waiting[HUB_WINDOW]; /* a ring: not told, oldest first */
+    uint32_t head, count;
+    size_t at;                         /* the event of the first that is next, of a batch */
+    struct hub_batch *part;            /* of a difference: what is being told; NULL: none */
+    size_t part_at;                    /* the event of it that is next */
+    struct rollcall__roster_walk walk; /* and what comes after it */
+    bool begun, ended;                 /* it has its marks */
+    uint64_t told;                     /* sessions of a snapshot, or changes of a resync */
+    uint64_t next;                     /* number of the delivery that comes next */
+    uint64_t credited;                 /* the hub knows that all below are told */
+    struct rollcall_ref hub;           /* who sends; nobody: it has not begun */
+    uint32_t place;
+    bool snapshot_told, over;
+    struct rollcall_reason *failure; /* told last; NULL: none */
 };
 
 struct watcher {
-    const struct watcher_config *config;
-    struct rollcall_ref application, transport;
+    const struct watcher_options *options;
     struct watcher_handover *held;
-    uint64_t asked;        /* id of the page that is awaited */
-    int64_t list_revision; /* all pages are read at the revision of the first; 0: none yet */
-    size_t cursor;         /* TELLING: the next entry */
-    uint32_t credits;
-    struct watcher_waiting waiting;
-    size_t event; /* the next one of the first waiting */
-    size_t seen;  /* events of applied_revision that this stream has brought */
+    bool going_on; /* GO_ON is on its way */
+    bool asking;   /* the hub's mailbox was full when it was asked again */
 };
 
-static rollcall_handler_fn on_page, on_credit_telling, on_credit_following, on_credit, on_response,
-    on_no_contact;
+static rollcall_handler_fn on_batch, on_difference, on_failed, on_where, on_go_on, on_again;
 
-#define TO_ALL                                                                                     \
-    (ROLLCALL_TO(LISTING) | ROLLCALL_TO(TELLING) | ROLLCALL_TO(FOLLOWING) | ROLLCALL_TO(OVER))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
-    [LISTING]  [WATCHER_PAGE]       = {on_page,             TO_ALL},
-    [LISTING]  [WATCHER_CREDIT]     = {on_credit,           0},
-    [LISTING]  [WATCHER_NO_CONTACT] = {on_no_contact,       ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_BATCH]      = {on_batch,        ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_DIFFERENCE] = {on_difference,   ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_FAILED]     = {on_failed,       ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_WHERE]      = {on_where,        0},
+    [TELLING][WATCHER_GO_ON]      = {on_go_on,        ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_AGAIN]      = {on_again,        ROLLCALL_TO(OVER)},
 
-    [TELLING]  [WATCHER_CREDIT]     = {on_credit_telling,   TO_ALL & ~ROLLCALL_TO(LISTING)},
-
-    [FOLLOWING][WATCHER_RESPONSE]   = {on_response,         ROLLCALL_TO(OVER)},
-    [FOLLOWING][WATCHER_CREDIT]     = {on_credit_following, 0},
-    [FOLLOWING][WATCHER_NO_CONTACT] = {on_no_contact,       ROLLCALL_TO(OVER)},
-
-    [OVER]     [WATCHER_PAGE]       = {rollcall_ignore,     0}, /* was on its way */
-    [OVER]     [WATCHER_RESPONSE]   = {rollcall_ignore,     0},
-    [OVER]     [WATCHER_CREDIT]     = {rollcall_ignore,     0},
+    [OVER]   [WATCHER_BATCH]      = {rollcall_ignore, 0},
+    [OVER]   [WATCHER_DIFFERENCE] = {rollcall_ignore, 0},
+    [OVER]   [WATCHER_FAILED]     = {rollcall_ignore, 0},
+    [OVER]   [WATCHER_WHERE]      = {rollcall_ignore, 0},
+    [OVER]   [WATCHER_GO_ON]      = {rollcall_ignore, 0},
+    [OVER]   [WATCHER_AGAIN]      = {rollcall_ignore, 0},
 };
 /* clang-format on */
 
-/* ---- telling ---- */
+/* What telling came to. */
+enum outcome { DONE, NO_ROOM };
 
-/* Sends a copy of `draft`, for one credit.  Not OK: it could not, and the actor must fail. */
-static enum rollcall_status tell(struct rollcall_context *cx, struct watcher *wa,
-                                 const struct watcher_event *draft)
+/* ---- what counts ---- */
+
+static bool counts(const struct watcher_filter *filter, const struct reflector_item *item)
 {
-    const struct application_event payload = {.credit = WATCHER_CREDIT};
-    struct watcher_event *event = watcher_event_create(draft, rollcall_wall_ms(cx));
-    wa->credits -= wa->credits > 0;
-    return event == NULL ? ROLLCALL_E_NO_MEMORY
-                         : rollcall_send_object(cx, wa->application, APPLICATION_EVENT, &payload,
-                                                sizeof payload, &event->object);
+    if (item == NULL || filter == NULL) {
+        return item != NULL;
+    }
+    const struct rollcall__semver version = rollcall__record_semver(&item->record);
+    return rollcall__semver_range_matches(&filter->version_range, &version);
 }
 
-static int cannot_tell(struct rollcall_context *cx, enum rollcall_status status)
+/* What the change from the one to the other is for this watcher; false: nothing. */
+static bool kind_of(const struct watcher_filter *filter, const struct reflector_item *before,
+                    const struct reflector_item *item, enum rollcall_watch_event_type *type)
 {
-    return rollcall_fail(cx, status, "%s",
-                         status == ROLLCALL_E_NO_MEMORY ? "out of memory for what is to be told"
-                                                        : "the application's mailbox is full");
+    const bool was = counts(filter, before), is = counts(filter, item);
+    *type = was && is ? ROLLCALL_WATCH_UPDATE : is ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE;
+    return was || is;
 }
 
-/* Tells why it ends.  This event is outside the credits: the mailbox has room for it. */
-static int over(struct rollcall_context *cx, struct watcher *wa, enum rollcall_status status,
-                const char *reason)
+/* ---- batches ---- */
+
+static bool offer(const struct watcher *wa, struct hub_batch *batch, size_t first, size_t count)
 {
-    struct watcher_event event = {.type = ROLLCALL_WATCH_FAILED, .status = status};
-    snprintf(event.reason, sizeof event.reason, "%s", reason);
-    const enum rollcall_status told = tell(cx, wa, &event);
-    if (told != ROLLCALL_OK) {
-        return cannot_tell(cx, told); /* the next incarnation meets the same end */
-    }
-    rollcall_error_set(&wa->held->end, status, "%s", reason);
-    rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
-    return OVER;
+    return wa->options->tell(wa->options->handle, batch, first, count);
 }
 
-/* Tells what `entry` has become since it was last told, if anything. */
-static enum rollcall_status tell_entry(struct rollcall_context *cx, struct watcher *wa,
-                                       struct rollcall__view_entry *entry, int64_t mod_revision,
-                                       bool snapshot)
+/* How many events from `first` on are told as they are. */
+static size_t run_length(const struct watcher_filter *filter, const struct hub_batch *batch,
+                         size_t first)
 {
-    struct watcher_event event = {.mod_revision = mod_revision};
-    if (entry->now == entry->told) {
-        return ROLLCALL_OK;
+    enum rollcall_watch_event_type type;
+    size_t at = first;
+    while (at < batch->count &&
+           kind_of(filter, batch->held[at].before, batch->held[at].item, &type) &&
+           type == batch->events[at].type) {
+        at++;
     }
-    event.item = (struct watcher_item *)(entry->now != NULL ? entry->now : entry->told);
-    if (entry->now == NULL) {
-        event.type = ROLLCALL_WATCH_DELETE;
-    } else if (entry->told != NULL) { /* in a snapshot, too, that a failure has cut in two */
-        event.type = ROLLCALL_WATCH_UPDATE;
-    } else {
-        event.type = snapshot ? ROLLCALL_WATCH_SESSION : ROLLCALL_WATCH_ADD;
-    }
-    const enum rollcall_status status = tell(cx, wa, &event);
-    if (status == ROLLCALL_OK) {
-        rollcall__view_set_told(entry);
-        wa->held->told++;
-    }
-    return status;
+    return at - first;
 }
 
-/* ---- following ---- */
-
-static int follow(struct rollcall_context *cx, struct watcher *wa)
+/* One event that the filter makes another one of, or none; DELETE is told with the last that
+ * counted. */
+static enum outcome tell_changed(const struct watcher *wa, const struct hub_batch *batch, size_t at)
 {
-    const struct transport_watch watch = {.watch_id = WATCH_ID, .answer = WATCHER_RESPONSE};
-    struct transport_range *range = watcher_request_watch(wa->config, wa->held->next_revision);
-    if (range == NULL) {
-        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
+    struct reflector_item *before = batch->held[at].before, *item = batch->held[at].item;
+    enum rollcall_watch_event_type type;
+    if (!kind_of(wa->options->filter, before, item, &type)) {
+        return DONE;
     }
-    if (rollcall_send_object(cx, wa->transport, TRANSPORT_WATCH, &watch, sizeof watch,
-                             &range->object) != ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
+    struct hub_batch *single = hub_batch_create();
+    bool told = false;
+    if (single != NULL && hub_batch_reserve(single, 1)) {
+        hub_batch_add(single, type, batch->events[at].at_ms, batch->events[at].mod_revision, before,
+                      type == ROLLCALL_WATCH_DELETE ? NULL : item);
+        told = offer(wa, single, 0, 1);
     }
-    return FOLLOWING;
+    if (single != NULL) {
+        rollcall_object_drop(&single->object);
+    }
+    return told ? DONE : NO_ROOM;
 }
 
-/* *read: the item of a key-value pair, or NULL when it does not count; what is no record is noted.
- * Returns: ROLLCALL_OK; or ROLLCALL_E_NO_MEMORY, and it is not known. */
-static enum rollcall_status read_item(struct rollcall_context *cx, struct watcher *wa,
-                                      const struct transport_kv *kv, struct watcher_item **read)
+static enum outcome tell_batch(const struct watcher *wa, struct hub_batch *batch)
 {
+    const struct watcher_filter *filter = wa->options->filter;
+    size_t *at = &wa->held->at;
+    while (*at < batch->count) {
+        const size_t run = filter == NULL ? batch->count - *at : run_length(filter, batch, *at);
+        if (run > 0 ? !offer(wa, batch, *at, run) : tell_changed(wa, batch, *at) == NO_ROOM) {
+            return NO_ROOM;
+        }
+        *at += run > 0 ? run : 1;
+    }
+    *at = 0;
+    return DONE;
+}
+
+/* ---- differences ---- */
+
+/* False: out of memory. */
+static bool add_begin(struct rollcall_context *cx, const struct watcher_handover *held,
+                      const struct hub_difference *difference, struct hub_batch *part)
+{
+    struct rollcall_reason *reason = NULL;
     struct rollcall_error error;
-    const enum rollcall_status status = watcher_item_create(wa->config, kv, read, &error);
-    if (status == ROLLCALL_E_CORRUPT) {
-        wa->held->skipped++;
-        rollcall_log(cx, ROLLCALL_WARN, "skipped %.*s: %s", (int)kv->key.size_bytes, kv->key.data,
-                     error.text);
-        return ROLLCALL_OK;
+    struct rollcall_watch_event mark = {.type = ROLLCALL_WATCH_SNAPSHOT_BEGIN,
+                                        .at_ms = rollcall_wall_ms(cx),
+                                        .revision = difference->after->revision};
+    if (held->snapshot_told) {
+        mark.type = ROLLCALL_WATCH_RESYNC_BEGIN;
+        mark.status = difference->status;
+        rollcall_error_set(&error, difference->status, "%s", difference->words);
+        if ((reason = rollcall_reason_create(&error)) == NULL) {
+            return false;
+        }
     }
-    return status;
+    hub_batch_mark(part, &mark, reason);
+    return true;
 }
 
-/* A DELETE of what this watch never told, for it began later: etcd's previous value serves. */
-static enum rollcall_status tell_unknown_delete(struct rollcall_context *cx, struct watcher *wa,
-                                                const struct transport_event *change)
+static void add_end(struct rollcall_context *cx, const struct watcher_handover *held,
+                    const struct hub_difference *difference, struct hub_batch *part)
 {
-    struct watcher_event event = {.type = ROLLCALL_WATCH_DELETE,
-                                  .mod_revision = change->kv.mod_revision};
-    enum rollcall_status status =
-        change->has_prev_kv ? read_item(cx, wa, &change->prev_kv, &event.item) : ROLLCALL_OK;
-    if (event.item != NULL) {
-        status = tell(cx, wa, &event);
-        rollcall_object_drop(&event.item->object);
-    }
-    return status;
+    const struct rollcall_watch_event mark = {
+        .type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END : ROLLCALL_WATCH_SNAPSHOT_END,
+        .at_ms = rollcall_wall_ms(cx),
+        .revision = difference->after->revision,
+        .count = held->told,
+        .skipped = difference->after->skipped};
+    hub_batch_mark(part, &mark, NULL);
 }
 
-/* etcd repeats itself after some restarts, and brings a revision from its start after ours. */
-static bool is_new(struct watcher *wa, int64_t mod_revision)
+/* The next of it that counts; false: there is none. */
+static bool add_next(struct rollcall_context *cx, const struct watcher *wa,
+                     const struct hub_difference *difference, struct hub_batch *part)
+{
+    struct rollcall__roster_walk *walk = &wa->held->walk;
+    enum rollcall_watch_event_type type;
+    while (rollcall__roster_differs(difference->before, difference->after, walk)) {
+        struct reflector_item *before = (struct reflector_item *)walk->before;
+        struct reflector_item *item = (struct reflector_item *)walk->after;
+        if (!kind_of(wa->options->filter, before, item, &type)) {
+            continue;
+        }
+        if (type == ROLLCALL_WATCH_DELETE) {
+            item = NULL;
+        } else if (!wa->held->snapshot_told) {
+            type = ROLLCALL_WATCH_SESSION;
+        }
+        hub_batch_add(part, type, rollcall_wall_ms(cx),
+                      item != NULL ? item->mod_revision : difference->after->revision, before,
+                      item);
+        wa->held->told++;
+        return true;
+    }
+    return false;
+}
+
+/* NULL: out of memory, and nothing has changed. */
+static struct hub_batch *make_part(struct rollcall_context *cx, const struct watcher *wa,
+                                   const struct hub_difference *difference)
 {
     struct watcher_handover *held = wa->held;
-    if (mod_revision < held->next_revision) {
-        return false;
+    struct hub_batch *part = hub_batch_create();
+    if (part == NULL || !hub_batch_reserve(part, PART_EVENTS + 2) ||
+        (!held->begun && !add_begin(cx, held, difference, part))) {
+        if (part != NULL) {
+            rollcall_object_drop(&part->object);
+        }
+        return NULL;
     }
-    if (mod_revision != held->applied_revision) {
-        held->next_revision = mod_revision;
-        held->applied_revision = mod_revision;
-        held->applied = 0;
-        wa->seen = 0;
+    held->begun = true;
+    for (int i = 0; i < PART_EVENTS && !held->ended; i++) {
+        held->ended = !add_next(cx, wa, difference, part);
     }
-    return ++wa->seen > held->applied;
+    if (held->ended) {
+        add_end(cx, held, difference, part);
+    }
+    return part;
 }
 
-static enum rollcall_status apply(struct rollcall_context *cx, struct watcher *wa,
-                                  const struct transport_event *change)
+/* One part of it; *more: it goes on. */
+static enum outcome tell_part(struct rollcall_context *cx, const struct watcher *wa,
+                              const struct hub_difference *difference, bool *more)
 {
-    const struct transport_kv *kv = &change->kv;
-    struct rollcall__view *view = &wa->held->view;
-    struct rollcall__view_entry *entry = rollcall__view_find(view, kv->key);
-    struct watcher_item *item = NULL;
-    enum rollcall_status status = ROLLCALL_OK;
-    if (!watcher_wants_key(wa->config, kv->key)) {
-        return ROLLCALL_OK;
+    struct watcher_handover *held = wa->held;
+    if (held->part == NULL && (held->part = make_part(cx, wa, difference)) == NULL) {
+        return NO_ROOM;
     }
-    if (change->kind == TRANSPORT_PUT && (status = read_item(cx, wa, kv, &item)) != ROLLCALL_OK) {
-        return status;
+    if (!offer(wa, held->part, 0, held->part->count)) {
+        return NO_ROOM;
     }
-    if (entry == NULL && item == NULL) {
-        return change->kind == TRANSPORT_PUT ? ROLLCALL_OK : tell_unknown_delete(cx, wa, change);
+    rollcall_object_drop(&held->part->object);
+    held->part = NULL;
+    *more = !held->ended;
+    if (held->ended) {
+        held->walk = (struct rollcall__roster_walk){0};
+        held->begun = held->ended = false;
+        held->told = 0;
+        held->snapshot_told = true;
     }
-    if (entry == NULL && (entry = rollcall__view_put(view, kv->key)) == NULL) {
-        rollcall_object_drop(&item->object);
-        return ROLLCALL_E_NO_MEMORY;
-    }
-    rollcall__view_set_now(entry, item == NULL ? NULL : &item->object);
-    status = tell_entry(cx, wa, entry, kv->mod_revision, false);
-    if (status == ROLLCALL_OK && entry->now == NULL) {
-        rollcall__view_sweep(view);
-    }
-    return status;
+    return DONE;
 }
 
-/* Takes the first waiting response off, and lets the transport send another. */
-static bool finish_response(struct rollcall_context *cx, struct watcher *wa)
+/* ---- in turn ---- */
+
+/* Tells the hub what was told, by the lump; what it cannot be told now it is the next time. */
+static void settle(struct rollcall_context *cx, struct watcher_handover *held, uint64_t lump)
 {
-    const struct transport_watch_id ack = {.watch_id = WATCH_ID};
-    const struct transport_watch_response *done = watcher_waiting_first(&wa->waiting);
-    if (done->event_count != 0 &&
-        done->events[done->event_count - 1].kv.mod_revision >= wa->held->next_revision) {
-        wa->held->next_revision = done->events[done->event_count - 1].kv.mod_revision + 1;
+    const struct hub_credit credit = {.told = held->next - held->count, .place = held->place};
+    if (credit.told < held->credited + lump) {
+        return;
     }
-    watcher_waiting_pop(&wa->waiting);
-    wa->event = 0;
-    return rollcall_send(cx, wa->transport, TRANSPORT_WATCH_ACK, &ack, sizeof ack) == ROLLCALL_OK;
+    if (rollcall_send(cx, held->hub, HUB_CREDIT, &credit, sizeof credit) == ROLLCALL_OK) {
+        held->credited = credit.told;
+    } else {
+        rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + AGAIN_MS);
+    }
 }
 
-/* Tells what is waiting, as far as the credits go. */
+/* The first that waits is told. */
+static void pop(struct rollcall_context *cx, struct watcher_handover *held)
+{
+    rollcall_object_drop(held->waiting[held->head].object);
+    held->head = (held->head + 1) % HUB_WINDOW;
+    held->count--;
+    settle(cx, held, CREDIT_LUMP);
+}
+
+/* This watcher, or the hub, was restarted, and may have lost what it was about to take in. */
+static void ask_again(struct rollcall_context *cx, struct watcher *wa)
+{
+    const struct hub_repeat repeat = {.next = wa->held->next};
+    wa->asking =
+        !rollcall_ref_is_nobody(wa->held->hub) &&
+        rollcall_send(cx, wa->held->hub, HUB_REPEAT, &repeat, sizeof repeat) != ROLLCALL_OK;
+    if (wa->asking) {
+        rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + AGAIN_MS);
+    }
+}
+
+/* The last that is told.  Out of memory, or no room: later. */
+static enum outcome tell_failure(struct rollcall_context *cx, const struct watcher *wa)
+{
+    struct rollcall_reason *reason = wa->held->failure;
+    const struct rollcall_watch_event event = {.type = ROLLCALL_WATCH_FAILED,
+                                               .at_ms = rollcall_wall_ms(cx),
+                                               .status = reason->error.status};
+    struct hub_batch *batch = hub_batch_create();
+    bool told = false;
+    if (batch != NULL && hub_batch_reserve(batch, 1)) {
+        rollcall_object_keep(&reason->object);
+        hub_batch_mark(batch, &event, reason);
+        told = offer(wa, batch, 0, 1);
+    }
+    if (batch != NULL) {
+        rollcall_object_drop(&batch->object);
+    }
+    return told ? DONE : NO_ROOM;
+}
+
+/* The rest of a long difference gives way to others. */
+static void go_on_later(struct rollcall_context *cx, struct watcher *wa)
+{
+    if (!wa->going_on) {
+        wa->going_on = rollcall_send(cx, rollcall_self(cx), WATCHER_GO_ON, NULL, 0) == ROLLCALL_OK;
+    }
+    if (!wa->going_on) {
+        rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + AGAIN_MS);
+    }
+}
+
+/* Tells what waits, as far as there is room. */
 static int pump(struct rollcall_context *cx, struct watcher *wa)
 {
-    const struct transport_watch_response *response;
-    enum rollcall_status status;
-    while ((response = watcher_waiting_first(&wa->waiting)) != NULL) {
-        while (wa->event < response->event_count) {
-            const struct transport_event *change = &response->events[wa->event];
-            if (wa->credits == 0) {
-                return ROLLCALL_STAY;
-            }
-            if (is_new(wa, change->kv.mod_revision)) {
-                if ((status = apply(cx, wa, change)) != ROLLCALL_OK) {
-                    return cannot_tell(cx, status);
-                }
-                wa->held->applied++;
-            }
-            wa->event++;
+    struct watcher_handover *held = wa->held;
+    enum outcome outcome = DONE;
+    bool more = false;
+    while (held->count > 0 && outcome == DONE && !more) {
+        const struct delivery *first = &held->waiting[held->head];
+        outcome = first->is_difference
+                      ? tell_part(cx, wa, (const struct hub_difference *)first->object, &more)
+                      : tell_batch(wa, (struct hub_batch *)first->object);
+        if (outcome == DONE && !more) {
+            pop(cx, held);
+            held->over = wa->options->once && held->snapshot_told;
         }
-        if (!finish_response(cx, wa)) { /* the window would shrink for good */
-            return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
+        if (held->over) {
+            return OVER;
         }
+    }
+    if (outcome == DONE && !more && held->failure != NULL &&
+        (outcome = tell_failure(cx, wa)) == DONE) {
+        held->over = true;
+        return OVER;
+    }
+    if (outcome == NO_ROOM) {
+        rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + AGAIN_MS);
+    } else if (more) {
+        go_on_later(cx, wa);
     }
     return ROLLCALL_STAY;
 }
 
-/* The next incarnation begins with a list, and tells the difference. */
-static int relist(struct rollcall_context *cx, struct watcher *wa, enum rollcall_status status,
-                  const char *reason)
+static int take(struct rollcall_context *cx, struct watcher *wa,
+                const struct rollcall_message *message, bool is_difference)
 {
-    wa->held->next_revision = 0;
-    snprintf(wa->held->resync_reason, sizeof wa->held->resync_reason, "%s", reason);
-    return rollcall_fail(cx, status, "%s", reason);
-}
-
-static void contact(struct rollcall_context *cx, struct watcher *wa)
-{
-    if (wa->held->contact && wa->held->trouble[0] != '\0') {
-        rollcall_log(cx, ROLLCALL_WARN, "etcd answers again: the watch goes on");
+    struct watcher_handover *held = wa->held;
+    const struct watcher_delivery *delivery = message->payload;
+    held->hub = message->from.ref;
+    held->place = delivery->place;
+    if (delivery->number != held->next) {
+        if (delivery->number > held->next) { /* one was lost: it comes again, and this too */
+            ask_again(cx, wa);
+        }
+        return ROLLCALL_STAY;
     }
-    wa->held->contact = true;
-    wa->held->trouble[0] = '\0';
-    rollcall_timer_cancel(cx, WATCHER_NO_CONTACT);
+    if (held->count == HUB_WINDOW) {
+        return rollcall_fail(cx, ROLLCALL_E_ACTOR, "the hub broke the window");
+    }
+    held->next++;
+    held->waiting[(held->head + held->count++) % HUB_WINDOW] =
+        (struct delivery){rollcall_object_keep(message->object), is_difference};
+    return pump(cx, wa);
 }
 
-static int on_no_contact(struct rollcall_context *cx, void *self,
+static int on_batch(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    return take(cx, self, message, false);
+}
+
+static int on_difference(struct rollcall_context *cx, void *self,
                          const struct rollcall_message *message)
 {
-    const struct transport_watch_id cancel = {.watch_id = WATCH_ID};
-    struct watcher *wa = self;
-    char reason[ROLLCALL_ERROR_TEXT_BYTES];
-    (void)message;
-    ROLLCALL_DROP(rollcall_send(cx, wa->transport, TRANSPORT_WATCH_CANCEL, &cancel, sizeof cancel),
-                  "it ends with this actor");
-    session_no_contact_text(reason, sizeof reason, wa->config->endpoints,
-                            wa->config->connect_timeout_ms, wa->held->trouble);
-    return over(cx, wa, ROLLCALL_E_UNAVAILABLE, reason);
+    return take(cx, self, message, true);
 }
 
-/* What may pass is for the supervisor.  A refused connection is faster than a restarted timer. */
-static int in_trouble(struct rollcall_context *cx, struct watcher *wa,
-                      const struct rollcall_error *error)
-{
-    if (rollcall_status_class(error->status) != ROLLCALL_RETRY) {
-        return over(cx, wa, error->status, error->text);
-    }
-    snprintf(wa->held->trouble, sizeof wa->held->trouble, "%s", error->text);
-    if (!wa->held->contact && rollcall_now_ms(cx) >= wa->held->contact_by_ms) {
-        return on_no_contact(cx, wa, NULL);
-    }
-    return rollcall_fail(cx, error->status, "%s", error->text);
-}
-
-/* What ends the stream; true: it does, and *next says how. */
-static bool stream_ended(struct rollcall_context *cx, struct watcher *wa,
-                         const struct transport_watch_response *response, int *next)
-{
-    const enum rollcall_status status = response->error.status;
-    if (response->compact_revision != 0 || status == ROLLCALL_E_COMPACTED) {
-        *next = relist(cx, wa, ROLLCALL_E_COMPACTED, COMPACTED);
-    } else if (status != ROLLCALL_OK) {
-        *next = in_trouble(cx, wa, &response->error); /* cancellations among them */
-    } else if (response->canceled) {
-        *next = rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "etcd ended the watch");
-    } else if (response->created && response->revision != 0 &&
-               response->revision + 1 < wa->held->next_revision) {
-        *next = relist(cx, wa, ROLLCALL_E_UNAVAILABLE,
-                       "etcd's revision is below the one to go on from: it was restored, or the "
-                       "revision asked for is of the future");
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static int on_response(struct rollcall_context *cx, void *self,
-                       const struct rollcall_message *message)
+static int on_failed(struct rollcall_context *cx, void *self,
+                     const struct rollcall_message *message)
 {
     struct watcher *wa = self;
-    struct transport_watch_response *response = (struct transport_watch_response *)message->object;
-    int next;
-    if (stream_ended(cx, wa, response, &next)) {
-        return next;
-    }
-    contact(cx, wa);
-    /* Progress, a response without events, is a sign of life and no bookmark: etcd before 3.4.25
-     * may send it ahead of events still to come. */
-    if (!watcher_waiting_push(&wa->waiting, response)) {
-        return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "the transport broke the watch window");
+    if (wa->held->failure == NULL) { /* a hub that was restarted says so again */
+        wa->held->failure = (struct rollcall_reason *)rollcall_object_keep(message->object);
     }
     return pump(cx, wa);
 }
 
-static int on_credit_following(struct rollcall_context *cx, void *self,
-                               const struct rollcall_message *message)
-{
-    (void)message;
-    ((struct watcher *)self)->credits++;
-    return pump(cx, self);
-}
-
-/* ---- listing ---- */
-
-static int ask_page(struct rollcall_context *cx, struct watcher *wa, struct rollcall_bytes after)
-{
-    const struct transport_call call = {
-        .id = ++wa->asked,
-        .answer = WATCHER_PAGE}; /* not wait_for_ready: the cause is wanted at once */
-    struct transport_request *request = watcher_request_page(wa->config, after, wa->list_revision);
-    if (request == NULL) {
-        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");
-    }
-    if (rollcall_send_object(cx, wa->transport, TRANSPORT_CALL, &call, sizeof call,
-                             &request->object) != ROLLCALL_OK) {
-        return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
-    }
-    return LISTING;
-}
-
-static int list(struct rollcall_context *cx, struct watcher *wa)
-{
-    rollcall__view_clear_now(&wa->held->view); /* until a page says it is there */
-    wa->held->skipped = 0;
-    wa->held->applied_revision = 0;
-    wa->list_revision = 0;
-    return ask_page(cx, wa, (struct rollcall_bytes){NULL, 0});
-}
-
-/* false: out of memory. */
-static bool take_kv(struct rollcall_context *cx, struct watcher *wa, const struct transport_kv *kv)
-{
-    struct rollcall__view *view = &wa->held->view;
-    struct rollcall__view_entry *entry = rollcall__view_find(view, kv->key);
-    struct watcher_item *item;
-    if (!watcher_wants_key(wa->config, kv->key)) {
-        return true;
-    }
-    if (entry != NULL && entry->told != NULL &&
-        watcher_item_is((struct watcher_item *)entry->told, kv)) {
-        rollcall__view_set_now(entry, rollcall_object_keep(entry->told)); /* nothing new */
-        return true;
-    }
-    if (read_item(cx, wa, kv, &item) != ROLLCALL_OK) {
-        return false;
-    }
-    if (item == NULL) {
-        return true;
-    }
-    if (entry == NULL && (entry = rollcall__view_put(view, kv->key)) == NULL) {
-        rollcall_object_drop(&item->object);
-        return false;
-    }
-    rollcall__view_set_now(entry, &item->object);
-    return true;
-}
-
-/* ---- telling the difference ---- */
-
-static int end_telling(struct rollcall_context *cx, struct watcher *wa)
-{
-    struct watcher_handover *held = wa->held;
-    rollcall__view_sweep(&held->view); /* of what was deleted, and that is told */
-    const struct watcher_event event = {
-        .type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_END : ROLLCALL_WATCH_SNAPSHOT_END,
-        .revision = wa->list_revision,
-        .count = held->snapshot_told ? held->told : held->view.count,
-        .skipped = held->skipped};
-    const enum rollcall_status status = tell(cx, wa, &event);
-    if (status != ROLLCALL_OK) {
-        return cannot_tell(cx, status);
-    }
-    held->telling = false;
-    held->snapshot_told = true;
-    held->resync_reason[0] = '\0';
-    held->next_revision = wa->list_revision + 1;
-    if (wa->config->list_only) {
-        held->end.status = ROLLCALL_E_STOPPED;
-        return OVER;
-    }
-    return follow(cx, wa);
-}
-
-static int go_on_telling(struct rollcall_context *cx, struct watcher *wa)
-{
-    struct rollcall__view *view = &wa->held->view;
-    while (wa->credits > 0) {
-        if (wa->cursor == view->count) {
-            return end_telling(cx, wa);
-        }
-        struct rollcall__view_entry *entry = &view->entries[wa->cursor++];
-        const struct watcher_item *now = (const struct watcher_item *)entry->now;
-        const enum rollcall_status status =
-            tell_entry(cx, wa, entry, now != NULL ? now->mod_revision : wa->list_revision,
-                       !wa->held->snapshot_told);
-        if (status != ROLLCALL_OK) {
-            return cannot_tell(cx, status);
-        }
-    }
-    return TELLING;
-}
-
-static int begin_telling(struct rollcall_context *cx, struct watcher *wa)
-{
-    struct watcher_handover *held = wa->held;
-    struct watcher_event event = {
-        .type = held->snapshot_told ? ROLLCALL_WATCH_RESYNC_BEGIN : ROLLCALL_WATCH_SNAPSHOT_BEGIN,
-        .revision = wa->list_revision,
-        .status = held->snapshot_told ? ROLLCALL_E_COMPACTED : ROLLCALL_OK};
-    if (held->snapshot_told && !held->telling && !rollcall__view_differs(&held->view) &&
-        held->resync_reason[0] == '\0') {
-        held->next_revision = wa->list_revision + 1;
-        return follow(cx, wa);
-    }
-    snprintf(event.reason, sizeof event.reason, "%s", held->resync_reason);
-    const enum rollcall_status status = held->telling ? ROLLCALL_OK : tell(cx, wa, &event);
-    if (status != ROLLCALL_OK) {
-        return cannot_tell(cx, status);
-    }
-    held->told = held->telling ? held->told : 0;
-    held->telling = true;
-    wa->cursor = 0;
-    return go_on_telling(cx, wa);
-}
-
-static int on_page(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+static int on_where(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct watcher *wa = self;
-    const struct transport_answer *answer = message->payload;
-    const struct transport_result *page = (const struct transport_result *)message->object;
-    if (answer->id != wa->asked) {
-        return ROLLCALL_STAY;
-    }
-    if (answer->status != ROLLCALL_OK) {
-        return in_trouble(cx, wa, &page->error);
-    }
-    contact(cx, wa);
-    if (wa->list_revision == 0) {
-        wa->list_revision = page->revision;
-    }
-    for (size_t i = 0; i < page->kv_count; i++) {
-        if (!take_kv(cx, wa, &page->kvs[i])) {
-            return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a list");
-        }
-    }
-    return page->more && page->kv_count != 0 ? ask_page(cx, wa, page->kvs[page->kv_count - 1].key)
-                                             : begin_telling(cx, wa);
-}
-
-static int on_credit_telling(struct rollcall_context *cx, void *self,
-                             const struct rollcall_message *message)
-{
-    (void)message;
-    ((struct watcher *)self)->credits++;
-    return go_on_telling(cx, self);
-}
-
-static int on_credit(struct rollcall_context *cx, void *self,
-                     const struct rollcall_message *message)
-{
-    (void)cx, (void)message;
-    ((struct watcher *)self)->credits++;
+    wa->held->hub = message->from.ref;
+    settle(cx, wa->held, 0);
+    ask_again(cx, wa);
     return ROLLCALL_STAY;
+}
+
+static int on_go_on(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct watcher *wa = self;
+    (void)message;
+    wa->going_on = false;
+    return pump(cx, wa);
+}
+
+static void join(struct rollcall_context *cx, const struct watcher *wa)
+{
+    if (!rollcall_ref_is_nobody(wa->options->hub)) {
+        const bool sent = rollcall_send(cx, wa->options->hub, HUB_JOIN, NULL, 0) == ROLLCALL_OK;
+        rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + (sent ? JOIN_MS : AGAIN_MS));
+    }
+}
+
+static int on_again(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct watcher *wa = self;
+    (void)message;
+    if (wa->held->next == 0) {
+        join(cx, wa);
+    }
+    if (wa->asking) {
+        ask_again(cx, wa);
+    }
+    settle(cx, wa->held, CREDIT_LUMP);
+    return pump(cx, wa);
 }
 
 /* ---- life ---- */
 
 static int init(struct rollcall_context *cx, void *self, const void *options)
 {
-    const struct watcher_options *o = options;
     struct watcher *wa = self;
-    struct watcher_handover *held = rollcall_handover(cx);
-    wa->config = o->config;
-    wa->application = o->application;
-    wa->transport = o->transport;
-    wa->held = held;
-    wa->credits = WATCHER_EVENTS_MAX;
-    if (held->end.status != ROLLCALL_OK) {
+    wa->options = options;
+    wa->held = rollcall_handover(cx);
+    if (rollcall_epoch(cx) == 1) {
+        wa->held->snapshot_told = wa->options->from_now;
+    }
+    if (wa->held->over) {
         return OVER;
     }
-    if (rollcall_epoch(cx) == 1) {
-        held->contact_by_ms = rollcall_now_ms(cx) + wa->config->connect_timeout_ms;
-        held->next_revision = wa->config->from_revision;
-        held->snapshot_told = wa->config->from_revision != 0;
+    if (wa->held->next == 0) {
+        join(cx, wa);
     }
-    if (!held->contact) {
-        rollcall_timer_set(cx, WATCHER_NO_CONTACT, held->contact_by_ms);
-    }
-    return held->next_revision == 0 ? list(cx, wa) : follow(cx, wa);
-}
-
-static void fini(void *self)
-{
-    struct watcher_waiting *waiting = &((struct watcher *)self)->waiting;
-    while (watcher_waiting_first(waiting) != NULL) {
-        watcher_waiting_pop(waiting);
-    }
+    settle(cx, wa->held, CREDIT_LUMP);
+    const int next = pump(cx, wa);
+    return next == ROLLCALL_STAY ? TELLING : next;
 }
 
 static void handover_fini(void *handover)
 {
-    rollcall__view_free(&((struct watcher_handover *)handover)->view);
+    struct watcher_handover *held = handover;
+    for (uint32_t i = 0; i < held->count; i++) {
+        rollcall_object_drop(held->waiting[(held->head + i) % HUB_WINDOW].object);
+    }
+    if (held->part != NULL) {
+        rollcall_object_drop(&held->part->object);
+    }
+    if (held->failure != NULL) {
+        rollcall_object_drop(&held->failure->object);
+    }
 }
 
 static void options_fini(void *options)
 {
-    rollcall_object_drop(&((struct watcher_options *)options)->config->object);
+    struct watcher_options *o = options;
+    o->gone(o->handle);
+    rollcall_object_drop(o->handle);
+    if (o->filter != NULL) {
+        rollcall_object_drop(&o->filter->object);
+    }
 }
 
-static const char *const STATE_NAMES[STATE_COUNT] = {"LISTING", "TELLING", "FOLLOWING", "OVER"};
+static const char *const STATE_NAMES[STATE_COUNT] = {"TELLING", "OVER"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(WATCHER_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(WATCHER_LIST);
 
@@ -583,9 +502,8 @@ const struct rollcall_actor_type watcher_type = {
     .options_size_bytes = sizeof(struct watcher_options),
     .handover_size_bytes = sizeof(struct watcher_handover),
     .init = init,
-    .fini = fini,
-    .options_fini = options_fini,
     .handover_fini = handover_fini,
+    .options_fini = options_fini,
     .state_count = STATE_COUNT,
     .message_count = WATCHER_COUNT,
     .state_names = STATE_NAMES,

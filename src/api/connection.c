@@ -4,6 +4,7 @@
 #include "actors/allocator.h"
 #include "actors/lease_keeper.h"
 #include "actors/supervisor.h"
+#include "api/feed.h"
 #include "base/memory.h"
 #include "etcd/cluster.h"
 #include "runtime/port.h"
@@ -21,6 +22,7 @@ struct rollcall_etcd {
     struct rollcall_runtime *runtime;
     struct rollcall__transports transports;
     _Atomic uint32_t users;
+    struct rollcall__feeds feeds;
     /* Set before anybody else sees it: */
     struct service {
         struct rollcall_ref supervisor, actor;
@@ -62,6 +64,7 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rol
         return NULL;
     }
     etcd->runtime = runtime;
+    rollcall__feeds_init(&etcd->feeds);
     rollcall__runtime_hold(runtime);
     return etcd;
 }
@@ -69,6 +72,7 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rol
 static void destroy(struct rollcall_etcd *etcd)
 {
     struct rollcall_runtime *runtime = etcd->runtime;
+    rollcall__feeds_fini(&etcd->feeds);
     free(etcd);
     rollcall__runtime_release(runtime);
 }
@@ -252,6 +256,11 @@ struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd)
 struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd)
 {
     return etcd->keeper.actor;
+}
+
+struct rollcall__feeds *rollcall__etcd_feeds(struct rollcall_etcd *etcd)
+{
+    return &etcd->feeds;
 }
 
 void rollcall__etcd_hold(struct rollcall_etcd *etcd)

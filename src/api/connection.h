@@ -50,6 +50,9 @@ void rollcall__etcd_release(struct rollcall_etcd *etcd);
 /* The actor that gives out server IDs; it runs on the worker for control while it is open. */
 struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd);
 
+/* What is watched on the connection: see feed.h. */
+struct rollcall__feeds;
+struct rollcall__feeds *rollcall__etcd_feeds(struct rollcall_etcd *etcd);
 /* The actor that keeps the leases that sessions share; likewise. */
 struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd);
 

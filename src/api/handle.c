@@ -37,7 +37,7 @@ void rollcall__handle_fini(struct rollcall__handle *handle)
 /* Called once whether or not the actor could be spawned, after the last callback has returned.  The
  * reference that is dropped next keeps the handle for us; etcd may be closed by another thread as
  * soon as it is released, and nothing here or in a destroy touches it after that. */
-static void gone(struct rollcall_object *object)
+void rollcall__handle_gone(struct rollcall_object *object)
 {
     struct rollcall__handle *handle = (struct rollcall__handle *)object;
     rollcall__monitor_lock(&handle->monitor);
@@ -69,7 +69,7 @@ enum rollcall_status rollcall__handle_start(
     const struct application_options options = {.handle = rollcall_object_keep(&handle->object),
                                                 .tell = tell,
                                                 .tell_failed = tell_failed,
-                                                .gone = gone};
+                                                .gone = rollcall__handle_gone};
     /* Of what can be closed, close waits: in a callback, which cannot, nothing is to be begun. */
     return (handle->unattended ? rollcall__spawn : rollcall_runtime_spawn)(
         rollcall__etcd_runtime(handle->etcd), handle->worker,

@@ -41,6 +41,10 @@ ROLLCALL_MUST_USE enum rollcall_status rollcall__handle_start(
     void (*tell_failed)(struct rollcall_object *handle, const struct rollcall_error *error),
     struct rollcall_error *error);
 
+/* What an actor that is no application actor, and stands in handle->application, calls when it is
+ * gone, just before it drops its reference. */
+void rollcall__handle_gone(struct rollcall_object *handle);
+
 /*
  * Stops the application actor, waits until it is gone, lets go of etcd and of the handle.
  * Returns: ROLLCALL_OK; or ROLLCALL_E_TIMEOUT when a callback did not return in time: the handle

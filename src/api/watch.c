@@ -1,8 +1,5 @@
 /* The public calls of rollcall/watch.h: options checked and copied, then messages. */
-#include "actors/watcher.h"
-
-#include "actors/supervisor.h"
-#include "api/handle.h"
+#include "api/feed.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -11,14 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LIST_TIMEOUT_MS = 5000,
-    APPLICATION_MAILBOX = 1024 /* the events of a watcher and of its restarted successor */
-};
+enum { LIST_TIMEOUT_MS = 5000 };
 
 /* The events of a list, kept until they are told on the caller's thread. */
 struct collection {
-    struct watcher_event **events; /* shared */
+    struct hub_batch **batches; /* one reference each */
     size_t count, capacity;
     bool complete;
     int64_t contact_ms; /* when etcd must have answered once */
@@ -26,9 +20,11 @@ struct collection {
 };
 
 struct rollcall_watch {
-    struct rollcall__handle handle; /* must be first */
+    struct rollcall__handle handle; /* must be first; its actor is the watcher */
+    struct rollcall__feed *feed;
     rollcall_watch_event_fn *on_event;
     void *user;
+    bool failed;                   /* FAILED was told; the worker's */
     struct collection *collection; /* NULL: events are told; guarded by handle.monitor */
 };
 
@@ -61,18 +57,17 @@ static enum rollcall_status check(const struct rollcall_watch_options *o,
                                  : status;
 }
 
-/* ---- the shared configuration ---- */
+/* ---- what is watched ---- */
 
 static void destroy_config(struct rollcall_object *object)
 {
-    struct watcher_config *config = (struct watcher_config *)object;
-    rollcall__semver_range_free(&config->version_range);
+    struct reflector_config *config = (struct reflector_config *)object;
     rollcall__arena_free(&config->arena);
     free(config);
 }
 
 /* A copy in the config's arena; sets *failed when out of memory. */
-static struct rollcall_bytes copy_bytes(struct watcher_config *config, struct rollcall_bytes from,
+static struct rollcall_bytes copy_bytes(struct reflector_config *config, struct rollcall_bytes from,
                                         bool *failed)
 {
     struct rollcall_bytes copy = {"", 0};
@@ -80,7 +75,7 @@ static struct rollcall_bytes copy_bytes(struct watcher_config *config, struct ro
     return copy;
 }
 
-static void fill_keys(struct watcher_config *config, const struct rollcall_watch_options *o,
+static void fill_keys(struct reflector_config *config, const struct rollcall_watch_options *o,
                       bool *failed)
 {
     const char *root = o->root == NULL ? ROLLCALL__ROOT_DEFAULT : o->root;
@@ -100,11 +95,10 @@ static void fill_keys(struct watcher_config *config, const struct rollcall_watch
 static enum rollcall_status create_config(struct rollcall_etcd *etcd,
                                           const struct rollcall_watch_options *o,
                                           const struct collection *list,
-                                          struct watcher_config **created,
+                                          struct reflector_config **created,
                                           struct rollcall_error *error)
 {
-    struct watcher_config *config = rollcall__allocate_zeroed(1, sizeof *config);
-    enum rollcall_status status = ROLLCALL_OK;
+    struct reflector_config *config = rollcall__allocate_zeroed(1, sizeof *config);
     bool failed = false;
     if (config == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
@@ -123,89 +117,69 @@ static enum rollcall_status create_config(struct rollcall_etcd *etcd,
         config->connect_timeout_ms = list->contact_ms;
     }
     fill_keys(config, o, &failed);
-    if (o->version_range != NULL) {
-        config->has_version_range = true;
-        status = rollcall__semver_range_parse(rollcall__bytes(o->version_range),
-                                              ROLLCALL__SEMVER_OURS, &config->version_range, error);
-    }
-    if (status == ROLLCALL_OK && failed) {
-        status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
-    }
-    if (status != ROLLCALL_OK) {
+    if (failed) {
         rollcall_object_drop(&config->object);
-        return status;
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
     }
     *created = config;
     return ROLLCALL_OK;
 }
 
-/* ---- what the application actor calls, on its worker ---- */
-
-static struct rollcall_watch_event view_of(const struct watcher_event *event)
+static void destroy_filter(struct rollcall_object *object)
 {
-    struct rollcall_watch_event told = {.type = event->type,
-                                        .at_ms = event->at_ms,
-                                        .revision = event->revision,
-                                        .mod_revision = event->mod_revision,
-                                        .count = event->count,
-                                        .skipped = event->skipped,
-                                        .status = event->status,
-                                        .reason = event->reason};
-    if (event->item != NULL) {
-        told.key = event->item->key;
-        told.value = event->item->value;
-        told.record = &event->item->record;
-        told.create_revision = event->item->create_revision;
-        told.lease_id = event->item->lease_id;
+    struct watcher_filter *filter = (struct watcher_filter *)object;
+    rollcall__semver_range_free(&filter->version_range);
+    free(filter);
+}
+
+/* *created: NULL: all count. */
+static enum rollcall_status create_filter(const char *version_range,
+                                          struct watcher_filter **created,
+                                          struct rollcall_error *error)
+{
+    *created = NULL;
+    if (version_range == NULL) {
+        return ROLLCALL_OK;
     }
-    return told;
-}
-
-static bool is_same_session(const struct watcher_event *a, const struct watcher_event *b)
-{
-    return a->item != NULL && b->item != NULL && rollcall__bytes_equal(a->item->key, b->item->key);
-}
-
-/* A list that a failure has cut in two corrects what it has told before: that is taken back. */
-static void take_back(struct collection *collection, const struct watcher_event *event)
-{
-    for (size_t i = 0; i < collection->count; i++) {
-        if (is_same_session(collection->events[i], event)) {
-            rollcall_object_drop(&collection->events[i]->object);
-            collection->count--;
-            memmove(&collection->events[i], &collection->events[i + 1],
-                    (collection->count - i) * sizeof collection->events[0]);
-            return;
-        }
+    struct watcher_filter *filter = rollcall__allocate_zeroed(1, sizeof *filter);
+    if (filter == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
     }
+    rollcall_object_init(&filter->object, destroy_filter);
+    const enum rollcall_status status = rollcall__semver_range_parse(
+        rollcall__bytes(version_range), ROLLCALL__SEMVER_OURS, &filter->version_range, error);
+    if (status != ROLLCALL_OK) {
+        rollcall_object_drop(&filter->object);
+        return status;
+    }
+    *created = filter;
+    return ROLLCALL_OK;
 }
+
+/* ---- what the watcher calls, on its worker ---- */
 
 /* Called locked. */
-static void collect(struct collection *collection, struct watcher_event *event)
+static void collect(struct collection *collection, struct hub_batch *batch)
 {
-    if (event->type == ROLLCALL_WATCH_FAILED) {
-        rollcall_error_set(&collection->error, event->status, "%s", event->reason);
-    }
-    if (event->type == ROLLCALL_WATCH_UPDATE || event->type == ROLLCALL_WATCH_DELETE) {
-        take_back(collection, event);
-    }
-    if (event->type == ROLLCALL_WATCH_DELETE) {
+    const struct rollcall_watch_event *last = &batch->events[batch->count - 1];
+    if (last->type == ROLLCALL_WATCH_FAILED) {
+        rollcall_error_set(&collection->error, last->status, "%s", last->reason);
         return;
     }
     if (collection->count == collection->capacity) {
-        const size_t capacity = collection->capacity == 0 ? 64 : 2 * collection->capacity;
-        struct watcher_event **events =
-            rollcall__reallocate(collection->events, capacity * sizeof(*events));
-        if (events == NULL) {
+        const size_t capacity = collection->capacity == 0 ? 4 : 2 * collection->capacity;
+        struct hub_batch **batches =
+            rollcall__reallocate(collection->batches, capacity * sizeof(*batches));
+        if (batches == NULL) {
             rollcall_error_set(&collection->error, ROLLCALL_E_NO_MEMORY, "list: out of memory");
             return;
         }
-        collection->events = events;
+        collection->batches = batches;
         collection->capacity = capacity;
     }
-    collection->events[collection->count++] = event;
-    rollcall_object_keep(&event->object);
-    collection->complete = event->type == ROLLCALL_WATCH_SNAPSHOT_END;
+    collection->batches[collection->count++] = batch;
+    rollcall_object_keep(&batch->object);
+    collection->complete = last->type == ROLLCALL_WATCH_SNAPSHOT_END;
 }
 
 static bool is_closed(struct rollcall_watch *watch)
@@ -216,44 +190,64 @@ static bool is_closed(struct rollcall_watch *watch)
     return closed;
 }
 
-static void tell(struct rollcall_object *handle, struct rollcall_object *object)
+/* Of a list whose end is awaited. */
+static void tell_collection(struct rollcall_watch *watch, struct hub_batch *batch)
 {
-    struct rollcall_watch *watch = (struct rollcall_watch *)handle;
-    struct watcher_event *event = (struct watcher_event *)object;
-    if (watch->on_event != NULL) {
-        if (!is_closed(watch)) {
-            const struct rollcall_watch_event told = view_of(event);
-            watch->on_event(watch->user, &told);
-        }
-        return;
-    }
     rollcall__monitor_lock(&watch->handle.monitor);
     if (watch->collection != NULL) {
-        collect(watch->collection, event);
+        collect(watch->collection, batch);
     }
     rollcall__monitor_notify(&watch->handle.monitor);
     rollcall__monitor_unlock(&watch->handle.monitor);
 }
 
-static void tell_failed(struct rollcall_object *handle, const struct rollcall_error *error)
+static bool tell(struct rollcall_object *handle, struct hub_batch *batch, size_t first,
+                 size_t count)
 {
     struct rollcall_watch *watch = (struct rollcall_watch *)handle;
+    if (batch->events[first].type == ROLLCALL_WATCH_FAILED) {
+        watch->failed = true;
+        rollcall__feed_is_over(watch->feed);
+    }
+    if (watch->on_event == NULL) {
+        tell_collection(watch, batch); /* a list is told whole batches */
+        return true;
+    }
+    for (size_t i = 0; i < count && !is_closed(watch); i++) {
+        watch->on_event(watch->user, &batch->events[first + i]);
+    }
+    return true;
+}
+
+/* The watcher has ended before it was closed, and has told no failure. */
+static void tell_end(struct rollcall_watch *watch)
+{
+    struct rollcall_error error;
+    if (!rollcall__feed_failure(watch->feed, &error)) {
+        rollcall_error_set(&error, ROLLCALL_E_ACTOR, "the watch was ended from outside");
+    }
     const struct rollcall_watch_event told = {.type = ROLLCALL_WATCH_FAILED,
                                               .at_ms = rollcall__clock_wall_ms(),
-                                              .status = error->status,
-                                              .reason = error->text};
+                                              .status = error.status,
+                                              .reason = error.text};
     if (watch->on_event != NULL) {
-        if (!is_closed(watch)) {
-            watch->on_event(watch->user, &told);
-        }
+        watch->on_event(watch->user, &told);
         return;
     }
     rollcall__monitor_lock(&watch->handle.monitor);
-    if (watch->collection != NULL) {
-        watch->collection->error = *error;
+    if (watch->collection != NULL && !watch->collection->complete) {
+        watch->collection->error = error;
     }
-    rollcall__monitor_notify(&watch->handle.monitor);
     rollcall__monitor_unlock(&watch->handle.monitor);
+}
+
+static void gone(struct rollcall_object *handle)
+{
+    struct rollcall_watch *watch = (struct rollcall_watch *)handle;
+    if (!is_closed(watch) && !watch->failed && watch->feed != NULL) {
+        tell_end(watch);
+    }
+    rollcall__handle_gone(handle);
 }
 
 /* ---- the calls ---- */
@@ -265,36 +259,38 @@ static void destroy_watch(struct rollcall_object *object)
     free(watch);
 }
 
-/* The supervisor lives under the application actor, and the watcher under the supervisor: to stop
- * the application actor is to stop the watch.  config: moved. */
-static enum rollcall_status spawn(struct rollcall_watch *watch, struct watcher_config *config,
-                                  struct rollcall_error *error)
+/* filter: moved.  On failure the watch has its one owner. */
+static enum rollcall_status start(struct rollcall_watch *watch, struct reflector_config *config,
+                                  struct watcher_filter *filter, struct rollcall_error *error)
 {
-    struct rollcall_runtime *rt = rollcall__etcd_runtime(watch->handle.etcd);
-    const uint32_t worker = watch->handle.worker;
-    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE};
-    struct rollcall_ref supervisor_ref, ref;
-    enum rollcall_status status =
-        rollcall__handle_start(&watch->handle, APPLICATION_MAILBOX, tell, tell_failed, error);
+    const bool shared = !config->list_only && config->from_revision == 0;
+    struct watcher_options options = {.filter = filter,
+                                      .once = config->list_only,
+                                      .from_now = config->from_revision != 0,
+                                      .handle = rollcall_object_keep(&watch->handle.object),
+                                      .tell = tell,
+                                      .gone = gone};
+    const enum rollcall_status status =
+        rollcall__feed_open(watch->handle.etcd, config, shared, &watch->feed, error);
     if (status == ROLLCALL_OK) {
-        status = rollcall_runtime_spawn(
-            rt, worker,
-            ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor,
-                                   .supervisor = watch->handle.application),
-            &supervisor_ref, error);
+        return rollcall__feed_watch(watch->feed, &options, &watch->handle.application, error);
     }
-    if (status != ROLLCALL_OK) {
-        rollcall_object_drop(&config->object);
-        return status;
+    if (filter != NULL) {
+        rollcall_object_drop(&filter->object);
     }
-    const struct watcher_options options = {.config = config,
-                                            .application = watch->handle.application,
-                                            .transport = rollcall__etcd_bulk(watch->handle.etcd)};
-    return rollcall_runtime_spawn(rt, worker,
-                                  ROLLCALL_SPAWN_OPTIONS(.type = &watcher_type, .options = &options,
-                                                         .supervisor = supervisor_ref,
-                                                         .mailbox_messages = WATCHER_MAILBOX),
-                                  &ref, error);
+    rollcall_object_drop(options.handle);
+    return status;
+}
+
+/* As rollcall__handle_close, of the watch and what only it needs. */
+static enum rollcall_status close_watch(struct rollcall_watch *watch)
+{
+    struct rollcall__feed *feed = watch->feed;
+    const enum rollcall_status status = rollcall__handle_close(&watch->handle);
+    if (feed != NULL) {
+        rollcall__feed_close(feed, status == ROLLCALL_OK);
+    }
+    return status;
 }
 
 static enum rollcall_status open(struct rollcall_etcd *etcd,
@@ -303,25 +299,29 @@ static enum rollcall_status open(struct rollcall_etcd *etcd,
                                  struct rollcall_error *error)
 {
     struct rollcall_watch_options options;
-    struct watcher_config *config = NULL;
+    struct reflector_config *config = NULL;
+    struct watcher_filter *filter = NULL;
     enum rollcall_status status =
         rollcall__options_copy(&options, sizeof options, given, "rollcall_watch_options", error);
     if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK ||
-        (status = create_config(etcd, &options, collection, &config, error)) != ROLLCALL_OK) {
+        (status = create_filter(options.version_range, &filter, error)) != ROLLCALL_OK) {
         return status;
     }
     struct rollcall_watch *watch = rollcall__allocate_zeroed(1, sizeof *watch);
-    if (watch == NULL) {
-        rollcall_object_drop(&config->object);
-        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
+    status = watch == NULL ? rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory")
+                           : create_config(etcd, &options, collection, &config, error);
+    if (status != ROLLCALL_OK) {
+        free(watch);
+        rollcall_object_drop(filter == NULL ? NULL : &filter->object);
+        return status;
     }
     rollcall__handle_init(&watch->handle, etcd, destroy_watch);
     watch->on_event = collection == NULL ? options.on_event : NULL;
     watch->user = options.user;
     watch->collection = collection;
-    status = spawn(watch, config, error);
+    status = start(watch, config, filter, error);
     if (status != ROLLCALL_OK) {
-        ROLLCALL_DROP(rollcall__handle_close(&watch->handle), "the first error is told");
+        ROLLCALL_DROP(close_watch(watch), "the first error is told");
         return status;
     }
     *opened = watch;
@@ -342,7 +342,7 @@ enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch)
         return ROLLCALL_OK;
     }
     const enum rollcall_status status = rollcall__handle_may_wait(&watch->handle);
-    return status == ROLLCALL_OK ? rollcall__handle_close(&watch->handle) : status;
+    return status == ROLLCALL_OK ? close_watch(watch) : status;
 }
 
 /* ---- list: a watch that ends after its snapshot ---- */
@@ -363,19 +363,6 @@ static enum rollcall_status wait_complete(struct rollcall_watch *watch,
     watch->collection = NULL; /* what comes later is not wanted */
     rollcall__monitor_unlock(&watch->handle.monitor);
     return collection->error.status;
-}
-
-/* BEGIN, the sessions, END. */
-static void tell_collected(const struct collection *collection, size_t index,
-                           const struct rollcall_watch_options *options)
-{
-    struct rollcall_watch_event told = view_of(collection->events[index]);
-    if (told.type == ROLLCALL_WATCH_UPDATE) {
-        told.type = ROLLCALL_WATCH_SESSION;
-    } else if (told.type == ROLLCALL_WATCH_SNAPSHOT_END) {
-        told.count = collection->count - 2;
-    }
-    options->on_event(options->user, &told);
 }
 
 enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
@@ -401,14 +388,15 @@ enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
         return status;
     }
     status = wait_complete(watch, &collection, timeout_ms);
-    ROLLCALL_DROP(rollcall__handle_close(&watch->handle), "nothing it could tell is wanted");
+    ROLLCALL_DROP(close_watch(watch), "nothing it could tell is wanted");
     for (size_t i = 0; i < collection.count; i++) {
-        if (status == ROLLCALL_OK) {
-            tell_collected(&collection, i, options);
+        const struct hub_batch *batch = collection.batches[i];
+        for (size_t at = 0; status == ROLLCALL_OK && at < batch->count; at++) {
+            options->on_event(options->user, &batch->events[at]);
         }
-        rollcall_object_drop(&collection.events[i]->object);
+        rollcall_object_drop(&collection.batches[i]->object);
     }
-    free(collection.events);
+    free(collection.batches);
     if (status != ROLLCALL_OK && error != NULL) {
         *error = collection.error;
     }

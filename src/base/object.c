@@ -2,6 +2,8 @@
  * Reference counts of the objects messages carry.  C11-style atomics by way of gcc's builtins,
  * because the count sits in a public header that C++ programs include too.
  */
+#include "base/object.h"
+
 #include "base/assert.h"
 #include "base/memory.h"
 
@@ -36,6 +38,13 @@ void rollcall_object_drop(struct rollcall_object *object)
     if (before == 1) {
         object->destroy(object);
     }
+}
+
+bool rollcall__object_is_sole(const struct rollcall_object *object)
+{
+    /* Acquire, paired with the release in rollcall_object_drop: what the others read of the object
+     * they have read before we change it. */
+    return __atomic_load_n(&object->references, __ATOMIC_ACQUIRE) == 1;
 }
 
 static void destroy_reason(struct rollcall_object *object)

@@ -3,8 +3,8 @@
 #include "scenarios/gang.h"
 
 /* All that a supervisor restarts. */
-static const char *const MORTAL[] = {"registration", "keepalive",   "liveness",
-                                     "departure",    "allocator",   "watcher",
+static const char *const MORTAL[] = {"registration", "keepalive",   "liveness", "departure",
+                                     "allocator",    "watcher",     "hub",      "reflector",
                                      "lease_keeper", "lease_share", NULL};
 
 #define PLAY(name, ...)                                                                            \

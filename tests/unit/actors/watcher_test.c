@@ -46,7 +46,7 @@ TEST(watcher, an_empty_store_is_an_empty_snapshot)
         world_run(&b.world, 60000);
         CHECK_INT(b.listener->count, 2);
         CHECK_INT(b.listener->told[1].count, 0);
-        CHECK_STATE(&b.world, b.watcher, "FOLLOWING");
+        CHECK_STATE(&b.world, b.reflector, "FOLLOWING");
         bench_close(&b);
     }
 }
@@ -194,7 +194,7 @@ TEST(watcher, garbage_is_skipped_and_counted_and_never_fatal)
         check_told(&b, 3, ROLLCALL_WATCH_DELETE, "node-3");
         check_told(&b, 4, ROLLCALL_WATCH_ADD, "node-1");
         CHECK_INT(b.listener->count, 5);
-        CHECK_STATE(&b.world, b.watcher, "FOLLOWING");
+        CHECK_STATE(&b.world, b.reflector, "FOLLOWING");
         bench_close(&b);
     }
 }

@@ -1,11 +1,11 @@
 /*
- * tests/unit/actors/watcher_world.h - a watcher between a fake etcd and an application that keeps
- * what it was told, and checks at every event that it could be true.
+ * tests/unit/actors/watcher_world.h - a reflector, a hub and a watcher between a fake etcd and an
+ * application that keeps what it was told, and checks at every event that it could be true.
  */
 #ifndef TESTS_UNIT_ACTORS_WATCHER_WORLD_H
 #define TESTS_UNIT_ACTORS_WATCHER_WORLD_H
 
-#include "actors/application.h"
+#include "actors/supervisor.h"
 #include "actors/watcher.h"
 #include "base/buffer.h"
 
@@ -35,22 +35,21 @@ struct listener {
     struct known known[KNOWN_MAX]; /* what the application would believe now */
     size_t known_count;
     bool unknown_deletes; /* they may come: the watch began later */
-    size_t failures;      /* told by the application actor */
+    size_t room;          /* events that it takes; SIZE_MAX: any */
+    bool gone;            /* the watcher has ended */
 };
 
 struct bench {
     struct world world;
     struct fake_etcd *etcd;
     struct listener *listener;
-    struct probe *slow; /* instead of the listener: tells no credit by itself */
-    struct rollcall_ref application, watcher;
+    struct rollcall_ref root, hub, reflector, watcher;
 };
 
 struct watch_choice {
-    const char *role, *range; /* NULL: "node", no range */
-    bool raw_prefix, list_only, slow;
+    const char *role, *range;         /* NULL: "node", no range */
+    bool raw_prefix, list_only, slow; /* slow: no room at first */
     int64_t from_revision;
-    uint32_t mailbox_messages; /* of a slow application; 0: 1024 */
 };
 
 /* ---- the application ---- */
@@ -100,7 +99,7 @@ static inline void believe(struct listener *listener, const struct told *told)
     }
 }
 
-static inline void listen_to(struct listener *listener, const struct watcher_event *event)
+static inline void listen_to(struct listener *listener, const struct rollcall_watch_event *event)
 {
     CHECK(listener->count < TOLD_MAX);
     struct told *told = &listener->told[listener->count++];
@@ -110,28 +109,31 @@ static inline void listen_to(struct listener *listener, const struct watcher_eve
                           .count = event->count,
                           .skipped = event->skipped,
                           .status = event->status};
-    if (event->item != NULL) {
-        copy_text(told->key, sizeof told->key, event->item->key);
-        copy_text(told->value, sizeof told->value, event->item->value);
+    if (event->record != NULL) {
+        copy_text(told->key, sizeof told->key, event->key);
+        copy_text(told->value, sizeof told->value, event->value);
     }
     believe(listener, told);
 }
 
-static inline void listener_tell(struct rollcall_object *handle, struct rollcall_object *event)
+static inline bool listener_tell(struct rollcall_object *handle, struct hub_batch *batch,
+                                 size_t first, size_t count)
 {
-    listen_to((struct listener *)handle, (const struct watcher_event *)event);
-}
-
-static inline void listener_failed(struct rollcall_object *handle,
-                                   const struct rollcall_error *error)
-{
-    (void)error;
-    ((struct listener *)handle)->failures++;
+    struct listener *listener = (struct listener *)handle;
+    CHECK(count > 0 && first + count <= batch->count);
+    if (listener->room < count) {
+        return false;
+    }
+    listener->room -= listener->room == SIZE_MAX ? 0 : count;
+    for (size_t i = 0; i < count; i++) {
+        listen_to(listener, &batch->events[first + i]);
+    }
+    return true;
 }
 
 static inline void listener_gone(struct rollcall_object *handle)
 {
-    (void)handle;
+    ((struct listener *)handle)->gone = true;
 }
 
 static inline void listener_destroy(struct rollcall_object *object)
@@ -141,20 +143,19 @@ static inline void listener_destroy(struct rollcall_object *object)
 
 /* ---- begin and end ---- */
 
-static inline void watcher_config_destroy(struct rollcall_object *object)
+static inline void reflector_config_destroy(struct rollcall_object *object)
 {
-    struct watcher_config *config = (struct watcher_config *)object;
-    rollcall__semver_range_free(&config->version_range);
+    struct reflector_config *config = (struct reflector_config *)object;
     rollcall__arena_free(&config->arena);
     free(config);
 }
 
-static inline struct watcher_config *watcher_config_create(const struct watch_choice *choice)
+static inline struct reflector_config *reflector_config_create(const struct watch_choice *choice)
 {
-    struct watcher_config *config = calloc(1, sizeof *config);
+    struct reflector_config *config = calloc(1, sizeof *config);
     struct rollcall__buffer start = {0};
     CHECK(config != NULL);
-    rollcall_object_init(&config->object, watcher_config_destroy);
+    rollcall_object_init(&config->object, reflector_config_destroy);
     config->role = choice->role == NULL ? "node" : choice->role;
     config->endpoints = "127.0.0.1:2379";
     config->session_prefix = rollcall__bytes(PREFIX);
@@ -169,38 +170,70 @@ static inline struct watcher_config *watcher_config_create(const struct watch_ch
     config->list_only = choice->list_only;
     config->from_revision = choice->from_revision;
     config->connect_timeout_ms = 5000;
-    config->has_version_range = choice->range != NULL;
-    if (choice->range != NULL) {
-        CHECK_INT(rollcall__semver_range_parse(rollcall__bytes(choice->range),
-                                               ROLLCALL__SEMVER_OURS, &config->version_range, NULL),
-                  ROLLCALL_OK);
-    }
     return config;
 }
 
-static inline struct rollcall_ref spawn_application(struct bench *b,
-                                                    const struct watch_choice *choice)
+static inline void filter_destroy(struct rollcall_object *object)
 {
-    static const uint16_t SIZES[] = ROLLCALL_PAYLOAD_SIZES(APPLICATION_LIST);
-    static const char *const NAMES[] = ROLLCALL_MESSAGE_NAMES(APPLICATION_LIST);
-    const uint32_t mailbox = choice->mailbox_messages == 0 ? 1024 : choice->mailbox_messages;
-    if (choice->slow) {
-        b->slow = probe_create("application", SIZES, NAMES, APPLICATION_COUNT);
-        const struct probe_options options = {b->slow};
-        probe_spawn(b->slow, b->world.rt, 0); /* the one that sends credits */
-        return world_spawn(&b->world, 0,
-                           ROLLCALL_SPAWN_OPTIONS(.type = probe_type(b->slow), .options = &options,
-                                                  .supervisor = world_supervisor(&b->world),
-                                                  .mailbox_messages = mailbox));
-    }
-    const struct application_options options = {.handle =
-                                                    rollcall_object_keep(&b->listener->object),
-                                                .tell = listener_tell,
-                                                .tell_failed = listener_failed,
-                                                .gone = listener_gone};
+    struct watcher_filter *filter = (struct watcher_filter *)object;
+    rollcall__semver_range_free(&filter->version_range);
+    free(filter);
+}
+
+static inline struct watcher_filter *filter_create(const char *range)
+{
+    struct watcher_filter *filter = calloc(1, sizeof *filter);
+    CHECK(filter != NULL);
+    rollcall_object_init(&filter->object, filter_destroy);
+    CHECK_INT(rollcall__semver_range_parse(rollcall__bytes(range), ROLLCALL__SEMVER_OURS,
+                                           &filter->version_range, NULL),
+              ROLLCALL_OK);
+    return filter;
+}
+
+/* One more watcher of the hub, which tells `listener`. */
+static inline struct rollcall_ref spawn_watcher(struct bench *b, struct listener *listener,
+                                                const struct watch_choice *choice)
+{
+    const struct watcher_options options = {
+        .hub = b->hub,
+        .filter = choice->range == NULL ? NULL : filter_create(choice->range),
+        .once = choice->list_only,
+        .from_now = choice->from_revision != 0,
+        .handle = rollcall_object_keep(&listener->object),
+        .tell = listener_tell,
+        .gone = listener_gone};
+    listener->unknown_deletes = choice->from_revision != 0;
+    listener->room = choice->slow ? 0 : SIZE_MAX;
     return world_spawn(&b->world, 0,
-                       ROLLCALL_SPAWN_OPTIONS(.type = &application_type, .options = &options,
-                                              .mailbox_messages = mailbox));
+                       ROLLCALL_SPAWN_OPTIONS(.type = &watcher_type, .options = &options,
+                                              .supervisor = b->root,
+                                              .mailbox_messages = WATCHER_MAILBOX));
+}
+
+static inline void spawn_hub(struct bench *b, const struct watch_choice *choice)
+{
+    const struct hub_options hub = {.from_revision = choice->from_revision, .first = b->watcher};
+    b->hub =
+        world_spawn(&b->world, 0,
+                    ROLLCALL_SPAWN_OPTIONS(.type = &hub_type, .options = &hub,
+                                           .supervisor = b->root, .mailbox_messages = HUB_MAILBOX));
+    const struct reflector_options reflector = {.config = reflector_config_create(choice),
+                                                .hub = b->hub,
+                                                .transport =
+                                                    fake_etcd_spawn(b->etcd, b->world.rt, 1)};
+    b->reflector = world_spawn(&b->world, 0,
+                               ROLLCALL_SPAWN_OPTIONS(.type = &reflector_type,
+                                                      .options = &reflector, .supervisor = b->root,
+                                                      .mailbox_messages = REFLECTOR_MAILBOX));
+}
+
+static inline struct listener *listener_create(void)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+    CHECK(listener != NULL);
+    rollcall_object_init(&listener->object, listener_destroy);
+    return listener;
 }
 
 static inline void bench_open(struct bench *b)
@@ -208,28 +241,30 @@ static inline void bench_open(struct bench *b)
     memset(b, 0, sizeof *b);
     world_open(&b->world);
     b->etcd = fake_etcd_create();
-    b->listener = calloc(1, sizeof *b->listener);
-    CHECK(b->listener != NULL);
-    rollcall_object_init(&b->listener->object, listener_destroy);
+    b->listener = listener_create();
 }
 
+/* As for rollcall_watch_open: what begins in the past, or is over after a list, is added to its own
+ * hub; others join. */
 static inline void watch(struct bench *b, const struct watch_choice *choice)
 {
-    const struct watcher_options options = {.config = watcher_config_create(choice),
-                                            .application = b->application =
-                                                spawn_application(b, choice),
-                                            .transport = fake_etcd_spawn(b->etcd, b->world.rt, 1)};
-    b->listener->unknown_deletes = choice->from_revision != 0;
-    b->watcher = world_spawn(&b->world, 0,
-                             ROLLCALL_SPAWN_OPTIONS(.type = &watcher_type, .options = &options,
-                                                    .supervisor = world_supervisor(&b->world),
-                                                    .mailbox_messages = WATCHER_MAILBOX));
+    const struct supervisor_options supervisor = {.strategy = SUPERVISOR_ONE_FOR_ONE,
+                                                  .intensity = 64};
+    b->root = world_spawn(&b->world, 0,
+                          ROLLCALL_SPAWN_OPTIONS(.type = &supervisor_type, .options = &supervisor,
+                                                 .supervisor = world_supervisor(&b->world)));
+    if (choice->from_revision != 0 || choice->list_only) {
+        b->watcher = spawn_watcher(b, b->listener, choice);
+        spawn_hub(b, choice);
+    } else {
+        spawn_hub(b, choice);
+        b->watcher = spawn_watcher(b, b->listener, choice);
+    }
 }
 
 static inline void bench_close(struct bench *b)
 {
     world_close(&b->world);
-    probe_destroy(b->slow);
     rollcall_object_drop(&b->listener->object);
     fake_etcd_destroy(b->etcd);
 }

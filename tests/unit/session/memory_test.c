@@ -1,10 +1,10 @@
-/* What is said of a record, a range or a view when any one of its allocations fails: that there was
- * no memory, and nothing else. */
+/* What is said of a record, a range or a roster when any one of its allocations fails: that there
+ * was no memory, and nothing else. */
 #include "base/memory.h"
 
 #include "session/record.h"
 #include "session/record_edit.h"
-#include "session/view.h"
+#include "session/roster.h"
 
 #include "support/test.h"
 
@@ -92,23 +92,50 @@ TEST(memory, a_version_range_says_that_there_was_none)
     fail_each(read_range);
 }
 
-static enum rollcall_status fill_view(void)
+static void destroy_item(struct rollcall_object *object)
 {
-    struct rollcall__view view = {0};
+    free(object);
+}
+
+static bool put_item(struct rollcall__roster **roster, const char *key)
+{
+    if (!rollcall__roster_reserve(roster, 1)) {
+        return false;
+    }
+    struct rollcall_object *item = malloc(sizeof *item);
+    CHECK(item != NULL);
+    rollcall_object_init(item, destroy_item);
+    rollcall__roster_put(*roster, rollcall__bytes(key), item);
+    return true;
+}
+
+/* Twenty-six keys, and a copy in the middle. */
+static enum rollcall_status fill_roster(void)
+{
+    static char keys[26][2];
     enum rollcall_status status = ROLLCALL_OK;
-    for (char key[] = "a"; key[0] <= 'z'; key[0]++) {
-        const size_t before = view.count;
-        if (rollcall__view_put(&view, rollcall__bytes(key)) == NULL) {
-            CHECK_INT(view.count, before);
+    struct rollcall__roster *roster = rollcall__roster_create(), *kept = NULL;
+    if (roster == NULL) {
+        return ROLLCALL_E_NO_MEMORY;
+    }
+    for (int i = 0; i < 26 && status == ROLLCALL_OK; i++) {
+        const size_t before = roster->count;
+        snprintf(keys[i], sizeof keys[i], "%c", 'a' + i);
+        if (i == 20) {
+            kept = (struct rollcall__roster *)rollcall_object_keep(&roster->object);
+        }
+        if (!put_item(&roster, keys[i])) {
+            CHECK_INT(roster->count, before);
             status = ROLLCALL_E_NO_MEMORY;
         }
     }
-    CHECK_INT(view.count, status == ROLLCALL_OK ? 26 : 25);
-    rollcall__view_free(&view);
+    CHECK(status != ROLLCALL_OK || (roster->count == 26 && kept->count == 20));
+    rollcall_object_drop(kept == NULL ? NULL : &kept->object);
+    rollcall_object_drop(&roster->object);
     return status;
 }
 
-TEST(memory, a_view_that_cannot_grow_is_as_it_was)
+TEST(memory, a_roster_that_cannot_grow_is_as_it_was)
 {
-    fail_each(fill_view);
+    fail_each(fill_roster);
 }

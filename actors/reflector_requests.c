@@ -1,13 +1,13 @@
-/* What a watcher asks of etcd. */
-#include "actors/watcher.h"
+/* What a reflector asks of etcd. */
+#include "actors/reflector.h"
 
 #include "base/buffer.h"
 #include "transport/request.h"
 
 enum { PAGE_KEYS = 500 };
 
-struct transport_request *watcher_request_page(const struct watcher_config *config,
-                                               struct rollcall_bytes after, int64_t revision)
+struct transport_request *reflector_request_page(const struct reflector_config *config,
+                                                 struct rollcall_bytes after, int64_t revision)
 {
     struct rollcall__buffer start = {0};
     if (after.size_bytes == 0) {
@@ -27,8 +27,8 @@ struct transport_request *watcher_request_page(const struct watcher_config *conf
     return request;
 }
 
-struct transport_range *watcher_request_watch(const struct watcher_config *config,
-                                              int64_t next_revision)
+struct transport_range *reflector_request_watch(const struct reflector_config *config,
+                                                int64_t next_revision)
 {
     struct transport_range *range = transport_range_create(config->range_start, config->range_end);
     if (range != NULL) {

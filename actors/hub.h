@@ -1,0 +1,104 @@
+/*
+ * actors/hub.h - the messages, options and shared objects of the hub actor.  Diagram: hub.c.
+ */
+#ifndef ACTORS_HUB_H
+#define ACTORS_HUB_H
+
+#include "actors/reflector.h"
+
+#include <rollcall/watch.h>
+
+#define HUB_LIST(X)                                                                                \
+    X(HUB_LISTED, sizeof(struct hub_list))    /* from reflector; a roster: all there is */         \
+    X(HUB_CHANGED, sizeof(struct hub_change)) /* from reflector; a reflector_changes */            \
+    X(HUB_FAILED, 0)                          /* from reflector; a reason: nothing more comes */   \
+    X(HUB_WHERE, sizeof(struct hub_where))    /* from reflector: is all of that known? */          \
+    X(HUB_JOIN, 0)                            /* from a watcher: it wants to be told */            \
+    X(HUB_CREDIT, sizeof(struct hub_credit))  /* from a watcher: it has told what came so far */   \
+    X(HUB_REPEAT, sizeof(struct hub_repeat))  /* from a watcher: it may have missed something */   \
+    X(HUB_VIEW, 0)                            /* from anybody; a hub_view_request */               \
+    X(HUB_FLUSH, 0)                           /* from itself: what came meanwhile goes together */
+ROLLCALL_MESSAGES(hub_message, HUB_LIST, HUB_COUNT);
+
+enum {
+    HUB_MAILBOX = 1024,    /* a watcher whose credit finds no room sends it again */
+    HUB_WINDOW = 8,        /* deliveries a watcher has room for; after that it lags */
+    HUB_BATCH_EVENTS = 256 /* about; a revision is never cut */
+};
+
+/* Why the reflector lists. */
+enum hub_list_cause { HUB_LIST_FIRST, HUB_LIST_COMPACTED, HUB_LIST_WENT_BACK };
+enum rollcall_status hub_list_status(enum hub_list_cause cause);
+const char *hub_list_words(enum hub_list_cause cause);
+
+struct hub_list {
+    enum hub_list_cause cause;
+};
+struct hub_change {
+    int64_t from_revision; /* all below has been passed on before; */
+    int64_t next_revision; /* with this, all below that */
+};
+struct hub_where {
+    int64_t next_revision; /* all below was passed on before this was asked */
+};
+/* Deliveries to one watcher are numbered, from 0. */
+struct hub_credit {
+    uint64_t told;  /* all below */
+    uint32_t place; /* of the last delivery: see watcher.h */
+};
+struct hub_repeat {
+    uint64_t next; /* the first that has not come */
+};
+
+/*
+ * Events, in the form in which applications see them, made once for all watchers of the range.
+ * Immutable once it is sent.
+ */
+struct hub_batch {
+    struct rollcall_object object;
+    size_t count, capacity;
+    struct rollcall_watch_event *events; /* view what is held beside them */
+    struct hub_held {
+        struct reflector_item *before, *item; /* of the change; one reference each, or NULL */
+        struct rollcall_reason *reason;       /* likewise, of BEGIN and FAILED */
+    } * held;
+};
+/* Empty, with one reference.  NULL: out of memory. */
+struct hub_batch *hub_batch_create(void);
+/* Room for so many more; false: out of memory. */
+ROLLCALL_MUST_USE bool hub_batch_reserve(struct hub_batch *batch, size_t more);
+/* Adds a change; after a reserve.  Keeps both; of the item is told what there is, and of `before`
+ * when there is none any more. */
+void hub_batch_add(struct hub_batch *batch, enum rollcall_watch_event_type type, int64_t at_ms,
+                   int64_t mod_revision, struct reflector_item *before,
+                   struct reflector_item *item);
+/* Adds a mark; after a reserve.  draft: its numbers; reason: moved; NULL: none. */
+void hub_batch_mark(struct hub_batch *batch, const struct rollcall_watch_event *draft,
+                    struct rollcall_reason *reason);
+
+/* What a watcher that was told of `before` has to be told to know `after`.  Immutable. */
+struct hub_difference {
+    struct rollcall_object object;
+    struct rollcall__roster *before, *after; /* one reference each; before: NULL: nothing */
+    enum rollcall_status status;             /* why it has to be told so, if it knew something */
+    const char *words;                       /* static */
+};
+/* Keeps both.  NULL: out of memory. */
+struct hub_difference *hub_difference_create(struct rollcall__roster *before,
+                                             struct rollcall__roster *after);
+
+/* Asks for the roster as it is; answered once, on the hub's worker. */
+struct hub_view_request {
+    struct rollcall_object object;
+    /* roster: borrowed; NULL: there is none yet. */
+    void (*answer)(struct hub_view_request *request, struct rollcall__roster *roster);
+};
+
+struct hub_options {
+    int64_t from_revision;     /* not 0: the range is not listed, and only what changes is known */
+    struct rollcall_ref first; /* a watcher that need not join; nobody: none */
+};
+
+extern const struct rollcall_actor_type hub_type;
+
+#endif /* ACTORS_HUB_H */

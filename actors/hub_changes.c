@@ -1,0 +1,151 @@
+/* What a hub makes of what its reflector brings: its roster, and the batch for its watchers. */
+#include "actors/hub_internal.h"
+
+#include "base/buffer.h"
+
+/* Makes room for one change of that revision, in the batch and in a roster that is ours alone. */
+static enum rollcall_status begin_change(struct hub_handover *held, int64_t mod_revision)
+{
+    if (held->batch == NULL) {
+        if ((held->batch = hub_batch_create()) == NULL) {
+            return ROLLCALL_E_NO_MEMORY;
+        }
+        hub_leave_behind(held);
+    }
+    if (!hub_batch_reserve(held->batch, 1) || !rollcall__roster_reserve(&held->roster, 1)) {
+        return ROLLCALL_E_NO_MEMORY;
+    }
+    held->roster->revision = mod_revision;
+    return ROLLCALL_OK;
+}
+
+/* What was there, of a DELETE of what we never saw, for we began later: etcd's previous value.
+ * *before stays NULL when that is no record, or not there. */
+static enum rollcall_status read_previous(const struct transport_event *event,
+                                          struct reflector_item **before)
+{
+    const enum rollcall_status status =
+        event->has_prev_kv ? reflector_item_create(&event->prev_kv, before, NULL) : ROLLCALL_OK;
+    return status == ROLLCALL_E_CORRUPT ? ROLLCALL_OK : status;
+}
+
+/* Of a key that is not in the roster. */
+static enum rollcall_status take_unknown(struct rollcall_context *cx, struct hub_handover *held,
+                                         const struct reflector_change *change)
+{
+    const struct transport_kv *kv = &change->event->kv;
+    struct reflector_item *before = NULL;
+    enum rollcall_status status = ROLLCALL_OK;
+    if (change->item == NULL && change->event->kind == TRANSPORT_DELETE) {
+        status = read_previous(change->event, &before);
+    }
+    if (status != ROLLCALL_OK || (change->item == NULL && before == NULL)) {
+        return status;
+    }
+    if ((status = begin_change(held, kv->mod_revision)) == ROLLCALL_OK) {
+        hub_batch_add(held->batch, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE,
+                      rollcall_wall_ms(cx), kv->mod_revision, before, change->item);
+    }
+    if (before != NULL) {
+        rollcall_object_drop(&before->object);
+    } else if (status == ROLLCALL_OK) {
+        rollcall__roster_put(held->roster, change->item->key,
+                             rollcall_object_keep(&change->item->object));
+    }
+    return status;
+}
+
+static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_handover *held,
+                                       const struct reflector_change *change)
+{
+    const struct transport_kv *kv = &change->event->kv;
+    const enum rollcall_status status = begin_change(held, kv->mod_revision);
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    struct rollcall_object *before = rollcall__roster_find(held->roster, kv->key)->item;
+    hub_batch_add(held->batch, change->item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE,
+                  rollcall_wall_ms(cx), kv->mod_revision, (struct reflector_item *)before,
+                  change->item);
+    if (change->item == NULL) {
+        rollcall__roster_remove(held->roster, kv->key);
+    } else {
+        rollcall__roster_put(held->roster, change->item->key,
+                             rollcall_object_keep(&change->item->object));
+    }
+    return ROLLCALL_OK;
+}
+
+/* Not OK: the next incarnation goes on with the same change. */
+enum rollcall_status hub_take_changes(struct rollcall_context *cx, struct hub_handover *held)
+{
+    const struct reflector_changes *changes = (const struct reflector_changes *)held->work;
+    for (; held->work_at < changes->count; held->work_at++) {
+        const struct reflector_change *change = &changes->changes[held->work_at];
+        const struct transport_kv *kv = &change->event->kv;
+        enum rollcall_status status = ROLLCALL_OK;
+        if (kv->mod_revision < held->work_from_revision) {
+            continue;
+        }
+        if (held->batch != NULL && held->batch->count >= HUB_BATCH_EVENTS &&
+            kv->mod_revision != held->roster->revision) {
+            status = hub_flush(cx, held);
+        }
+        if (status == ROLLCALL_OK) {
+            status = rollcall__roster_find(held->roster, kv->key) == NULL
+                         ? take_unknown(cx, held, change)
+                         : take_known(cx, held, change);
+        }
+        if (status != ROLLCALL_OK) {
+            return status;
+        }
+    }
+    return ROLLCALL_OK;
+}
+
+/* What has not changed stays the same object, so that it is told to nobody.  Both are in order. */
+static void reuse(struct rollcall__roster *listed, const struct rollcall__roster *known)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < listed->count; i++) {
+        struct rollcall__roster_entry *entry = &listed->entries[i];
+        while (at < known->count &&
+               rollcall__bytes_compare(known->entries[at].key, entry->key) < 0) {
+            at++;
+        }
+        if (at < known->count && rollcall__bytes_equal(known->entries[at].key, entry->key) &&
+            reflector_item_equal((const struct reflector_item *)known->entries[at].item,
+                                 (const struct reflector_item *)entry->item)) {
+            rollcall_object_drop(entry->item);
+            *entry = known->entries[at];
+            rollcall_object_keep(entry->item);
+        }
+    }
+}
+
+/* The first, or after a gap: then everybody has to be told the difference to what he knows. */
+enum rollcall_status hub_take_list(struct rollcall_context *cx, struct hub_handover *held)
+{
+    const enum rollcall_status status = hub_flush(cx, held);
+    struct rollcall__roster *listed = (struct rollcall__roster *)held->work;
+    if (status != ROLLCALL_OK) {
+        return status;
+    }
+    rollcall_object_keep(&listed->object);
+    if (held->roster != NULL) {
+        if (!rollcall__roster_reserve(&listed, 0)) {
+            rollcall_object_drop(&listed->object);
+            return ROLLCALL_E_NO_MEMORY;
+        }
+        reuse(listed, held->roster);
+        for (size_t i = 0; i < held->count; i++) {
+            if (held->subscribers[i].phase == HUB_FOLLOWING) {
+                hub_lag(held, &held->subscribers[i], ROLLCALL_E_COMPACTED,
+                        hub_list_words(held->list.cause));
+            }
+        }
+        rollcall_object_drop(&held->roster->object);
+    }
+    held->roster = listed;
+    return ROLLCALL_OK;
+}

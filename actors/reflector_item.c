@@ -1,0 +1,106 @@
+/* What a reflector makes of one key-value pair, decoded once, and of one response: shared objects;
+ * and the queue of responses it has not passed on yet. */
+#include "actors/reflector.h"
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "session/keys.h"
+#include "session/record.h"
+
+#include <stdlib.h>
+
+static void destroy_item(struct rollcall_object *object)
+{
+    struct reflector_item *item = (struct reflector_item *)object;
+    rollcall__arena_free(&item->arena);
+    free(item);
+}
+
+enum rollcall_status reflector_item_create(const struct transport_kv *kv,
+                                           struct reflector_item **made,
+                                           struct rollcall_error *error)
+{
+    *made = NULL;
+    struct reflector_item *item = rollcall__allocate_zeroed(1, sizeof *item);
+    if (item == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
+    }
+    rollcall_object_init(&item->object, destroy_item);
+    item->create_revision = kv->create_revision;
+    item->mod_revision = kv->mod_revision;
+    item->lease_id = kv->lease_id;
+    enum rollcall_status status;
+    if (rollcall__arena_copy(&item->arena, kv->key, &item->key) &&
+        rollcall__arena_copy(&item->arena, kv->value, &item->value)) {
+        status = rollcall__record_decode(item->value, &item->arena, &item->record, error);
+    } else {
+        status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
+    }
+    if (status == ROLLCALL_OK) {
+        *made = item;
+    } else {
+        rollcall_object_drop(&item->object);
+    }
+    return status;
+}
+
+bool reflector_item_equal(const struct reflector_item *a, const struct reflector_item *b)
+{
+    return a->mod_revision == b->mod_revision && a->lease_id == b->lease_id &&
+           rollcall__bytes_equal(a->value, b->value);
+}
+
+bool reflector_wants_key(const struct reflector_config *config, struct rollcall_bytes key)
+{
+    return config->raw_prefix ||
+           rollcall__key_is_of_role(key, config->session_prefix, rollcall__bytes(config->role));
+}
+
+static void destroy_changes(struct rollcall_object *object)
+{
+    struct reflector_changes *changes = (struct reflector_changes *)object;
+    for (size_t i = 0; i < changes->count; i++) {
+        if (changes->changes[i].item != NULL) {
+            rollcall_object_drop(&changes->changes[i].item->object);
+        }
+    }
+    rollcall_object_drop(&changes->response->object);
+    free(changes);
+}
+
+struct reflector_changes *reflector_changes_create(struct transport_watch_response *response)
+{
+    struct reflector_changes *changes =
+        rollcall__allocate(sizeof *changes + response->event_count * sizeof changes->changes[0]);
+    if (changes != NULL) {
+        rollcall_object_init(&changes->object, destroy_changes);
+        rollcall_object_keep(&response->object);
+        changes->response = response;
+        changes->count = 0;
+    }
+    return changes;
+}
+
+bool reflector_waiting_push(struct reflector_waiting *waiting,
+                            struct transport_watch_response *response)
+{
+    if (waiting->count == TRANSPORT_WATCH_WINDOW) {
+        return false;
+    }
+    waiting->responses[(waiting->head + waiting->count++) % TRANSPORT_WATCH_WINDOW] = response;
+    rollcall_object_keep(&response->object);
+    return true;
+}
+
+struct transport_watch_response *reflector_waiting_first(const struct reflector_waiting *waiting)
+{
+    return waiting->count == 0 ? NULL : waiting->responses[waiting->head];
+}
+
+void reflector_waiting_pop(struct reflector_waiting *waiting)
+{
+    struct transport_watch_response *first = waiting->responses[waiting->head];
+    waiting->head = (waiting->head + 1) % TRANSPORT_WATCH_WINDOW;
+    waiting->count--;
+    rollcall_object_drop(&first->object);
+}

@@ -1,0 +1,59 @@
+/*
+ * session/roster.h - the sessions of a range at one revision: a sorted list that is shared.
+ *
+ * Whoever holds the only reference may change it; as soon as somebody else holds one too it is
+ * immutable, and a change is made to a copy.  So a place in history costs nothing until it is kept.
+ *
+ * Threads: one changes it; any may read and drop what they hold.
+ */
+#ifndef SESSION_ROSTER_H
+#define SESSION_ROSTER_H
+
+#include <rollcall/actor.h>
+#include <rollcall/record.h>
+
+struct rollcall__roster_entry {
+    struct rollcall_bytes key;    /* in the item, or living as long */
+    struct rollcall_object *item; /* one reference; never NULL */
+};
+
+struct rollcall__roster {
+    struct rollcall_object object;
+    int64_t revision; /* it is what was stored then */
+    uint64_t skipped; /* keys whose value was no session record, when it was listed */
+    size_t count, capacity;
+    struct rollcall__roster_entry *entries; /* in key order */
+};
+
+/* Empty, with one reference.  NULL: out of memory. */
+struct rollcall__roster *rollcall__roster_create(void);
+
+/*
+ * Makes *roster the caller's alone, with room for `more` entries: copies it when it is shared.
+ * False: out of memory, and nothing has changed.
+ */
+ROLLCALL_MUST_USE bool rollcall__roster_reserve(struct rollcall__roster **roster, size_t more);
+
+/* NULL: it is not there.  Valid until the next change. */
+const struct rollcall__roster_entry *rollcall__roster_find(const struct rollcall__roster *roster,
+                                                           struct rollcall_bytes key);
+/* item: moved; replaces what was there.  After a reserve. */
+void rollcall__roster_put(struct rollcall__roster *roster, struct rollcall_bytes key,
+                          struct rollcall_object *item);
+/* The same when the key is above all that are there, as in a list. */
+void rollcall__roster_append(struct rollcall__roster *roster, struct rollcall_bytes key,
+                             struct rollcall_object *item);
+/* Nothing, if it is not there.  After a reserve. */
+void rollcall__roster_remove(struct rollcall__roster *roster, struct rollcall_bytes key);
+
+/* A walk over what differs between two; zero is the beginning. */
+struct rollcall__roster_walk {
+    size_t before_at, after_at;
+    struct rollcall_object *before, *after; /* borrowed; of one key; NULL: it is not there */
+};
+/* The next key whose items are not the same object; false: there is none.  before: NULL: empty. */
+bool rollcall__roster_differs(const struct rollcall__roster *before,
+                              const struct rollcall__roster *after,
+                              struct rollcall__roster_walk *walk);
+
+#endif /* SESSION_ROSTER_H */
