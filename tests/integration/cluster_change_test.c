@@ -108,8 +108,7 @@ TEST(cluster_change, an_owner_that_dies_before_the_leader_is_followed_in_two_ttl
                                                               .retries = 1000, .exclusive = true),
                                      &standby, NULL),
               ROLLCALL_OK);
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, RENEWALS_ANY, lease_id,
-                         process_now_ms(), API_SOON_MS));
+    outage_await_next(&outage, lease_id);
     CHECK_INT(rollcall_session_wait(standby, 0, NULL), ROLLCALL_E_TIMEOUT);
     const int leader = outage_leader(&outage);
     process_signal(&owner, SIGKILL);
@@ -250,8 +249,10 @@ TEST(cluster_change, a_thousand_sessions_meet_a_new_leader_with_at_most_three_re
                                        killed_ms + FIRST_MS);
     outage_say("B16: renewals in the first two seconds", (int64_t)sent);
     outage_say("B16: SUSPECT", (int64_t)outage_crowd_suspect(&crowd));
-    CHECK(sent >= SESSIONS / 3); /* they were spread, so a fault finds many that renew */
     CHECK(sent <= 3 * SESSIONS);
+    /* They were spread, so that a fault finds many that renew: each does within a third of it. */
+    CHECK(renewals_count(outage.renewals, RENEWALS_SENT, RENEWALS_ANY, 0, killed_ms,
+                         killed_ms + CALM_S * MS_PER_S / 2) >= SESSIONS);
     CHECK_INT(outage_crowd_lost(&crowd), 0);
     outage_crowd_close(&crowd);
     outage_close(&outage);

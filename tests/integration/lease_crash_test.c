@@ -12,16 +12,6 @@
 /* etcd looks for leases that have ended every half second, and then has to agree on each. */
 enum { SCAN_MS = 600, MS_PER_S = 1000, POLL_MS = 5 };
 
-/* Waits for a renewal and for its answer.  Returns when it was sent. */
-static int64_t await_renewed(struct outage *outage, int64_t lease_id)
-{
-    CHECK(renewals_await(outage->renewals, RENEWALS_SENT, 0, lease_id, process_now_ms(),
-                         API_SOON_MS));
-    const int64_t sent_ms = renewals_last_ms(outage->renewals, RENEWALS_SENT, 0, lease_id);
-    CHECK(renewals_await(outage->renewals, RENEWALS_ANSWERED, 0, lease_id, sent_ms, API_SOON_MS));
-    return sent_ms;
-}
-
 /* Asks etcd itself, again and again. */
 static void await_gone(const struct outage *outage, const char *key)
 {
@@ -51,7 +41,7 @@ TEST(lease_crash, the_key_of_a_process_that_crashed_goes_with_its_lease_and_not_
     command_await(&owner, "\"state\":\"ACTIVE\"");
     const int64_t lease_id = command_number(owner.out.data, "lease_id");
     CHECK(api_stored(&beside, key).there);
-    const int64_t answered_ms = await_renewed(&outage, lease_id); /* sent, and counted by etcd */
+    const int64_t answered_ms = outage_await_next(&outage, lease_id);
     process_signal(&owner, SIGKILL);
     CHECK(process_wait(&owner, API_SOON_MS));
     await_gone(&outage, key);

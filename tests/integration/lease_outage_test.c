@@ -108,8 +108,7 @@ TEST(lease_outage, a_kill_longer_than_the_ttl_is_suspect_in_time_and_costs_neith
     struct outage outage;
     outage_open_node(&outage, NULL);
     struct outage_session *member = outage_join_one(&outage, 0, ttl_s);
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, member->info.lease_id,
-                         process_now_ms(), API_SOON_MS));
+    outage_await_next(&outage, member->info.lease_id);
     const int64_t killed_ms = process_now_ms();
     etcd_fixture_kill(outage.etcd);
     CHECK(api_session_await(&member->log, ROLLCALL_SESSION_SUSPECT, 1, down_ms));
@@ -132,8 +131,7 @@ TEST(lease_outage, a_freeze_shorter_than_the_ttl_is_not_told_and_no_storm_of_ren
     outage_open_node(&outage, NULL);
     struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
     const int64_t lease_id = member->info.lease_id;
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms(),
-                         API_SOON_MS));
+    outage_await_next(&outage, lease_id);
     /* The next is due 3.3 s after this one: half of the freeze lies behind it. */
     process_sleep_ms(2000);
     etcd_fixture_freeze(outage.etcd);
@@ -433,8 +431,7 @@ TEST(lease_outage, an_answer_that_comes_after_two_ttls_does_not_make_it_active)
     struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
     const int64_t lease_id = member->info.lease_id;
     /* Its connection stands: what follows is about answers. */
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms(),
-                         API_SOON_MS));
+    outage_await_next(&outage, lease_id);
     snprintf(script, sizeof script, "exec etcdctl lease keep-alive %" PRIx64, (uint64_t)lease_id);
     api_etcdctl_start(&beside, script, &renewer);
     CHECK(process_wait_for(&renewer, "keepalived", API_SOON_MS));

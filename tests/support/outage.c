@@ -233,6 +233,17 @@ bool outage_await_renewed(struct outage *outage, int64_t from_ms, int64_t timeou
     return true;
 }
 
+int64_t outage_await_next(struct outage *outage, int64_t lease_id)
+{
+    CHECK(renewals_await(outage->renewals, RENEWALS_SENT, RENEWALS_ANY, lease_id, process_now_ms(),
+                         API_SOON_MS));
+    const int64_t sent_ms =
+        renewals_last_ms(outage->renewals, RENEWALS_SENT, RENEWALS_ANY, lease_id);
+    CHECK(renewals_await(outage->renewals, RENEWALS_ANSWERED, RENEWALS_ANY, lease_id, sent_ms,
+                         API_SOON_MS));
+    return sent_ms;
+}
+
 void outage_check_kept(struct outage *outage, int member)
 {
     const struct api_scene beside = outage_beside(outage, member);

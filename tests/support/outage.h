@@ -90,6 +90,9 @@ size_t outage_suspected(struct outage *outage);
 int64_t outage_longest_suspect_ms(struct outage *outage);
 /* Waits until a renewal of each was answered at from_ms or later. */
 bool outage_await_renewed(struct outage *outage, int64_t from_ms, int64_t timeout_ms);
+/* Waits for a renewal that is yet to be sent, and for its answer, which no grant's can be taken
+ * for.  Returns when it was sent. */
+int64_t outage_await_next(struct outage *outage, int64_t lease_id);
 /* Each is ACTIVE, with the lease and the key that it joined with. */
 void outage_check_kept(struct outage *outage, int member);
 /* Says the reason of the first LOST that was told, if any was. */
