@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts the tests of one ctest run, from its JUnit file, and prints "N passed, N failed" last.
+"""Counts the tests of ctest runs, from their JUnit files, and prints "N passed, N failed" last.
 
 A program under Criterion or the plain driver counts as many tests as it says it ran; any other, and
 any that says nothing, as one.  A program that ctest failed counts at least one failure.  Exits 1 on
@@ -41,13 +41,18 @@ def count(case):
     return max(passed, 1), 0, 0
 
 
-def main(path):
+def cases_of(path):
+    """The entries of one JUnit file; when there is no such file, a sentence, and one that failed."""
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8", errors="replace")
-        cases = xml.etree.ElementTree.fromstring(CONTROL.sub("?", text)).findall("testcase")
+        return xml.etree.ElementTree.fromstring(CONTROL.sub("?", text)).findall("testcase")
     except (OSError, xml.etree.ElementTree.ParseError) as problem:
         print(f"no result of ctest: {problem}", file=sys.stderr)
-        cases = []
+        return [xml.etree.ElementTree.Element("testcase", name=str(path), status="fail")]
+
+
+def main(paths):
+    cases = [case for path in paths for case in cases_of(path)]
     passed, failed, skipped = (sum(column) for column in zip((0, 0, 0), *map(count, cases)))
     for case in cases:
         if count(case)[1]:
@@ -58,4 +63,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

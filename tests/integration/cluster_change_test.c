@@ -11,19 +11,13 @@
 #include <signal.h>
 
 enum { MEMBERS = ETCD_CLUSTER_MEMBERS, MS_PER_S = 1000, TTL_S = 5, FEW = 9 };
+enum { UNNOTICED_MS = TTL_S * MS_PER_S - 200 }; /* a gap that is no longer makes nobody SUSPECT */
 
 static int64_t await_all_renewed(struct outage *outage, int64_t timeout_ms)
 {
     const int64_t from_ms = process_now_ms();
     CHECK(outage_await_renewed(outage, from_ms, timeout_ms));
     return process_now_ms();
-}
-
-static void check_unnoticed(struct outage *outage)
-{
-    outage_say_lost(outage);
-    CHECK_INT(outage_lost(outage), 0);
-    CHECK_INT(outage_suspected(outage), 0);
 }
 
 /* ---- without a quorum, for long ---- */
@@ -52,19 +46,18 @@ TEST(cluster_change, without_a_quorum_no_endpoint_is_tried_more_than_five_times_
         before[i] = attempts(&outage, i, down_ms);
     }
     process_sleep_ms(lasts_ms); /* the fault itself */
+    const int64_t lasted_ms = process_now_ms() - down_ms;
     for (int i = 0; i < MEMBERS; i++) {
         const int64_t tried = (int64_t)(attempts(&outage, i, down_ms) - before[i]);
-        outage_say("B9: attempts in 100 s at one endpoint", tried * 100 * MS_PER_S / lasts_ms);
-        CHECK(tried * MS_PER_S <= PER_S * lasts_ms);
+        outage_say("B9: attempts in 100 s at one endpoint", tried * 100 * MS_PER_S / lasted_ms);
+        CHECK(tried * MS_PER_S <= PER_S * lasted_ms);
     }
     CHECK(etcd_cluster_start(outage.cluster, 0));
     CHECK(etcd_cluster_restart(outage.cluster, 1));
     CHECK(etcd_cluster_await_whole(outage.cluster, API_SOON_MS));
     const int64_t whole_ms = process_now_ms();
-    CHECK(api_session_await(&member->log, ROLLCALL_SESSION_ACTIVE, 2, SETTLED_MS) ||
-          api_session_count(&member->log, ROLLCALL_SESSION_LOST) == 1);
-    outage_say("B9: decided after a leader", process_now_ms() - whole_ms);
-    CHECK(process_now_ms() - whole_ms <= SETTLED_MS);
+    CHECK(api_session_await(&member->log, ROLLCALL_SESSION_ACTIVE, 2, API_SOON_MS));
+    outage_check_took(&outage, "B9: ACTIVE after a leader", whole_ms, SETTLED_MS);
     outage_close(&outage);
 }
 
@@ -84,8 +77,8 @@ TEST(cluster_change, three_members_restarted_at_once_keep_every_lease_and_renew_
     }
     CHECK(etcd_cluster_await_whole(outage.cluster, API_SOON_MS));
     const int64_t whole_ms = process_now_ms();
-    CHECK(outage_await_renewed(&outage, whole_ms, RECOVERY_MS));
-    outage_say("B11: all renewed after a leader", process_now_ms() - whole_ms);
+    CHECK(outage_await_renewed(&outage, whole_ms, API_SOON_MS));
+    outage_check_took(&outage, "B11: all renewed after a leader", whole_ms, RECOVERY_MS);
     CHECK_INT(outage_lost(&outage), 0);
     outage_check_kept(&outage, 0);
     outage_close(&outage);
@@ -115,8 +108,7 @@ TEST(cluster_change, an_owner_that_dies_before_the_leader_is_followed_in_two_ttl
                                                               .retries = 1000, .exclusive = true),
                                      &standby, NULL),
               ROLLCALL_OK);
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, RENEWALS_ANY, lease_id,
-                         process_now_ms(), API_SOON_MS));
+    outage_await_next(&outage, lease_id);
     CHECK_INT(rollcall_session_wait(standby, 0, NULL), ROLLCALL_E_TIMEOUT);
     const int leader = outage_leader(&outage);
     process_signal(&owner, SIGKILL);
@@ -125,16 +117,11 @@ TEST(cluster_change, an_owner_that_dies_before_the_leader_is_followed_in_two_ttl
     const int64_t died_ms = process_now_ms();
     process_sleep_ms(BRIEF_MS / 3);
     etcd_cluster_kill(outage.cluster, leader);
-    const int64_t killed_ms = process_now_ms();
-    CHECK(etcd_cluster_await_leader(outage.cluster, leader, API_SOON_MS));
-    int64_t election_ms = process_now_ms() - killed_ms; /* longer on a machine that is busy */
-    election_ms = election_ms > OUTAGE_ELECTION_MS ? election_ms : OUTAGE_ELECTION_MS;
+    const int64_t election_ms = outage_await_election(&outage, leader, process_now_ms());
     CHECK_INT(rollcall_session_wait(standby, API_SOON_MS, NULL), ROLLCALL_OK);
-    const int64_t took_ms = process_now_ms() - died_ms;
-    outage_say("B10: election", election_ms);
-    outage_say("B10: takeover after the owner's end", took_ms);
     CHECK(process_now_ms() >= sent_ms + BRIEF_MS);
-    CHECK(took_ms <= BRIEF_MS + election_ms + BRIEF_MS + MS_PER_S);
+    outage_check_took(&outage, "B10: takeover after the owner's end", died_ms,
+                      BRIEF_MS + election_ms + BRIEF_MS + MS_PER_S);
     process_destroy(&owner);
     CHECK_INT(rollcall_session_close(standby, API_SOON_MS), ROLLCALL_OK);
     outage_close(&outage);
@@ -148,14 +135,16 @@ TEST(cluster_change, a_member_that_is_replaced_is_not_noticed)
     struct outage outage;
     outage_open_cluster(&outage, MEMBERS);
     outage_join_spread(&outage, FEW, TTL_S);
-    await_all_renewed(&outage, API_SOON_MS);
+    const int64_t began_ms = await_all_renewed(&outage, API_SOON_MS);
     const int gone = outage_carrier(&outage, &outage.sessions[0]), other = (gone + 1) % MEMBERS;
+    const int64_t removed_ms = process_now_ms();
     CHECK(etcd_cluster_remove(outage.cluster, gone, other));
-    CHECK(etcd_cluster_await_whole(outage.cluster, API_SOON_MS));
+    const int64_t election_ms = outage_await_election(&outage, gone, removed_ms);
     CHECK(etcd_cluster_add(outage.cluster, other, false) >= 0);
     process_sleep_ms(TTL_S * MS_PER_S);
     await_all_renewed(&outage, API_SOON_MS);
-    check_unnoticed(&outage);
+    outage_check_gap(&outage, NULL, "B12: worst gap", began_ms,
+                     UNNOTICED_MS + election_ms - OUTAGE_ELECTION_MS);
     outage_check_kept(&outage, other);
     outage_close(&outage);
 }
@@ -170,12 +159,12 @@ TEST(cluster_change, a_learner_among_the_endpoints_is_no_failure)
     const int proxy = outage_add_proxy(&outage, etcd_cluster_endpoint(outage.cluster, learner));
     outage_connect(&outage, (const int[]){proxy, 0, 1, 2, -1});
     outage_join_spread(&outage, FEW, TTL_S);
-    await_all_renewed(&outage, API_SOON_MS);
+    const int64_t began_ms = await_all_renewed(&outage, API_SOON_MS);
     process_sleep_ms(TTL_S * MS_PER_S);
     await_all_renewed(&outage, API_SOON_MS);
     outage_say("B13: connections to the learner", (int64_t)proxy_connections(outage.proxy[proxy]));
     CHECK(proxy_connections(outage.proxy[proxy]) > 0);
-    check_unnoticed(&outage);
+    outage_check_gap(&outage, NULL, "B13: worst gap", began_ms, UNNOTICED_MS);
     outage_check_kept(&outage, 0);
     outage_close(&outage);
 }
@@ -238,8 +227,7 @@ TEST(cluster_change, a_member_that_defragments_a_large_store_is_not_noticed)
     api_etcdctl(&carrying, "etcdctl --command-timeout=60s defrag", NULL, 0);
     outage_say("B14: defragmented in", process_now_ms() - began_ms);
     await_all_renewed(&outage, API_SOON_MS);
-    outage_say("B14: worst gap", outage_worst_gap_ms(&outage, began_ms, process_now_ms()));
-    check_unnoticed(&outage);
+    outage_check_gap(&outage, NULL, "B14: worst gap", began_ms, UNNOTICED_MS);
     outage_close(&outage);
 }
 
@@ -261,8 +249,10 @@ TEST(cluster_change, a_thousand_sessions_meet_a_new_leader_with_at_most_three_re
                                        killed_ms + FIRST_MS);
     outage_say("B16: renewals in the first two seconds", (int64_t)sent);
     outage_say("B16: SUSPECT", (int64_t)outage_crowd_suspect(&crowd));
-    CHECK(sent >= SESSIONS / 3); /* they were spread, so a fault finds many that renew */
     CHECK(sent <= 3 * SESSIONS);
+    /* They were spread, so that a fault finds many that renew: each does within a third of it. */
+    CHECK(renewals_count(outage.renewals, RENEWALS_SENT, RENEWALS_ANY, 0, killed_ms,
+                         killed_ms + CALM_S * MS_PER_S / 2) >= SESSIONS);
     CHECK_INT(outage_crowd_lost(&crowd), 0);
     outage_crowd_close(&crowd);
     outage_close(&outage);

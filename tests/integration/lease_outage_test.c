@@ -45,9 +45,12 @@ TEST(lease_outage, a_ttl_that_etcd_raised_is_the_session_s_and_sets_its_pace)
     CHECK_INT(member->info.ttl_s, 6);
     const int64_t began_ms = process_now_ms();
     process_sleep_ms(PERIODS * INTERVAL_MS + INTERVAL_MS / 2);
-    const size_t sent = renewals_count(outage.renewals, RENEWALS_SENT, RENEWALS_ANY,
-                                       member->info.lease_id, began_ms, process_now_ms());
-    CHECK(sent == PERIODS || sent == PERIODS + 1); /* of the 2 s asked for, it would be 10 */
+    const int64_t now_ms = process_now_ms();
+    const int64_t sent = (int64_t)renewals_count(outage.renewals, RENEWALS_SENT, RENEWALS_ANY,
+                                                 member->info.lease_id, began_ms, now_ms);
+    outage_say("A1: renewals in 7 s", sent); /* of the 2 s asked for, it would be 10 */
+    CHECK((sent + 1) * INTERVAL_MS >= outage_took_ms(&outage, began_ms, now_ms));
+    CHECK((sent - 1) * INTERVAL_MS <= now_ms - began_ms);
     outage_close(&outage);
 }
 
@@ -68,8 +71,11 @@ TEST(lease_outage, ten_ttls_without_trouble_take_one_renewal_each_third_and_one_
     CHECK(intervals > 0);
     const int64_t mean_ms = (last_ms - first_ms) / (int64_t)intervals;
     outage_say("A2: from one renewal to the next", mean_ms);
-    CHECK(mean_ms >= THIRD_MS - TENTH_MS && mean_ms <= THIRD_MS + TENTH_MS);
-    CHECK_INT(renewals_most_outstanding(outage.renewals, lease_id, 0, last_ms + 1), 1);
+    CHECK(mean_ms >= THIRD_MS - TENTH_MS);
+    CHECK(outage_took_ms(&outage, first_ms, last_ms) / (int64_t)intervals <= THIRD_MS + TENTH_MS);
+    /* One that is not answered for a twelfth of the TTL is tried again. */
+    CHECK(renewals_most_outstanding(outage.renewals, lease_id, 0, last_ms + 1) == 1 ||
+          lag_ms(outage.lag, first_ms, last_ms) >= TTL_S * 1000 / 12);
     api_session_check_story(&member->log, "ACTIVE");
     outage_close(&outage);
 }
@@ -85,12 +91,12 @@ TEST(lease_outage, a_kill_shorter_than_the_ttl_is_not_told_and_renewed_within_a_
     struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
     etcd_fixture_kill(outage.etcd);
     process_sleep_ms(DOWN_MS); /* the fault itself */
+    const int64_t started_ms = process_now_ms();
     CHECK(etcd_fixture_restart(outage.etcd));
     const int64_t up_ms = process_now_ms();
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, member->info.lease_id, up_ms - 50,
+    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, member->info.lease_id, started_ms,
                          API_SOON_MS));
-    outage_say("A3: renewed after etcd was up", process_now_ms() - up_ms);
-    CHECK(process_now_ms() - up_ms <= RECOVERY_MS);
+    outage_check_took(&outage, "A3: renewed after etcd was up", up_ms, RECOVERY_MS);
     api_session_check_story(&member->log, "ACTIVE");
     outage_close(&outage);
 }
@@ -98,20 +104,16 @@ TEST(lease_outage, a_kill_shorter_than_the_ttl_is_not_told_and_renewed_within_a_
 /* A4: three TTLs long; the lease begins anew when etcd is back, with its whole TTL. */
 TEST(lease_outage, a_kill_longer_than_the_ttl_is_suspect_in_time_and_costs_neither_lease_nor_key)
 {
-    const int64_t ttl_s = outage_choose(2, 5), down_ms = 3000 * ttl_s;
+    const int64_t ttl_s = outage_choose(3, 5), down_ms = 3000 * ttl_s;
     struct outage outage;
     outage_open_node(&outage, NULL);
     struct outage_session *member = outage_join_one(&outage, 0, ttl_s);
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, member->info.lease_id,
-                         process_now_ms(), API_SOON_MS));
+    outage_await_next(&outage, member->info.lease_id);
     const int64_t killed_ms = process_now_ms();
     etcd_fixture_kill(outage.etcd);
     CHECK(api_session_await(&member->log, ROLLCALL_SESSION_SUSPECT, 1, down_ms));
-    /* What was answered last was sent a moment before; what was sent later counts for nothing. */
-    const int64_t answered_ms =
-        renewals_last_ms(outage.renewals, RENEWALS_ANSWERED, 0, member->info.lease_id);
-    CHECK(api_session_at(&member->log, 1).at_ms <= answered_ms + 1000 * ttl_s);
-    process_sleep_ms(killed_ms + down_ms - process_now_ms()); /* the fault itself */
+    outage_check_suspect_in_time(&outage, member);
+    outage_sleep_until(killed_ms + down_ms); /* the fault itself */
     CHECK(etcd_fixture_restart(outage.etcd));
     CHECK(api_session_await(&member->log, ROLLCALL_SESSION_ACTIVE, 2, API_SOON_MS));
     outage_check_kept(&outage, 0);
@@ -129,21 +131,21 @@ TEST(lease_outage, a_freeze_shorter_than_the_ttl_is_not_told_and_no_storm_of_ren
     outage_open_node(&outage, NULL);
     struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
     const int64_t lease_id = member->info.lease_id;
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms(),
-                         API_SOON_MS));
+    outage_await_next(&outage, lease_id);
     /* The next is due 3.3 s after this one: half of the freeze lies behind it. */
     process_sleep_ms(2000);
     etcd_fixture_freeze(outage.etcd);
     const int64_t frozen_ms = process_now_ms();
     process_sleep_ms(FROZEN_S * 1000); /* the fault itself */
+    const int64_t thawed_ms = process_now_ms();
     etcd_fixture_thaw(outage.etcd);
-    const size_t sent = renewals_count(outage.renewals, RENEWALS_SENT, RENEWALS_ANY, lease_id,
-                                       frozen_ms, process_now_ms());
-    outage_say("A5: renewals while frozen for 3 s", (int64_t)sent);
+    const int64_t sent = (int64_t)renewals_count(outage.renewals, RENEWALS_SENT, RENEWALS_ANY,
+                                                 lease_id, frozen_ms, thawed_ms);
+    outage_say("A5: renewals while frozen for 3 s", sent);
     CHECK(sent >= 1);
-    CHECK(sent <= 1 + FROZEN_S);
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms(),
-                         RECOVERY_MS));
+    CHECK((sent - 1) * 1000 <= thawed_ms - frozen_ms);
+    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, thawed_ms, API_SOON_MS));
+    outage_check_took(&outage, "A5: renewed after it went on", thawed_ms, RECOVERY_MS);
     api_session_check_story(&member->log, "ACTIVE");
     outage_close(&outage);
 }
@@ -153,6 +155,7 @@ TEST(lease_outage, a_freeze_shorter_than_the_ttl_is_not_told_and_no_storm_of_ren
 /* In memory that both processes see. */
 struct stopped {
     _Atomic int64_t continued_ms; /* 0: not yet */
+    _Atomic int told_before;      /* it was stopped */
     _Atomic int told;             /* events so far */
     _Atomic int state[STATES_MAX];
     _Atomic int64_t at_ms[STATES_MAX];
@@ -186,7 +189,7 @@ static void *act(void *argument)
         struct rollcall_session_info info;
         rollcall_session_get_info(owner->session, &info);
         if (continued_ms != 0 && info.state == ROLLCALL_SESSION_ACTIVE &&
-            atomic_load(&stopped->told) == 1) {
+            atomic_load(&stopped->told) == atomic_load(&stopped->told_before)) {
             atomic_fetch_add(&stopped->acted, 1);
         }
         process_sleep_ms(1);
@@ -240,6 +243,27 @@ static pid_t start_owner(struct stopped *stopped, const char *endpoint, int64_t 
     return pid;
 }
 
+/* Stops it while it is ACTIVE, and returns how many events it had been told by then.  On a machine
+ * so busy that it is SUSPECT it runs on until it is ACTIVE again. */
+static int stop_active(struct stopped *stopped, pid_t pid)
+{
+    siginfo_t information; /* all of its threads have stopped only once we are told */
+    const int64_t until_ms = process_now_ms() + API_SOON_MS;
+    for (;;) {
+        CHECK_INT(kill(pid, SIGSTOP), 0);
+        CHECK_INT(waitid(P_PID, (id_t)pid, &information, WSTOPPED), 0);
+        const int told = atomic_load(&stopped->told);
+        CHECK(told > 0 && told < STATES_MAX);
+        if (atomic_load(&stopped->state[told - 1]) == ROLLCALL_SESSION_ACTIVE) {
+            atomic_store(&stopped->told_before, told);
+            return told;
+        }
+        CHECK(process_now_ms() < until_ms);
+        CHECK_INT(kill(pid, SIGCONT), 0);
+        process_sleep_ms(10);
+    }
+}
+
 /* A7: an answer that came in while it was stopped proves nothing when it is read; neither does the
  * state from before, whichever thread runs first. */
 TEST(lease_outage, a_client_stopped_for_two_ttls_is_first_told_so_and_acts_on_nothing_before)
@@ -252,18 +276,17 @@ TEST(lease_outage, a_client_stopped_for_two_ttls_is_first_told_so_and_acts_on_no
     CHECK(stopped != MAP_FAILED);
     const pid_t pid = start_owner(stopped, etcd_fixture_endpoint(etcd), TTL_S);
     process_sleep_ms(TTL_S * 500); /* it has renewed, and goes on */
-    CHECK_INT(atomic_load(&stopped->told), 1);
-    CHECK_INT(kill(pid, SIGSTOP), 0);
+    const int before = stop_active(stopped, pid);
     process_sleep_ms(2 * TTL_S * 1000); /* the fault itself */
     const int64_t continued_ms = process_now_ms();
     atomic_store(&stopped->continued_ms, continued_ms);
     CHECK_INT(kill(pid, SIGCONT), 0);
-    while (atomic_load(&stopped->told) == 1) {
+    while (atomic_load(&stopped->told) == before) {
         CHECK(process_now_ms() < continued_ms + API_SOON_MS);
         process_sleep_ms(1);
     }
-    const int state = atomic_load(&stopped->state[1]);
-    outage_say("A7: told after it went on", atomic_load(&stopped->at_ms[1]) - continued_ms);
+    const int state = atomic_load(&stopped->state[before]);
+    outage_say("A7: told after it went on", atomic_load(&stopped->at_ms[before]) - continued_ms);
     outage_say("A7: acts as owner before it was told", atomic_load(&stopped->acted));
     CHECK(state == ROLLCALL_SESSION_SUSPECT || state == ROLLCALL_SESSION_LOST);
     CHECK_INT(atomic_load(&stopped->acted), 0);
@@ -291,7 +314,7 @@ TEST(lease_outage, a_lease_revoked_from_outside_is_lost_within_50_ms)
         const int64_t revoked_ms = process_now_ms();
         CHECK(api_session_await(&member->log, ROLLCALL_SESSION_LOST, 1, API_SOON_MS));
         CHECK_INT(api_session_at(&member->log, 1).info.loss, ROLLCALL_LOSS_LEASE);
-        took_ms[i] = api_session_at(&member->log, 1).at_ms - revoked_ms;
+        took_ms[i] = outage_took_ms(&outage, revoked_ms, api_session_at(&member->log, 1).at_ms);
     }
     const int64_t usual_ms = median(took_ms, ROUNDS);
     outage_say("A8: lost after the revoke", usual_ms);
@@ -314,7 +337,7 @@ TEST(lease_outage, a_close_takes_key_and_lease_away_within_50_ms)
         snprintf(key, sizeof key, "%s", member->info.key);
         const int64_t began_ms = process_now_ms();
         CHECK_INT(rollcall_session_close(member->session, API_SOON_MS), ROLLCALL_OK);
-        took_ms[i] = process_now_ms() - began_ms;
+        took_ms[i] = outage_took_ms(&outage, began_ms, process_now_ms());
         member->session = NULL;
         CHECK(!api_stored(&beside, key).there);
         CHECK_INT(api_lease_left_s(&beside, member->info.lease_id), -1);
@@ -354,23 +377,40 @@ TEST(lease_outage, a_grant_whose_answer_is_lost_is_one_lease_when_it_is_tried_ag
     outage_close(&outage);
 }
 
+/* Returns one whose lease was called gone while it was young, as counted from before its grant.  On
+ * a machine so busy that its first renewal came too late for that, it is another one's turn. */
+static struct outage_session *join_called_gone(struct outage *outage, int64_t ttl_s)
+{
+    enum { YOUNG_MS = 1800, TRIES = 10 };
+    for (int i = 0; i < TRIES; i++) {
+        const int64_t granted_ms = process_now_ms();
+        struct outage_session *member = outage_join_one(outage, 0, ttl_s);
+        renewals_answer_zero(outage->renewals, member->info.lease_id, 1);
+        const int zeroed = renewals_zeroed(outage->renewals);
+        while (renewals_zeroed(outage->renewals) == zeroed &&
+               process_now_ms() < granted_ms + API_SOON_MS) { /* one may have just passed */
+            process_sleep_ms(5);
+        }
+        if (process_now_ms() < granted_ms + YOUNG_MS) {
+            return member;
+        }
+    }
+    CHECK(false);
+    return NULL;
+}
+
 /* A17: a member that has not yet heard of the grant says so, and it means nothing; said again, it
  * does. */
 TEST(lease_outage, a_young_lease_called_gone_is_asked_for_again_and_lost_only_the_second_time)
 {
-    enum { TTL_S = 2, YOUNG_MS = 1000 };
+    enum { TTL_S = 3 };
     struct outage outage;
     outage_open_node(&outage, NULL);
-    struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
-    const int64_t lease_id = member->info.lease_id, began_ms = process_now_ms();
-    renewals_answer_zero(outage.renewals, lease_id, 1);
-    while (renewals_zeroed(outage.renewals) == 0) { /* an earlier one may have just passed */
-        CHECK(process_now_ms() - began_ms <= YOUNG_MS);
-        process_sleep_ms(5);
-    }
+    struct outage_session *member = join_called_gone(&outage, TTL_S);
+    const int64_t lease_id = member->info.lease_id;
     /* The next is answered as it should be. */
     CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms() + 1,
-                         TTL_S * 1000));
+                         API_SOON_MS));
     CHECK(!api_session_await(&member->log, ROLLCALL_SESSION_LOST, 1, TTL_S * 1000));
     api_session_check_story(&member->log, "ACTIVE");
     renewals_answer_zero(outage.renewals, lease_id, ROUNDS);
@@ -382,7 +422,7 @@ TEST(lease_outage, a_young_lease_called_gone_is_asked_for_again_and_lost_only_th
 /* A18: somebody else keeps the lease alive, so that it is there when answers come again. */
 TEST(lease_outage, an_answer_that_comes_after_two_ttls_does_not_make_it_active)
 {
-    enum { TTL_S = 2, QUIET_MS = 1000 };
+    enum { TTL_S = 3, QUIET_MS = 1000 };
     struct outage outage;
     struct process renewer;
     char script[128];
@@ -391,8 +431,7 @@ TEST(lease_outage, an_answer_that_comes_after_two_ttls_does_not_make_it_active)
     struct outage_session *member = outage_join_one(&outage, 0, TTL_S);
     const int64_t lease_id = member->info.lease_id;
     /* Its connection stands: what follows is about answers. */
-    CHECK(renewals_await(outage.renewals, RENEWALS_ANSWERED, 0, lease_id, process_now_ms(),
-                         API_SOON_MS));
+    outage_await_next(&outage, lease_id);
     snprintf(script, sizeof script, "exec etcdctl lease keep-alive %" PRIx64, (uint64_t)lease_id);
     api_etcdctl_start(&beside, script, &renewer);
     CHECK(process_wait_for(&renewer, "keepalived", API_SOON_MS));

@@ -28,6 +28,7 @@ void outage_say(const char *what, int64_t value_ms)
 static void open_any(struct outage *outage)
 {
     *outage = (struct outage){.proxies = 0};
+    outage->lag = lag_create();
     outage->renewals = renewals_create(NOTES);
     outage->sessions = calloc(OUTAGE_SESSIONS_MAX, sizeof *outage->sessions);
     CHECK(outage->sessions != NULL);
@@ -105,6 +106,7 @@ void outage_close(struct outage *outage)
     etcd_fixture_destroy(outage->etcd);
     etcd_cluster_destroy(outage->cluster);
     renewals_destroy(outage->renewals);
+    lag_destroy(outage->lag);
     free(outage->sessions);
 }
 
@@ -133,8 +135,7 @@ void outage_join_spread(struct outage *outage, int sessions, int64_t ttl_s)
     for (int i = 0; i < sessions; i++) {
         const int64_t next_ms = process_now_ms() + ttl_s * 1000 / 3 / sessions;
         outage_join_one(outage, i % outage->scenes, ttl_s);
-        const int64_t left_ms = next_ms - process_now_ms();
-        process_sleep_ms(left_ms > 0 ? left_ms : 0);
+        outage_sleep_until(next_ms);
     }
 }
 
@@ -219,17 +220,6 @@ int64_t outage_longest_suspect_ms(struct outage *outage)
     return longest_ms;
 }
 
-int64_t outage_worst_gap_ms(struct outage *outage, int64_t from_ms, int64_t to_ms)
-{
-    int64_t worst_ms = 0;
-    for (int i = 0; i < outage->count; i++) {
-        const int64_t its_ms = renewals_worst_gap_ms(
-            outage->renewals, outage->sessions[i].info.lease_id, from_ms, to_ms);
-        worst_ms = its_ms > worst_ms ? its_ms : worst_ms;
-    }
-    return worst_ms;
-}
-
 bool outage_await_renewed(struct outage *outage, int64_t from_ms, int64_t timeout_ms)
 {
     const int64_t until_ms = process_now_ms() + timeout_ms;
@@ -241,6 +231,17 @@ bool outage_await_renewed(struct outage *outage, int64_t from_ms, int64_t timeou
         }
     }
     return true;
+}
+
+int64_t outage_await_next(struct outage *outage, int64_t lease_id)
+{
+    CHECK(renewals_await(outage->renewals, RENEWALS_SENT, RENEWALS_ANY, lease_id, process_now_ms(),
+                         API_SOON_MS));
+    const int64_t sent_ms =
+        renewals_last_ms(outage->renewals, RENEWALS_SENT, RENEWALS_ANY, lease_id);
+    CHECK(renewals_await(outage->renewals, RENEWALS_ANSWERED, RENEWALS_ANY, lease_id, sent_ms,
+                         API_SOON_MS));
+    return sent_ms;
 }
 
 void outage_check_kept(struct outage *outage, int member)
@@ -255,6 +256,91 @@ void outage_check_kept(struct outage *outage, int member)
         CHECK_INT(stored.lease_id, each->info.lease_id);
         CHECK_INT(stored.create_revision, each->info.create_revision);
     }
+}
+
+/* ---- times ---- */
+
+void outage_sleep_until(int64_t at_ms)
+{
+    const int64_t left_ms = at_ms - process_now_ms();
+    process_sleep_ms(left_ms > 0 ? left_ms : 0);
+}
+
+int64_t outage_took_ms(const struct outage *outage, int64_t from_ms, int64_t to_ms)
+{
+    const int64_t took_ms = to_ms - from_ms - lag_ms(outage->lag, from_ms, to_ms);
+    return took_ms > 0 ? took_ms : 0;
+}
+
+static void say_took(const struct outage *outage, const char *what, int64_t from_ms, int64_t to_ms)
+{
+    fprintf(stderr, "outage: %s: %" PRId64 ", of which the machine lost %" PRId64 "\n", what,
+            to_ms - from_ms, lag_ms(outage->lag, from_ms, to_ms));
+}
+
+void outage_check_took(const struct outage *outage, const char *what, int64_t from_ms,
+                       int64_t bound_ms)
+{
+    const int64_t to_ms = process_now_ms();
+    say_took(outage, what, from_ms, to_ms);
+    CHECK(outage_took_ms(outage, from_ms, to_ms) <= bound_ms);
+}
+
+/* Returns its worst gap.  What the machine lost before the next renewal was due delayed nothing. */
+static struct renewals_gap check_gap_of(struct outage *outage, struct outage_session *member,
+                                        int64_t from_ms, int64_t bound_ms)
+{
+    enum { MARGIN_MS = 200 }; /* keepalive's own, and some for what follows it */
+    const int64_t ttl_ms = member->info.ttl_s * 1000;
+    const struct renewals_gap gap =
+        renewals_worst_gap(outage->renewals, member->info.lease_id, from_ms, process_now_ms());
+    const int64_t gap_ms = gap.to_ms - gap.from_ms;
+    const int64_t lost_ms = lag_ms(outage->lag, gap.from_ms + ttl_ms / 4, gap.to_ms);
+    if (gap_ms - lost_ms > bound_ms) {
+        fprintf(stderr,
+                "outage: too long a gap: %" PRId64 ", of which the machine lost %" PRId64 "\n",
+                gap_ms, lost_ms);
+        CHECK(false);
+    }
+    CHECK_INT(api_session_count(&member->log, ROLLCALL_SESSION_LOST), 0);
+    if (gap_ms + lost_ms < ttl_ms - MARGIN_MS) {
+        CHECK_INT(api_session_count(&member->log, ROLLCALL_SESSION_SUSPECT), 0);
+    }
+    return gap;
+}
+
+void outage_check_gap(struct outage *outage, struct outage_session *member, const char *what,
+                      int64_t from_ms, int64_t bound_ms)
+{
+    struct renewals_gap worst = {0, 0};
+    outage_say_lost(outage);
+    for (int i = 0; i < outage->count; i++) {
+        if (member == NULL || member == &outage->sessions[i]) {
+            const struct renewals_gap its =
+                check_gap_of(outage, &outage->sessions[i], from_ms, bound_ms);
+            worst = its.to_ms - its.from_ms > worst.to_ms - worst.from_ms ? its : worst;
+        }
+    }
+    say_took(outage, what, worst.from_ms, worst.to_ms);
+}
+
+void outage_check_suspect_in_time(struct outage *outage, struct outage_session *member)
+{
+    enum { EARLY_MS = 100 }; /* keepalive's margin: what was lost before that delayed nothing */
+    const int64_t end_ms =
+        renewals_last_ms(outage->renewals, RENEWALS_ANSWERED, RENEWALS_ANY, member->info.lease_id) +
+        member->info.ttl_s * 1000;
+    CHECK_INT(api_session_at(&member->log, 1).state, ROLLCALL_SESSION_SUSPECT);
+    CHECK(outage_took_ms(outage, end_ms - EARLY_MS, api_session_at(&member->log, 1).at_ms) <=
+          EARLY_MS);
+}
+
+int64_t outage_await_election(struct outage *outage, int old_leader, int64_t from_ms)
+{
+    CHECK(etcd_cluster_await_leader(outage->cluster, old_leader, API_SOON_MS));
+    const int64_t took_ms = process_now_ms() - from_ms;
+    outage_say("election", took_ms);
+    return took_ms > OUTAGE_ELECTION_MS ? took_ms : OUTAGE_ELECTION_MS;
 }
 
 /* ---- members ---- */
@@ -302,9 +388,7 @@ void outage_crowd_open(struct outage_crowd *crowd, const struct api_scene *scene
     crowd->sessions = calloc(count, sizeof(struct rollcall_session *));
     CHECK(crowd->sessions != NULL);
     for (size_t i = 0; i < count; i++) {
-        const int64_t early_ms =
-            began_ms + (int64_t)i * spread_ms / (int64_t)count - process_now_ms();
-        process_sleep_ms(early_ms > 0 ? early_ms : 0);
+        outage_sleep_until(began_ms + (int64_t)i * spread_ms / (int64_t)count);
         const enum rollcall_status status = rollcall_session_start(
             scene->etcd,
             ROLLCALL_SESSION_OPTIONS(.root = scene->root, .role = "proxy",

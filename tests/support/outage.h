@@ -12,6 +12,12 @@
  * A long scenario is played shortened, with the same claim: outage_full says when it shall be
  * played to its end, by night.
  *
+ * Bounds are the specification's own.  What is held against one is what outage_took_ms says: the
+ * time that passed, without what the machine was measured to have lost in it (lag.h).  So on a
+ * machine that has nothing else to do nothing is added to a bound, and on a busy one no more than
+ * is known to be its own.  What cannot be measured so is put into terms of what the test observes:
+ * how long an election took, how long etcd was really down.
+ *
  * Threads: main (see process.h).
  * Errors:  what must not happen in any test fails the test here.
  */
@@ -21,6 +27,7 @@
 #include "support/api_stored.h"
 #include "support/etcd_cluster.h"
 #include "support/etcd_fixture.h"
+#include "support/lag.h"
 #include "support/proxy.h"
 #include "support/renewals.h"
 
@@ -38,7 +45,8 @@ struct outage_session {
 struct outage {
     struct etcd_fixture *etcd;    /* the one, or NULL */
     struct etcd_cluster *cluster; /* the three, or NULL */
-    struct renewals *renewals;    /* via: the proxy's index */
+    struct lag *lag;
+    struct renewals *renewals; /* via: the proxy's index */
     struct proxy *proxy[OUTAGE_PROXIES_MAX];
     int proxies;
     struct api_scene scene[OUTAGE_SCENES_MAX]; /* of one root */
@@ -80,16 +88,42 @@ size_t outage_lost(struct outage *outage);
 size_t outage_suspected(struct outage *outage);
 /* The longest time that any was SUSPECT; one that still is, until now. */
 int64_t outage_longest_suspect_ms(struct outage *outage);
-/* The worst of all sessions, as renewals_worst_gap_ms. */
-int64_t outage_worst_gap_ms(struct outage *outage, int64_t from_ms, int64_t to_ms);
 /* Waits until a renewal of each was answered at from_ms or later. */
 bool outage_await_renewed(struct outage *outage, int64_t from_ms, int64_t timeout_ms);
+/* Waits for a renewal that is yet to be sent, and for its answer, which no grant's can be taken
+ * for.  Returns when it was sent. */
+int64_t outage_await_next(struct outage *outage, int64_t lease_id);
 /* Each is ACTIVE, with the lease and the key that it joined with. */
 void outage_check_kept(struct outage *outage, int member);
 /* Says the reason of the first LOST that was told, if any was. */
 void outage_say_lost(struct outage *outage);
 /* What was measured, on stderr, for whoever reads the log. */
 void outage_say(const char *what, int64_t value_ms);
+
+/* ---- times ---- */
+
+/* Lets a fault last until then, of process_now_ms; not at all when that has passed. */
+void outage_sleep_until(int64_t at_ms);
+/* From one time of process_now_ms to another, without what the machine lost meanwhile; never less
+ * than 0. */
+int64_t outage_took_ms(const struct outage *outage, int64_t from_ms, int64_t to_ms);
+/* Says how long it took until now, and fails the test if that was longer, as outage_took_ms has
+ * it. */
+void outage_check_took(const struct outage *outage, const char *what, int64_t from_ms,
+                       int64_t bound_ms);
+/* Fails the test if more than bound_ms, as outage_took_ms has it, lay between when a renewal was
+ * sent that was answered and the next answer, since from_ms; if the session was LOST; and if it was
+ * SUSPECT, but for a gap that a TTL could not outlive: one that the machine, or an election that is
+ * in the bound, made longer.  member: NULL: each of them. */
+void outage_check_gap(struct outage *outage, struct outage_session *member, const char *what,
+                      int64_t from_ms, int64_t bound_ms);
+/* The second that it was told was SUSPECT, and no later than a TTL after the last answer, which was
+ * asked for a moment earlier: before anybody else could have its key. */
+void outage_check_suspect_in_time(struct outage *outage, struct outage_session *member);
+/* Waits until there is a new leader, and returns how long that is after from_ms, when there was no
+ * other any more; but at least OUTAGE_ELECTION_MS.  A vote that was split, which no client can
+ * prevent, makes it longer. */
+int64_t outage_await_election(struct outage *outage, int old_leader, int64_t from_ms);
 
 /* The leader, as a member that is no leader says. */
 int outage_leader(const struct outage *outage);

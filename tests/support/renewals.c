@@ -225,24 +225,35 @@ static int64_t asked_ms(const struct renewals *renewals, size_t index)
     return -1;
 }
 
-int64_t renewals_worst_gap_ms(struct renewals *renewals, int64_t lease_id, int64_t from_ms,
-                              int64_t to_ms)
+struct renewals_gap renewals_worst_gap(struct renewals *renewals, int64_t lease_id, int64_t from_ms,
+                                       int64_t to_ms)
 {
-    int64_t worst_ms = 0, sent_ms = -1;
+    struct renewals_gap worst = {0, 0};
+    int64_t sent_ms = -1;
     rollcall__monitor_lock(&renewals->monitor);
     for (size_t i = 0; i < renewals->count; i++) {
         const struct note *note = &renewals->notes[i];
         if (note->at_ms >= to_ms || !is_of(note, RENEWALS_ANSWERED, RENEWALS_ANY, lease_id)) {
             continue;
         }
-        if (sent_ms >= 0 && note->at_ms >= from_ms && note->at_ms - sent_ms > worst_ms) {
-            worst_ms = note->at_ms - sent_ms;
+        if (sent_ms >= 0 && note->at_ms >= from_ms &&
+            note->at_ms - sent_ms > worst.to_ms - worst.from_ms) {
+            worst = (struct renewals_gap){sent_ms, note->at_ms};
         }
         const int64_t its_ms = asked_ms(renewals, i);
         sent_ms = its_ms > sent_ms ? its_ms : sent_ms;
     }
     rollcall__monitor_unlock(&renewals->monitor);
-    return sent_ms >= 0 && to_ms - sent_ms <= worst_ms ? worst_ms : to_ms - sent_ms;
+    return sent_ms >= 0 && to_ms - sent_ms <= worst.to_ms - worst.from_ms
+               ? worst
+               : (struct renewals_gap){sent_ms, to_ms};
+}
+
+int64_t renewals_worst_gap_ms(struct renewals *renewals, int64_t lease_id, int64_t from_ms,
+                              int64_t to_ms)
+{
+    const struct renewals_gap gap = renewals_worst_gap(renewals, lease_id, from_ms, to_ms);
+    return gap.to_ms - gap.from_ms;
 }
 
 int64_t renewals_worst_delay_ms(struct renewals *renewals, int64_t lease_id, int64_t from_ms,

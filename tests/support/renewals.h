@@ -49,6 +49,11 @@ bool renewals_await(struct renewals *renewals, enum renewals_what what, int via,
 
 /* The longest time from when a request was sent that was answered, to when the next answer about
  * the same lease came, or to_ms passed: what a TTL must be longer than. */
+struct renewals_gap {
+    int64_t from_ms, to_ms;
+};
+struct renewals_gap renewals_worst_gap(struct renewals *renewals, int64_t lease_id, int64_t from_ms,
+                                       int64_t to_ms);
 int64_t renewals_worst_gap_ms(struct renewals *renewals, int64_t lease_id, int64_t from_ms,
                               int64_t to_ms);
 /* The longest time from a request to the next answer about the same lease. */

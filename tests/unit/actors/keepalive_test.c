@@ -1,11 +1,11 @@
 /* One lease under virtual time: the transport and the session are probes. */
 #include "actors/keepalive.h"
-#include "actors/session.h"
 
 #include "support/probe.h"
+#include "unit/actors/deaf_session.h"
 #include "unit/actors/world.h"
 
-enum { SEEDS = 20, LEASE = 77, SESSION_MAILBOX = 8 };
+enum { SEEDS = 20, LEASE = 77 };
 
 static const uint16_t SESSION_SIZES[] = ROLLCALL_PAYLOAD_SIZES(SESSION_LIST);
 static const char *const SESSION_NAMES[] = ROLLCALL_MESSAGE_NAMES(SESSION_LIST);
@@ -18,23 +18,13 @@ struct bench {
     struct rollcall_ref session_ref, keepalive;
 };
 
-/* The session has a small mailbox and a parent, so that a test can stop it from reading. */
-static struct rollcall_ref spawn_session(struct bench *b)
-{
-    const struct probe_options options = {b->session};
-    return world_spawn(&b->world, 0,
-                       ROLLCALL_SPAWN_OPTIONS(.type = probe_type(b->session), .options = &options,
-                                              .supervisor = probe_spawn(b->parent, b->world.rt, 0),
-                                              .mailbox_messages = SESSION_MAILBOX));
-}
-
 static void open(struct bench *b)
 {
     world_open(&b->world);
     b->parent = probe_create("parent", NULL, NULL, ROLLCALL_SIGNAL_COUNT);
     b->session = probe_create("session", SESSION_SIZES, SESSION_NAMES, SESSION_COUNT);
     b->transport = probe_create("transport", TRANSPORT_SIZES, TRANSPORT_NAMES, TRANSPORT_COUNT);
-    b->session_ref = spawn_session(b);
+    b->session_ref = deaf_session_spawn(&b->world, b->session, b->parent);
     const struct keepalive_options options = {
         .session = b->session_ref, .transport = probe_spawn(b->transport, b->world.rt, 1)};
     b->keepalive = world_spawn(&b->world, 0,
@@ -466,39 +456,16 @@ TEST(keepalive, a_restart_before_the_start_waits_for_it)
 
 /* ---- a session that does not read ---- */
 
-static void restart_session(struct rollcall_context *cx, void *ref)
-{
-    rollcall_restart_child(cx, *(struct rollcall_ref *)ref);
-}
-
-/* The session fails, so that it reads nothing, and its mailbox is filled. */
-static void block_session(struct bench *b)
-{
-    rollcall_sim_crash(b->world.sim, b->session_ref, ROLLCALL_E_ACTOR);
-    for (int i = 0; i < SESSION_MAILBOX; i++) { /* the first is what it fails on */
-        world_send(&b->world, b->session_ref, SESSION_CONTACT, NULL, 0, NULL);
-        world_settle(&b->world);
-    }
-    CHECK_STATE(&b->world, b->session_ref, "FAILED");
-}
-
-static void unblock_session(struct bench *b)
-{
-    probe_run(b->parent, b->world.rt, restart_session, &b->session_ref);
-    world_settle(&b->world);
-    CHECK_STATE(&b->world, b->session_ref, "OPEN");
-}
-
 TEST(keepalive, a_full_session_mailbox_delays_suspect_but_does_not_lose_it)
 {
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b);
         start(&b, 10, 0);
-        block_session(&b);
+        deaf_session_block(&b.world, b.session_ref);
         until(&b, 15000);
         CHECK_INT(told(&b, SESSION_LEASE_SUSPECT), 0);
-        unblock_session(&b);
+        deaf_session_unblock(&b.world, b.parent, b.session_ref);
         world_run(&b.world, 300);
         CHECK_INT(told(&b, SESSION_LEASE_SUSPECT), 1);
         world_run(&b.world, 30000);
@@ -513,11 +480,11 @@ TEST(keepalive, a_full_session_mailbox_delays_what_a_restart_says_but_does_not_l
         struct bench b;
         open(&b);
         start(&b, 30, 0);
-        block_session(&b);
+        deaf_session_block(&b.world, b.session_ref);
         crash(&b);
         world_run(&b.world, 1000);
         CHECK_INT(told(&b, SESSION_LEASE_SUSPECT), 0);
-        unblock_session(&b);
+        deaf_session_unblock(&b.world, b.parent, b.session_ref);
         world_run(&b.world, 400);
         CHECK_INT(told(&b, SESSION_LEASE_SUSPECT), 1);
         close_bench(&b);
@@ -531,11 +498,11 @@ TEST(keepalive, a_full_session_mailbox_delays_lost_but_does_not_lose_it)
         open(&b);
         start(&b, 10, 0);
         until(&b, 4000);
-        block_session(&b);
+        deaf_session_block(&b.world, b.session_ref);
         answer(&b, 0, 4000, ROLLCALL_OK);
         world_run(&b.world, 5000);
         CHECK_INT(told(&b, SESSION_LEASE_LOST), 0);
-        unblock_session(&b);
+        deaf_session_unblock(&b.world, b.parent, b.session_ref);
         world_run(&b.world, 300);
         CHECK_INT(told(&b, SESSION_LEASE_LOST), 1);
         world_run(&b.world, 30000);
@@ -551,10 +518,10 @@ TEST(keepalive, a_full_session_mailbox_delays_safe_but_does_not_lose_it)
         open(&b);
         start(&b, 2, 0);
         until(&b, 3000);
-        block_session(&b);
+        deaf_session_block(&b.world, b.session_ref);
         answer(&b, 2, 3000, ROLLCALL_OK);
         CHECK_STATE(&b.world, b.keepalive, "SUSPECT");
-        unblock_session(&b);
+        deaf_session_unblock(&b.world, b.parent, b.session_ref);
         run_answered(&b, 2000, 2);
         CHECK_INT(told(&b, SESSION_LEASE_SAFE), 1);
         CHECK_STATE(&b.world, b.keepalive, "SAFE");

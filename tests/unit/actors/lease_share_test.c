@@ -4,9 +4,10 @@
 #include "base/buffer.h"
 
 #include "support/probe.h"
+#include "unit/actors/deaf_session.h"
 #include "unit/actors/world.h"
 
-enum { SEEDS = 20, LEASE = 77, CREATED = 5, SESSION_MAILBOX = 8 };
+enum { SEEDS = 20, LEASE = 77, CREATED = 5 };
 
 static const uint16_t SESSION_SIZES[] = ROLLCALL_PAYLOAD_SIZES(SESSION_LIST);
 static const char *const SESSION_NAMES[] = ROLLCALL_MESSAGE_NAMES(SESSION_LIST);
@@ -28,15 +29,6 @@ static struct rollcall_ref spawn_keeper(struct bench *b)
                                               .supervisor = world_supervisor(&b->world)));
 }
 
-static struct rollcall_ref spawn_session(struct bench *b)
-{
-    const struct probe_options options = {b->session};
-    return world_spawn(&b->world, 0,
-                       ROLLCALL_SPAWN_OPTIONS(.type = probe_type(b->session), .options = &options,
-                                              .supervisor = probe_spawn(b->parent, b->world.rt, 0),
-                                              .mailbox_messages = SESSION_MAILBOX));
-}
-
 static void open(struct bench *b)
 {
     world_open(&b->world);
@@ -45,7 +37,7 @@ static void open(struct bench *b)
     b->keeper = probe_create("lease_keeper", KEEPER_SIZES, KEEPER_NAMES, LEASE_KEEPER_COUNT);
     b->keeper_ref = spawn_keeper(b);
     probe_use(b->keeper, b->keeper_ref);
-    b->session_ref = spawn_session(b);
+    b->session_ref = deaf_session_spawn(&b->world, b->session, b->parent);
     const struct lease_share_options options = {.session = b->session_ref, .keeper = b->keeper_ref};
     b->share = world_spawn(&b->world, 0,
                            ROLLCALL_SPAWN_OPTIONS(.type = &lease_share_type, .options = &options,
@@ -216,40 +208,19 @@ TEST(lease_share, restarted_after_a_loss_tells_it_no_more)
 
 /* ---- a session that does not read ---- */
 
-static void restart_session(struct rollcall_context *cx, void *ref)
-{
-    rollcall_restart_child(cx, *(struct rollcall_ref *)ref);
-}
-
-/* The session fails, so that it reads nothing, and its mailbox is filled. */
-static void block_session(struct bench *b)
-{
-    rollcall_sim_crash(b->world.sim, b->session_ref, ROLLCALL_E_ACTOR);
-    for (int i = 0; i < SESSION_MAILBOX; i++) { /* the first is what it fails on */
-        world_send(&b->world, b->session_ref, SESSION_CONTACT, NULL, 0, NULL);
-        world_settle(&b->world);
-    }
-    CHECK_STATE(&b->world, b->session_ref, "FAILED");
-}
-
-static void unblock_session(struct bench *b)
-{
-    probe_run(b->parent, b->world.rt, restart_session, &b->session_ref);
-    world_run(&b->world, 100);
-}
-
 TEST(lease_share, tells_the_last_word_when_a_full_session_mailbox_has_room)
 {
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b);
         start(&b);
-        block_session(&b);
+        deaf_session_block(&b.world, b.session_ref);
         say(&b, LEASE_SHARE_SAFE);
         say(&b, LEASE_SHARE_SUSPECT);
         world_run(&b.world, 100);
         CHECK_INT(told(&b, SESSION_LEASE_SAFE) + told(&b, SESSION_LEASE_SUSPECT), 0);
-        unblock_session(&b);
+        deaf_session_unblock(&b.world, b.parent, b.session_ref);
+        world_run(&b.world, 100);
         CHECK_INT(told(&b, SESSION_LEASE_SAFE), 0);
         CHECK_INT(told(&b, SESSION_LEASE_SUSPECT), 1);
         close_bench(&b);
@@ -262,13 +233,14 @@ TEST(lease_share, does_not_lose_a_loss_that_found_a_full_mailbox)
         struct bench b;
         open(&b);
         start(&b);
-        block_session(&b);
+        deaf_session_block(&b.world, b.session_ref);
         say(&b, LEASE_SHARE_LOST);
         rollcall_sim_crash(b.world.sim, b.share, ROLLCALL_E_ACTOR); /* and a restart tells it */
         say(&b, LEASE_SHARE_LOST);
         world_run(&b.world, 2000);
         CHECK_INT(told(&b, SESSION_LEASE_LOST), 0);
-        unblock_session(&b);
+        deaf_session_unblock(&b.world, b.parent, b.session_ref);
+        world_run(&b.world, 100);
         say(&b, LEASE_SHARE_LOST); /* as the lease_keeper does to one that joins again */
         CHECK_INT(told(&b, SESSION_LEASE_LOST), 1);
         close_bench(&b);
