@@ -160,8 +160,11 @@ void rollcall__check_session_restarted(struct rollcall__session_check *check)
 /* ---- the lease ---- */
 
 enum {
-    RETELL_MS = 3000,  /* how long an event may wait for which there was no room or memory */
-    RECOVERY_MS = 2500 /* a stream that hangs is given up after 2 s */
+    RETELL_MS = 3000,    /* how long an event may wait for which there was no room or memory */
+    RECOVERY_MS = 2500,  /* a stream that hangs is given up after 2 s */
+    MARGIN_MIN_MS = 100, /* keepalive's, of which the TTL is short */
+    AGAIN_MS = 1000,
+    NETWORK_MS = 200
 };
 
 static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
@@ -206,6 +209,47 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
                                "%s is told ACTIVE at %" PRId64
                                " ms, and its lease ran out at %" PRId64,
                                check->key, sim->now_ms, end_ms);
+    }
+}
+
+/* Asked of each of three members in turn, and of those that were silent or refused once more.  A
+ * renewal that is due is asked for at once; of an endpoint, after it has been silent for a hedge,
+ * others are asked, each once a second; one that refused has a pause of up to 0.5 s. */
+static int64_t hedged_ms(int64_t ttl_ms)
+{
+    int64_t hedge_ms = ttl_ms / 12;
+    hedge_ms = hedge_ms < 100 ? 100 : hedge_ms > 400 ? 400 : hedge_ms;
+    return 2 * hedge_ms + AGAIN_MS + NETWORK_MS;
+}
+
+/* When a renewal was due: a third of the TTL after the last one that was answered was sent. */
+static int64_t due_ms(const struct rollcall_session_info *info)
+{
+    const int64_t ttl_ms = info->ttl_s * 1000;
+    const int64_t margin_ms = ttl_ms / 50 > MARGIN_MIN_MS ? ttl_ms / 50 : MARGIN_MIN_MS;
+    return info->safe_until_ms + margin_ms - ttl_ms + ttl_ms / 3;
+}
+
+void rollcall__check_session_renewed(const struct rollcall__session_check *check,
+                                     const struct rollcall_session_info *info)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    const struct rollcall__model_lease *lease = lease_of(check);
+    const int64_t could_ms = rollcall__reach_since_ms(&sim->reach, check->process);
+    int64_t since_ms = due_ms(info);
+    if (check->closed || lease == NULL || lease->ended_ms != INT64_MAX ||
+        info->lease_id != check->lease_id || could_ms == INT64_MAX) {
+        return;
+    }
+    since_ms = since_ms > could_ms ? since_ms : could_ms;
+    since_ms = since_ms > check->member_ms ? since_ms : check->member_ms;
+    since_ms = since_ms > sim->calm.rough_until_ms ? since_ms : sim->calm.rough_until_ms;
+    if (sim->now_ms > since_ms + hedged_ms(info->ttl_s * 1000)) {
+        rollcall_world_violate(check->world, "hedges",
+                               "%s was to be renewed at %" PRId64
+                               " ms, could have been since %" PRId64
+                               ", and has not been by %" PRId64,
+                               check->key, due_ms(info), since_ms, sim->now_ms);
     }
 }
 
