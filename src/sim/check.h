@@ -23,7 +23,8 @@
  * "tokens-rise"          each registration's create revision is higher than the one before, and one
  *                        that was LOST is no member's again;
  * "nothing-after-close"  no event comes after close has returned;
- * "suspect-has-a-cause"  SUSPECT is told only after what a client cannot help (sim/calm.h);
+ * "suspect-has-a-cause"  with a TTL of 5 s or more SUSPECT is told only after what a client cannot
+ *                        help (sim/calm.h);
  * "suspect-ends"         and ACTIVE again soon after that is over;
  * "hedges"               a lease is renewed soon after that was due, if some member could have
  *                        answered (sim/reach.h), whatever the others did;

@@ -40,6 +40,16 @@ void rollcall__reach_observe(struct rollcall__reach *reach, const struct rollcal
     }
 }
 
+bool rollcall__reach_knows_all(const struct rollcall_sim *sim, uint32_t process)
+{
+    const struct rollcall__net_link *link = link_of(sim->net, process);
+    bool all = link != NULL;
+    for (uint32_t member = 0; all && member < sim->net->members; member++) {
+        all = rollcall__sim_driver_knows(link->driver, member);
+    }
+    return all;
+}
+
 int64_t rollcall__reach_since_ms(const struct rollcall__reach *reach, uint32_t process)
 {
     int64_t since_ms = INT64_MAX;

@@ -26,6 +26,8 @@ struct rollcall__reach {
 
 /* Looks at what there is; whenever the clock is about to move. */
 void rollcall__reach_observe(struct rollcall__reach *reach, const struct rollcall_sim *sim);
+/* It has learned of every member. */
+bool rollcall__reach_knows_all(const struct rollcall_sim *sim, uint32_t process);
 /* Since when some member could have answered the process's renewals; INT64_MAX: none can. */
 int64_t rollcall__reach_since_ms(const struct rollcall__reach *reach, uint32_t process);
 
