@@ -311,11 +311,12 @@ static void check_one_believes(struct cast *cast)
     }
 }
 
-static void check_renewed(const struct cast *cast, const struct cast_member *member)
+static void check_info(const struct cast *cast, const struct cast_member *member)
 {
     struct rollcall_session_info info;
+    rollcall_session_get_info(member->session, &info);
+    rollcall__check_session_info(&member->check, &info);
     if (cast->play.outage) {
-        rollcall_session_get_info(member->session, &info);
         rollcall__check_session_renewed(&member->check, &info);
     }
 }
@@ -326,7 +327,7 @@ void cast_at_rest(struct cast *cast)
     for (uint32_t i = 0; i < cast->play.members; i++) {
         if (cast->members[i].session != NULL) {
             rollcall__check_session_at_rest(&cast->members[i].check);
-            check_renewed(cast, &cast->members[i]);
+            check_info(cast, &cast->members[i]);
         }
     }
 }

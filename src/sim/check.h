@@ -26,6 +26,7 @@
  * "suspect-has-a-cause"  with a TTL of 5 s or more SUSPECT is told only after what a client cannot
  *                        help (sim/calm.h);
  * "suspect-ends"         and ACTIVE again soon after that is over;
+ * "safe-until-is-true"   no etcd has a lease end before the time that info gives for it;
  * "hedges"               a lease is renewed soon after that was due, if some member could have
  *                        answered (sim/reach.h), whatever the others did;
  * "no-lease-left"        one that ended well has left no key, and no lease but one that is shared;
@@ -53,6 +54,8 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
 void rollcall__check_session_restarted(struct rollcall__session_check *check);
 void rollcall__check_session_at_rest(struct rollcall__session_check *check);
 /* At rest, too; info: what it says now. */
+void rollcall__check_session_info(const struct rollcall__session_check *check,
+                                  const struct rollcall_session_info *info);
 void rollcall__check_session_renewed(const struct rollcall__session_check *check,
                                      const struct rollcall_session_info *info);
 /* After close, whose answer it was. */

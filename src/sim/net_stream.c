@@ -178,19 +178,13 @@ static void answer_renew(struct rollcall__net *net, struct rollcall__net_stream 
 
 /* ---- mute streams ---- */
 
-void rollcall__net_mute(struct rollcall__net *net, uint32_t nth, int64_t until_ms)
+void rollcall__net_mute(struct rollcall__net *net, uint32_t link, int64_t until_ms)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < net->stream_count; i++) {
-        count += net->streams[i].renews;
-    }
-    nth = count == 0 ? 0 : nth % count;
     for (uint32_t i = 0; i < net->stream_count; i++) {
         struct rollcall__net_stream *stream = &net->streams[i];
-        if (stream->renews && nth-- == 0) {
+        if (stream->link == link && stream->renews) {
             stream->mute_until_ms = until_ms;
-            net->links[stream->link].mutes[stream->member]++;
-            return;
+            net->links[link].mutes[stream->member]++;
         }
     }
 }

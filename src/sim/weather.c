@@ -164,8 +164,8 @@ static void connections(struct rollcall_sim *sim)
 
 static void mute(struct rollcall_sim *sim)
 {
-    const uint64_t which = draw(sim, ROLLCALL_FAULT_MUTE, rollcall__net_streams(sim->net) + 1);
-    rollcall__net_mute(sim->net, (uint32_t)which,
+    const uint32_t link = (uint32_t)draw(sim, ROLLCALL_FAULT_MUTE, rollcall__net_links(sim->net));
+    rollcall__net_mute(sim->net, link,
                        sim->now_ms + draw_ms(sim, ROLLCALL_FAULT_MUTE, STALL_MAX_MS));
 }
 

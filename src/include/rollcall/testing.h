@@ -115,7 +115,7 @@ ROLLCALL_API uint64_t rollcall_sim_hash(const struct rollcall_sim *sim);
     X(FULL, "full", "a mailbox is full: a send is refused with E_FULL")                            \
     X(MEMORY, "memory", "an allocation of ours fails")                                             \
     X(UNREACH, "unreach", "a member of etcd is out of its clients' reach for up to 12 s")          \
-    X(MUTE, "mute", "a stream of renewals is not answered for up to 12 s")
+    X(MUTE, "mute", "a process's streams of renewals go silent for up to 12 s")
 enum rollcall_fault {
 #define X(name, word, about) ROLLCALL_FAULT_##name,
     ROLLCALL_FAULTS(X)
