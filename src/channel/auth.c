@@ -94,6 +94,15 @@ void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall
     }
 }
 
+/* The one that failed is away for a while, so the next is another; once all have failed there is
+ * none.  Without this whoever renews would ask again when that while is over, and of the same. */
+static bool another_is_well(struct rollcall_context *cx, struct rollcall__channel *channel,
+                            size_t failed)
+{
+    const size_t next = rollcall__channel_pick(cx, channel, ROLLCALL__FOR_CALLS);
+    return next != failed && rollcall__pool_is_well(&channel->pool, next, rollcall_now_ms(cx));
+}
+
 void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcall__channel *channel,
                                      struct rollcall__call *call,
                                      const struct transport_result *result)
@@ -111,6 +120,10 @@ void rollcall__channel_authenticated(struct rollcall_context *cx, struct rollcal
         return;
     }
     const bool passing = rollcall__etcd_blames_endpoint(&result->error);
+    if (passing && another_is_well(cx, channel, call->endpoint)) {
+        rollcall__channel_authenticate(cx, channel);
+        return;
+    }
     pause_until(channel, rollcall_now_ms(cx) + (passing ? FAILED_PAUSE_MS : DENIED_PAUSE_MS));
     if (channel->authentications == 0 || !passing) {
         fail(cx, channel, &result->error);

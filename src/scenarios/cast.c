@@ -9,6 +9,7 @@
 
 enum { TTL_S = 5, OTHER_TTL_S = 7, CLOSE_MS = 8000, CALL_MS = 4000 };
 enum { MEND_MS = 15000 }; /* from the last fault: after that nothing fails for want of etcd */
+static const int64_t OUTAGE_TTLS_S[] = {3, 5, 5, 10};
 #define ROOT "by-dev/meta"
 #define ROLE "querynode"
 
@@ -81,6 +82,9 @@ static void open_member(struct cast *cast, struct cast_member *member)
     if (cast->play.share) {
         options.share_lease = draw(cast, 4) != 0;
         options.ttl_s = draw(cast, 8) == 0 ? OTHER_TTL_S : TTL_S;
+    }
+    if (cast->play.outage) {
+        options.ttl_s = OUTAGE_TTLS_S[draw(cast, sizeof OUTAGE_TTLS_S / sizeof OUTAGE_TTLS_S[0])];
     }
     member->shares = options.share_lease;
     member->ttl_s = options.ttl_s;
@@ -307,12 +311,23 @@ static void check_one_believes(struct cast *cast)
     }
 }
 
+static void check_info(const struct cast *cast, const struct cast_member *member)
+{
+    struct rollcall_session_info info;
+    rollcall_session_get_info(member->session, &info);
+    rollcall__check_session_info(&member->check, &info);
+    if (cast->play.outage) {
+        rollcall__check_session_renewed(&member->check, &info);
+    }
+}
+
 void cast_at_rest(struct cast *cast)
 {
     check_one_believes(cast);
     for (uint32_t i = 0; i < cast->play.members; i++) {
         if (cast->members[i].session != NULL) {
             rollcall__check_session_at_rest(&cast->members[i].check);
+            check_info(cast, &cast->members[i]);
         }
     }
 }

@@ -40,9 +40,10 @@ struct cast_play {
     uint32_t processes, members, watches; /* how many there are */
     bool exclusive;                       /* all sessions are of one key */
     bool leave;                           /* members leave, and come again */
-    bool mark;  /* members are marked Stopping, by themselves and others */
-    bool evict; /* members are revoked by others */
-    bool share; /* most members share the lease of their process, for one of two TTLs */
+    bool mark;   /* members are marked Stopping, by themselves and others */
+    bool evict;  /* members are revoked by others */
+    bool outage; /* sessions have TTLs of some variety, and are held to be renewed in time */
+    bool share;  /* most members share the lease of their process, for one of two TTLs */
 };
 
 struct cast {

@@ -20,6 +20,17 @@ PLAY(exclusive, .processes = 3, .members = 3, .watches = 1, .exclusive = true, .
 PLAY(shared, .processes = 2, .members = 6, .watches = 1, .leave = true, .mark = true, .share = true)
 PLAY(admin, .processes = 2, .members = 3, .watches = 1, .mark = true, .evict = true, .leave = true)
 
+PLAY(outage, .processes = 2, .members = 3, .outage = true)
+
+/* Mostly members in trouble; of all else a little, for what comes of both. */
+static const struct rollcall_fault_weight OUTAGES[] = {
+    {ROLLCALL_FAULT_STALL, 60},        {ROLLCALL_FAULT_UNREACH, 50},    {ROLLCALL_FAULT_KILL, 50},
+    {ROLLCALL_FAULT_ISOLATE, 50},      {ROLLCALL_FAULT_MUTE, 40},       {ROLLCALL_FAULT_CUT, 25},
+    {ROLLCALL_FAULT_LEADER, 25},       {ROLLCALL_FAULT_TOKEN, 10},      {ROLLCALL_FAULT_DELAY, 3},
+    {ROLLCALL_FAULT_LOSE_REQUEST, 3},  {ROLLCALL_FAULT_LOSE_ANSWER, 3}, {ROLLCALL_FAULT_PAUSE, 3},
+    {ROLLCALL_FAULT_REPEAT_ANSWER, 3}, {ROLLCALL_FAULT_CRASH, 3},       {ROLLCALL_FAULT_FULL, 3},
+    {ROLLCALL_FAULT_MEMORY, 3},        {ROLLCALL_FAULT_COUNT, 0}};
+
 static void act(struct rollcall_world *world, void *state)
 {
     (void)world;
@@ -62,6 +73,11 @@ static const struct rollcall_scenario SCENARIOS[] = {
                                "it is enough",
                       .heal_ms = 5000, .state_size_bytes = sizeof(struct gang), .mortal = HANDS,
                       .begin = gang_begin, .end = gang_end),
+    ROLLCALL_SCENARIO(.name = "outage",
+                      .about = "of three members of etcd one is in trouble, and no lease suffers",
+                      .workers = 4, .members = 3, .state_size_bytes = sizeof(struct cast),
+                      .mortal = MORTAL, .faults = OUTAGES, .outages = true, .begin = begin_outage,
+                      .act = act, .settled = settled, .heal = heal, .end = end),
 };
 
 const struct rollcall_scenario *rollcall_scenario_at(size_t index)

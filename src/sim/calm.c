@@ -43,10 +43,14 @@ static void observe_faults(struct rollcall__calm *calm, const struct rollcall_si
     }
 }
 
+/* Whoever is up reaches the leader, if there is one. */
 static bool leads(const struct rollcall__net *net)
 {
-    const int leader = rollcall__model_leader(rollcall__net_model(net));
-    return leader >= 0 && rollcall__net_member_up(net, (uint32_t)leader);
+    bool up = false;
+    for (uint32_t i = 0; i < rollcall__net_members(net); i++) {
+        up |= rollcall__net_member_up(net, i);
+    }
+    return up && rollcall__model_leader(rollcall__net_model(net)) >= 0;
 }
 
 static void observe_leader(struct rollcall__calm *calm, const struct rollcall_sim *sim)

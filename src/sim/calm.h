@@ -22,7 +22,8 @@ enum { ROLLCALL__CALM_INTERVALS = 8 };
 struct rollcall__calm {
     uint64_t rough_seen;    /* faults of the first kind */
     int64_t rough_until_ms; /* when the last of them is over */
-    /* No leader that is up, most recent first; to_ms INT64_MAX: it lasts. */
+    /* No leader, or none that clients reach who has one, most recent first; to_ms INT64_MAX: it
+     * lasts. */
     struct {
         int64_t from_ms, to_ms;
     } leaderless[ROLLCALL__CALM_INTERVALS];

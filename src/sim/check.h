@@ -23,8 +23,12 @@
  * "tokens-rise"          each registration's create revision is higher than the one before, and one
  *                        that was LOST is no member's again;
  * "nothing-after-close"  no event comes after close has returned;
- * "suspect-has-a-cause"  SUSPECT is told only after what a client cannot help (sim/calm.h);
+ * "suspect-has-a-cause"  with a TTL of 5 s or more SUSPECT is told only after what a client cannot
+ *                        help (sim/calm.h);
  * "suspect-ends"         and ACTIVE again soon after that is over;
+ * "safe-until-is-true"   no etcd has a lease end before the time that info gives for it;
+ * "hedges"               a lease is renewed soon after that was due, if some member could have
+ *                        answered (sim/reach.h), whatever the others did;
  * "no-lease-left"        one that ended well has left no key, and no lease but one that is shared;
  * "nobody-takes-it-away" a lease that is told as lost was not revoked, unless by a stranger,
  *                        or an etcd of old;
@@ -49,6 +53,11 @@ void rollcall__check_session_event(struct rollcall__session_check *check,
 /* Asked for again: the arrows begin anew. */
 void rollcall__check_session_restarted(struct rollcall__session_check *check);
 void rollcall__check_session_at_rest(struct rollcall__session_check *check);
+/* At rest, too; info: what it says now. */
+void rollcall__check_session_info(const struct rollcall__session_check *check,
+                                  const struct rollcall_session_info *info);
+void rollcall__check_session_renewed(const struct rollcall__session_check *check,
+                                     const struct rollcall_session_info *info);
 /* After close, whose answer it was. */
 void rollcall__check_session_closed(struct rollcall__session_check *check,
                                     enum rollcall_status status);

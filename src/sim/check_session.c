@@ -42,6 +42,12 @@ static void check_order(struct rollcall__session_check *check, enum rollcall_ses
     }
 }
 
+enum {
+    LONG_MS = 5000,     /* a TTL with room for an election, a token and two rounds of renewals */
+    LATE_MS = 1000,     /* two requests without trouble take less than a tenth of that */
+    MARGIN_MIN_MS = 100 /* keepalive's, or TTL/50 */
+};
+
 /* NULL: it has never been granted. */
 static const struct rollcall__model_lease *model_lease(const struct rollcall__session_check *check,
                                                        int64_t lease_id)
@@ -110,14 +116,35 @@ static void note_registration(struct rollcall__session_check *check,
     snprintf(check->key, sizeof check->key, "%s", info->key);
 }
 
-/* SUSPECT: with another member of three up and a leader, a lease of 5 s has not run out. */
+/* When that renewal was sent, or the grant, from which it is counted now. */
+static int64_t counted_from_ms(const struct rollcall_session_info *info)
+{
+    const int64_t ttl_ms = info->ttl_s * 1000;
+    const int64_t margin_ms = ttl_ms / 50 > MARGIN_MIN_MS ? ttl_ms / 50 : MARGIN_MIN_MS;
+    return info->safe_until_ms + margin_ms - ttl_ms;
+}
+
+/* Registering took so long that there was no time left to renew the lease before its first TTL was
+ * over: it has not been since. */
+static bool came_late(const struct rollcall__session_check *check,
+                      const struct rollcall_session_info *info)
+{
+    const int64_t now_ms = rollcall_sim_now_ms(rollcall_world_sim(check->world));
+    const int64_t member_ms = check->lease_id == info->lease_id ? check->member_ms : now_ms;
+    return now_ms < member_ms + info->ttl_s * 1000 && member_ms > counted_from_ms(info) + LATE_MS;
+}
+
+/* SUSPECT: with another member of three up and a leader, a lease of 5 s has not run out; but for a
+ * process that knows one member alone, and has not been told of the others yet. */
 static void check_suspect(struct rollcall__session_check *check,
                           const struct rollcall_session_info *info)
 {
     const struct rollcall_sim *sim = rollcall_world_sim(check->world);
     check->ttl_ms = info->ttl_s * 1000;
     check->suspect_ms = check->state == ROLLCALL_SESSION_SUSPECT ? check->suspect_ms : sim->now_ms;
-    if (!rollcall__calm_excuses(&sim->calm, sim->now_ms, check->ttl_ms)) {
+    if (check->ttl_ms >= LONG_MS && rollcall__reach_knows_all(sim, check->process) &&
+        !came_late(check, info) &&
+        !rollcall__calm_excuses(&sim->calm, sim->now_ms, check->ttl_ms)) {
         rollcall_world_violate(check->world, "suspect-has-a-cause",
                                "%s is told SUSPECT at %" PRId64 " ms, and could have been renewed",
                                info->key, sim->now_ms);
@@ -160,8 +187,14 @@ void rollcall__check_session_restarted(struct rollcall__session_check *check)
 /* ---- the lease ---- */
 
 enum {
-    RETELL_MS = 3000,  /* how long an event may wait for which there was no room or memory */
-    RECOVERY_MS = 2500 /* a stream that hangs is given up after 2 s */
+    RETELL_MS = 3000,   /* how long an event may wait for which there was no room or memory */
+    RECOVERY_MS = 2500, /* a stream that hangs is given up after 2 s */
+    HEDGE_MIN_MS = 100, /* the transport's, or TTL/12 */
+    HEDGE_MAX_MS = 400,
+    AGAIN_MS = 1000, /* between two tries of a renewal at one member */
+    PAUSE_MS = 400,  /* of an endpoint that has failed, at most */
+    TOKEN_MS = 1500, /* three members, each silent for half a second */
+    NETWORK_MS = 100 /* there and back, without a fault */
 };
 
 static const struct rollcall__model_lease *lease_of(const struct rollcall__session_check *check)
@@ -176,7 +209,7 @@ static void check_recovery(const struct rollcall__session_check *check)
     const int64_t calm_ms = rollcall__calm_since_ms(&sim->calm, sim->now_ms);
     const int64_t since_ms = calm_ms > check->suspect_ms ? calm_ms : check->suspect_ms;
     if (!check->closed && check->told && check->state == ROLLCALL_SESSION_SUSPECT &&
-        sim->now_ms > since_ms + RECOVERY_MS) {
+        rollcall__reach_knows_all(sim, check->process) && sim->now_ms > since_ms + RECOVERY_MS) {
         rollcall_world_violate(check->world, "suspect-ends",
                                "%s has been SUSPECT since %" PRId64
                                " ms, and nothing has been wrong since %" PRId64,
@@ -206,6 +239,62 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
                                "%s is told ACTIVE at %" PRId64
                                " ms, and its lease ran out at %" PRId64,
                                check->key, sim->now_ms, end_ms);
+    }
+}
+
+/* How long a renewal may take to come by the one member that answers.  It is asked of each in turn,
+ * a hedge apart, and then of each once a second; one that has refused has a pause first; and there
+ * is the way there and back.  Before all that a token may be needed, of one that gives any. */
+static int64_t hedged_ms(const struct rollcall__net *net, int64_t ttl_ms)
+{
+    const int64_t twelfth_ms = ttl_ms / 12;
+    const int64_t hedge_ms = twelfth_ms < HEDGE_MIN_MS   ? HEDGE_MIN_MS
+                             : twelfth_ms > HEDGE_MAX_MS ? HEDGE_MAX_MS
+                                                         : twelfth_ms;
+    const int64_t round_ms = ROLLCALL__MODEL_MEMBERS_MAX * hedge_ms;
+    const int64_t token_ms = rollcall__net_authenticates(net) ? TOKEN_MS : 0;
+    return (round_ms > AGAIN_MS ? round_ms : AGAIN_MS) + PAUSE_MS + NETWORK_MS + token_ms;
+}
+
+/* When a renewal was due: a third of the TTL after the last one that was answered was sent. */
+static int64_t due_ms(const struct rollcall_session_info *info)
+{
+    return counted_from_ms(info) + info->ttl_s * 1000 / 3;
+}
+
+void rollcall__check_session_info(const struct rollcall__session_check *check,
+                                  const struct rollcall_session_info *info)
+{
+    const struct rollcall__model_lease *lease = lease_of(check);
+    if (!check->closed && lease != NULL && lease->ended_ms == INT64_MAX &&
+        info->lease_id == check->lease_id && info->safe_until_ms > lease->expires_ms) {
+        rollcall_world_violate(check->world, "safe-until-is-true",
+                               "%s is said to be safe until %" PRId64
+                               " ms, and etcd may end its lease at %" PRId64,
+                               check->key, info->safe_until_ms, lease->expires_ms);
+    }
+}
+
+void rollcall__check_session_renewed(const struct rollcall__session_check *check,
+                                     const struct rollcall_session_info *info)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(check->world);
+    const struct rollcall__model_lease *lease = lease_of(check);
+    const int64_t could_ms = rollcall__reach_since_ms(&sim->reach, check->process);
+    int64_t since_ms = due_ms(info);
+    if (check->closed || lease == NULL || lease->ended_ms != INT64_MAX ||
+        info->lease_id != check->lease_id || could_ms == INT64_MAX) {
+        return;
+    }
+    since_ms = since_ms > could_ms ? since_ms : could_ms;
+    since_ms = since_ms > check->member_ms ? since_ms : check->member_ms;
+    since_ms = since_ms > sim->calm.rough_until_ms ? since_ms : sim->calm.rough_until_ms;
+    if (sim->now_ms > since_ms + hedged_ms(sim->net, info->ttl_s * 1000)) {
+        rollcall_world_violate(check->world, "hedges",
+                               "%s was to be renewed at %" PRId64
+                               " ms, could have been since %" PRId64
+                               ", and has not been by %" PRId64,
+                               check->key, due_ms(info), since_ms, sim->now_ms);
     }
 }
 

@@ -475,3 +475,12 @@ struct rollcall__driver *rollcall__sim_driver_base(struct rollcall__sim_driver *
 {
     return &driver->base;
 }
+
+bool rollcall__sim_driver_knows(const struct rollcall__sim_driver *driver, uint32_t member)
+{
+    bool known = false;
+    for (size_t i = 0; i < driver->base.endpoint_count; i++) {
+        known |= driver->members[i] == member;
+    }
+    return known;
+}

@@ -24,6 +24,9 @@ struct rollcall__sim_driver *rollcall__sim_driver_create(struct rollcall__net *n
 void rollcall__sim_driver_destroy(struct rollcall__sim_driver *driver); /* NULL: nothing */
 struct rollcall__driver *rollcall__sim_driver_base(struct rollcall__sim_driver *driver);
 
+/* The process may ask that member: it is among its endpoints. */
+bool rollcall__sim_driver_knows(const struct rollcall__sim_driver *driver, uint32_t member);
+
 /* ---- what the network brings; token: as the driver gave it.  One that is over: nothing ---- */
 
 /* result: moved. */

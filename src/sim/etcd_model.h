@@ -62,7 +62,9 @@ enum rollcall__member_state {
     ROLLCALL__MEMBER_FROZEN,   /* its process is stopped: it answers nothing, its clock goes on */
     ROLLCALL__MEMBER_ISOLATED, /* reached by clients, cut off from its peers: no leader.  A lone
                                   member has no peers, and goes on */
-    ROLLCALL__MEMBER_DOWN      /* killed: its watches end with an error; its data stays */
+    ROLLCALL__MEMBER_DOWN,     /* killed: its watches end with an error; its data stays */
+    ROLLCALL__MEMBER_UNREACHED /* reached by its peers, and not by clients, which is the network's
+                                  affair: here it is as UP */
 };
 /* A leader that is UP again, with a quorum, before another was elected (1.0 to 1.6 s) goes on, with
  * what leases are over ended at once; but not one that was DOWN. */

@@ -17,7 +17,7 @@ static int64_t draw_ms(struct rollcall__model *model, int64_t least_ms, uint64_t
 static bool takes_part(const struct rollcall__model *model, uint32_t member)
 {
     const enum rollcall__member_state state = model->members[member].state;
-    return state == ROLLCALL__MEMBER_UP ||
+    return state == ROLLCALL__MEMBER_UP || state == ROLLCALL__MEMBER_UNREACHED ||
            (state == ROLLCALL__MEMBER_ISOLATED && model->options.members == 1);
 }
 
@@ -92,7 +92,7 @@ static void notice(struct rollcall__model *model)
     for (uint32_t i = 0; i < model->options.members; i++) {
         struct rollcall__model_member *at = &model->members[i];
         const bool runs =
-            at->state == ROLLCALL__MEMBER_UP || at->state == ROLLCALL__MEMBER_ISOLATED;
+            at->state != ROLLCALL__MEMBER_FROZEN && at->state != ROLLCALL__MEMBER_DOWN;
         if (!runs || rollcall__model_has_leader(model, i)) {
             at->cut_ms = INT64_MAX;
             at->watches_end_ms = INT64_MAX;

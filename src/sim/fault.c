@@ -36,15 +36,29 @@ static uint64_t mix(uint64_t seed, uint64_t fault, uint64_t nth)
     return z ^ (z >> 29);
 }
 
+/* The faults that are in every scenario's mixes; their number is in each draw, so those that came
+ * later, and any to come, leave the runs of a seed as they are. */
+enum { COMMON = ROLLCALL_FAULT_MEMORY + 1 };
 static const double RATES[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05};
 
-void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed)
+static double draw_rate(uint64_t seed, uint64_t fault)
 {
-    const uint64_t one_in = mix(~seed, ROLLCALL_FAULT_COUNT, 0) % 4 == 0 ? 16 : 2;
+    return RATES[mix(~seed, fault, 1) % (sizeof RATES / sizeof RATES[0])];
+}
+
+void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed,
+                               const struct rollcall_fault_weight *weights)
+{
+    const uint64_t one_in = mix(~seed, COMMON, 0) % 4 == 0 ? 16 : 2;
     *plan = (struct rollcall__fault_plan){.scripted = false};
-    for (uint64_t fault = 0; fault < ROLLCALL_FAULT_COUNT; fault++) {
+    for (uint64_t fault = 0; weights == NULL && fault < COMMON; fault++) {
         if (mix(~seed, fault, 0) % one_in == 1) {
-            plan->rates[fault] = RATES[mix(~seed, fault, 1) % (sizeof RATES / sizeof RATES[0])];
+            plan->rates[fault] = draw_rate(seed, fault);
+        }
+    }
+    for (; weights != NULL && weights->fault != ROLLCALL_FAULT_COUNT; weights++) {
+        if (mix(~seed, weights->fault, 0) % 100 < weights->percent) {
+            plan->rates[weights->fault] = draw_rate(seed, weights->fault);
         }
     }
 }
@@ -106,7 +120,7 @@ uint64_t rollcall__fault_draw(struct rollcall__faults *faults, enum rollcall_fau
                               uint64_t below)
 {
     const uint64_t draw = ++faults->draws[fault];
-    return mix(faults->seed + draw, fault + ROLLCALL_FAULT_COUNT, faults->seen[fault]) % below;
+    return mix(faults->seed + draw, fault + COMMON, faults->seen[fault]) % below;
 }
 
 /* ---- text ---- */

@@ -29,8 +29,9 @@ struct rollcall__fault_plan {
 
 /* A seed's own mix: each fault is in it with a chance of one half, at a rate from 1/1000 to 1/20.
  * (Swarm testing: Groce and others, ISSTA 2012.)  In one seed of four the chance is one in 16:
- * among many faults nearly everything is excused. */
-void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed);
+ * among many faults nearly everything is excused.  weights: of a scenario; NULL: none. */
+void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed,
+                               const struct rollcall_fault_weight *weights);
 
 /*
  * Reads "cut=0.01,crash=0.001", rates, or "cut@17,crash@203", a script, whose entries are put into

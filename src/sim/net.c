@@ -233,6 +233,9 @@ void rollcall__net_heal(struct rollcall__net *net)
             rollcall__net_set_member(net, i, ROLLCALL__MEMBER_UP, 0);
         }
     }
+    if (rollcall__net_unmute(net, INT64_MAX)) {
+        release_held(net);
+    }
 }
 
 /* ---- one thing that is due ---- */
@@ -293,6 +296,8 @@ static void arrive(struct rollcall__net *net, struct rollcall__flight *event)
     }
     if (event->generation != link->generations[event->member]) {
         rollcall_object_drop(event->object);
+    } else if (net->states[event->member] == ROLLCALL__MEMBER_UNREACHED) {
+        hold(net, event); /* either way */
     } else if (event->kind != ROLLCALL__FLIGHT_ASK && event->kind != ROLLCALL__FLIGHT_RENEW &&
                event->kind != ROLLCALL__FLIGHT_OPEN) {
         arrive_back(net, event);
@@ -314,6 +319,9 @@ static void recover(struct rollcall__net *net)
         if (net->streams[i].stuck_until_ms == net->sim->now_ms) {
             release_held(net);
         }
+    }
+    if (rollcall__net_unmute(net, net->sim->now_ms)) {
+        release_held(net);
     }
 }
 
@@ -346,7 +354,9 @@ int64_t rollcall__net_next_ms(const struct rollcall__net *net)
     }
     for (uint32_t i = 0; i < net->stream_count; i++) {
         const int64_t stuck_ms = net->streams[i].stuck_until_ms;
+        const int64_t mute_ms = net->streams[i].mute_until_ms;
         next_ms = stuck_ms < next_ms ? stuck_ms : next_ms;
+        next_ms = mute_ms < next_ms ? mute_ms : next_ms;
     }
     return next_ms;
 }
@@ -431,7 +441,8 @@ enum rollcall_status rollcall__net_open(struct rollcall__net *net, uint32_t proc
     *link = net->link_count;
     struct rollcall__net_link *opened = &net->links[*link];
     *opened = (struct rollcall__net_link){
-        .driver = rollcall__sim_driver_create(net, *link, process % net->members)};
+        .driver = rollcall__sim_driver_create(net, *link, process % net->members),
+        .process = process};
     if (opened->driver == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "simulation: out of memory");
     }

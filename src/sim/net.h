@@ -98,6 +98,9 @@ void rollcall__net_deny_passes(struct rollcall__net *net);
 void rollcall__net_deny_lease(struct rollcall__net *net, int64_t lease_id);
 /* A member forgets every pass. */
 void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member);
+/* What the link's streams of renewals are sent is not answered until then, as when something on the
+ * way has forgotten their connections; new ones are. */
+void rollcall__net_mute(struct rollcall__net *net, uint32_t link, int64_t until_ms);
 bool rollcall__net_member_up(const struct rollcall__net *net, uint32_t member);
 void rollcall__net_set_member(struct rollcall__net *net, uint32_t member,
                               enum rollcall__member_state state, int64_t until_ms);

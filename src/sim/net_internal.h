@@ -24,13 +24,17 @@ struct rollcall__net_stream {
     /* Renewals: those of a follower whose leader froze wait for that one alone. */
     int64_t stuck_until_ms; /* INT64_MAX: it is not */
     uint32_t stuck_leader;
+    bool renews;           /* has carried one */
+    int64_t mute_until_ms; /* what it is sent waits; INT64_MAX: it does not */
 };
 
 struct rollcall__net_link {
     struct rollcall_ref actor;
     struct rollcall__sim_driver *driver;
+    uint32_t process;
     uint32_t generations[ROLLCALL__MODEL_MEMBERS_MAX]; /* of the connections; what belongs to an
                                                           older one is lost */
+    uint32_t mutes[ROLLCALL__MODEL_MEMBERS_MAX];       /* of its streams, ever */
 };
 
 struct rollcall__net {
@@ -74,6 +78,8 @@ struct rollcall__net_stream *rollcall__net_stream_find(struct rollcall__net *net
 /* A renewal, or the range of a watch (borrowed), arrives at its member; false: it waits there. */
 bool rollcall__net_stream_arrive(struct rollcall__net *net, struct rollcall__net_stream *stream,
                                  const struct rollcall__flight *event);
+/* Whoever is mute for long enough is not any more; false: nobody was.  now_ms INT64_MAX: all. */
+bool rollcall__net_unmute(struct rollcall__net *net, int64_t now_ms);
 void rollcall__net_pump_watches(struct rollcall__net *net);
 
 #endif /* SIM_NET_INTERNAL_H */

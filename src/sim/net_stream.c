@@ -34,7 +34,8 @@ void rollcall__net_stream_open(struct rollcall__net *net, uint32_t link, uint32_
                                                                       .token = token,
                                                                       .pass = pass,
                                                                       .window = window,
-                                                                      .stuck_until_ms = INT64_MAX};
+                                                                      .stuck_until_ms = INT64_MAX,
+                                                                      .mute_until_ms = INT64_MAX};
 }
 
 void rollcall__net_stream_close(struct rollcall__net *net, uint32_t link, uint64_t token)
@@ -110,6 +111,7 @@ void rollcall__net_renew(struct rollcall__net *net, uint32_t link, uint64_t toke
 {
     struct rollcall__net_stream *stream = rollcall__net_stream_find(net, link, token);
     if (stream != NULL) {
+        stream->renews = true;
         net->renewals++;
         net->renewals_to[stream->member]++;
         send_to(net, stream,
@@ -172,6 +174,32 @@ static void answer_renew(struct rollcall__net *net, struct rollcall__net_stream 
         rollcall__fault(net->faults, ROLLCALL_FAULT_REPEAT_ANSWER)) {
         send_back(net, stream, answer);
     }
+}
+
+/* ---- mute streams ---- */
+
+void rollcall__net_mute(struct rollcall__net *net, uint32_t link, int64_t until_ms)
+{
+    for (uint32_t i = 0; i < net->stream_count; i++) {
+        struct rollcall__net_stream *stream = &net->streams[i];
+        if (stream->link == link && stream->renews) {
+            stream->mute_until_ms = until_ms;
+            net->links[link].mutes[stream->member]++;
+        }
+    }
+}
+
+bool rollcall__net_unmute(struct rollcall__net *net, int64_t now_ms)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < net->stream_count; i++) {
+        struct rollcall__net_stream *stream = &net->streams[i];
+        if (stream->mute_until_ms != INT64_MAX && stream->mute_until_ms <= now_ms) {
+            stream->mute_until_ms = INT64_MAX;
+            any = true;
+        }
+    }
+    return any;
 }
 
 /* ---- watches ---- */
@@ -247,7 +275,8 @@ bool rollcall__net_stream_arrive(struct rollcall__net *net, struct rollcall__net
 {
     if (event->kind == ROLLCALL__FLIGHT_OPEN) {
         open_watch(net, stream, event->object);
-    } else if (!rollcall__net_member_refuses(net, stream->member) && is_stuck(net, stream)) {
+    } else if (stream->mute_until_ms != INT64_MAX ||
+               (!rollcall__net_member_refuses(net, stream->member) && is_stuck(net, stream))) {
         return false;
     } else {
         answer_renew(net, stream, event->lease_id);

@@ -6,6 +6,7 @@
 #include "sim/calm.h"
 #include "sim/fault.h"
 #include "sim/net.h"
+#include "sim/reach.h"
 
 struct rollcall_sim {
     struct rollcall_runtime rt;
@@ -19,9 +20,12 @@ struct rollcall_sim {
     uint32_t mail[ROLLCALL__WORKERS_MAX];
     struct rollcall__faults faults;
     struct rollcall__calm calm;
+    struct rollcall__reach reach;
     struct rollcall__net *net; /* NULL: nobody has connected */
     uint32_t members, quirks;
     bool authentication, sync_members;
+    bool outages;              /* members are in trouble for seconds, */
+    bool one_outage;           /* and one at a time */
     uint32_t connected;        /* a bit for each process */
     const char *const *mortal; /* NULL-ended: the types of actors that may crash; NULL: none */
     /* What is to be looked at; NULL: nothing. */

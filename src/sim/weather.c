@@ -24,11 +24,32 @@ static int64_t draw_ms(struct rollcall_sim *sim, enum rollcall_fault fault, int6
     return 1 + (int64_t)draw(sim, fault, (uint64_t)(bound_ms < 1 ? 1 : bound_ms));
 }
 
+/* One of three is short; the others last for seconds, each as likely as the next. */
+static int64_t draw_outage_ms(struct rollcall_sim *sim, enum rollcall_fault fault, int64_t most_ms)
+{
+    return draw(sim, fault, 3) == 0 ? draw_ms(sim, fault, most_ms)
+                                    : 1 + (int64_t)draw(sim, fault, (uint64_t)most_ms);
+}
+
+static bool all_up(const struct rollcall__net *net)
+{
+    bool up = true;
+    for (uint32_t i = 0; i < rollcall__net_members(net); i++) {
+        up &= rollcall__net_member_up(net, i);
+    }
+    return up;
+}
+
 static void trouble_member(struct rollcall_sim *sim, enum rollcall_fault fault,
                            enum rollcall__member_state state, int64_t most_ms)
 {
     const uint32_t member = (uint32_t)draw(sim, fault, rollcall__net_members(sim->net));
-    const int64_t until_ms = sim->now_ms + draw_ms(sim, fault, most_ms);
+    const int64_t for_ms =
+        sim->outages ? draw_outage_ms(sim, fault, most_ms) : draw_ms(sim, fault, most_ms);
+    const int64_t until_ms = sim->now_ms + for_ms;
+    if (sim->one_outage && !all_up(sim->net)) {
+        return;
+    }
     if (rollcall__net_member_up(sim->net, member)) { /* one trouble at a time: it ends by itself */
         rollcall__net_set_member(sim->net, member, state, until_ms);
     }
@@ -141,6 +162,13 @@ static void connections(struct rollcall_sim *sim)
     }
 }
 
+static void mute(struct rollcall_sim *sim)
+{
+    const uint32_t link = (uint32_t)draw(sim, ROLLCALL_FAULT_MUTE, rollcall__net_links(sim->net));
+    rollcall__net_mute(sim->net, link,
+                       sim->now_ms + draw_ms(sim, ROLLCALL_FAULT_MUTE, STALL_MAX_MS));
+}
+
 static void members(struct rollcall_sim *sim)
 {
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_STALL)) {
@@ -154,6 +182,12 @@ static void members(struct rollcall_sim *sim)
     }
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_LEADER)) {
         rollcall__model_move_leader(rollcall__net_model(sim->net), sim->now_ms);
+    }
+    if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_UNREACH)) {
+        trouble_member(sim, ROLLCALL_FAULT_UNREACH, ROLLCALL__MEMBER_UNREACHED, STALL_MAX_MS);
+    }
+    if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_MUTE)) {
+        mute(sim);
     }
 }
 

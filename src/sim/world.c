@@ -121,6 +121,7 @@ static void after_step(void *watcher)
 static void before_clock(void *watcher)
 {
     struct rollcall_world *world = watcher;
+    rollcall__reach_observe(&world->sim->reach, world->sim);
     if (world->scenario->settled != NULL && !rollcall_world_violated(world)) {
         world->scenario->settled(world, world->state);
     }
@@ -357,12 +358,14 @@ static enum rollcall_status open_world(struct rollcall_world *world, struct roll
     if (status != ROLLCALL_OK) {
         return status;
     }
-    rollcall__fault_plan_draw(&plan, run->seed);
+    rollcall__fault_plan_draw(&plan, run->seed, scenario->faults);
     rollcall__faults_init(&world->sim->faults, run->seed, run->plan != NULL ? run->plan : &plan);
     rollcall__random_init(&world->random, run->seed ^ UINT64_C(0x6c6f61642121));
     world->sim->rt.log.write = on_log;
     world->sim->rt.log.user = world;
     world->sim->mortal = scenario->mortal;
+    world->sim->outages = scenario->outages;
+    world->sim->one_outage = scenario->outages && run->seed % 9 != 0;
     world->sim->watcher = world;
     world->sim->after_step = after_step;
     world->sim->before_clock = before_clock;

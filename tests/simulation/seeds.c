@@ -157,12 +157,14 @@ static int run_fresh(void)
 
 /* ---- hashes ---- */
 
-/* Every fault but failing allocations: how often a build allocates is its own affair. */
-static void write_faults(char *text, size_t size_bytes)
+/* Every fault but failing allocations, for how often a build allocates is its own affair, and but
+ * those that only a scenario with a list of faults draws. */
+static void write_faults(const struct rollcall_scenario *scenario, char *text, size_t size_bytes)
 {
     size_t used = 0;
     for (int i = 0; i < ROLLCALL_FAULT_COUNT; i++) {
-        if (i != ROLLCALL_FAULT_MEMORY) {
+        const bool drawn = i < ROLLCALL_FAULT_MEMORY || scenario->faults != NULL;
+        if (i != ROLLCALL_FAULT_MEMORY && drawn) {
             used +=
                 (size_t)snprintf(text + used, size_bytes - used, "%s%s=0.005", used == 0 ? "" : ",",
                                  rollcall_fault_name((enum rollcall_fault)i));
@@ -175,7 +177,7 @@ static bool hash_scenario(const struct rollcall_scenario *scenario, char *line, 
     char faults[1024];
     struct rollcall_error error;
     struct rollcall_explore_result result;
-    write_faults(faults, sizeof faults);
+    write_faults(scenario, faults, sizeof faults);
     const enum rollcall_status status = rollcall_explore(
         scenario,
         ROLLCALL_EXPLORE_OPTIONS(.first_seed = 1, .seeds = HASHED_SEEDS, .steps = STEPS,

@@ -113,7 +113,9 @@ ROLLCALL_API uint64_t rollcall_sim_hash(const struct rollcall_sim *sim);
     X(WALL, "wall", "the wall clock jumps by up to an hour, either way")                           \
     X(CRASH, "crash", "an actor fails before it handles a message")                                \
     X(FULL, "full", "a mailbox is full: a send is refused with E_FULL")                            \
-    X(MEMORY, "memory", "an allocation of ours fails")
+    X(MEMORY, "memory", "an allocation of ours fails")                                             \
+    X(UNREACH, "unreach", "a member of etcd is out of its clients' reach for up to 12 s")          \
+    X(MUTE, "mute", "a process's streams of renewals go silent for up to 12 s")
 enum rollcall_fault {
 #define X(name, word, about) ROLLCALL_FAULT_##name,
     ROLLCALL_FAULTS(X)
@@ -128,6 +130,12 @@ ROLLCALL_API const char *rollcall_fault_about(enum rollcall_fault fault);
 /* One run of a scenario: a simulation, its faults, and what was found wrong. */
 struct rollcall_world;
 
+/* How many of a scenario's seeds have a fault in their mix. */
+struct rollcall_fault_weight {
+    enum rollcall_fault fault; /* ROLLCALL_FAULT_COUNT: the end of the list */
+    uint32_t percent;          /* 1 .. 100 */
+};
+
 struct rollcall_scenario {
     size_t size_bytes; /* set by ROLLCALL_SCENARIO */
     const char *name, *about;
@@ -137,6 +145,12 @@ struct rollcall_scenario {
     const char *const *mortal; /* names of actor types, NULL at the end, of which CRASH may strike
                                   those that have a parent; NULL: none */
     int64_t heal_ms;           /* from the last fault to `end`; 0: 60'000 */
+    /* Which faults its seeds draw; one that is not listed happens only where it is asked for by
+     * name.  NULL: all but UNREACH and MUTE, each in half of the seeds. */
+    const struct rollcall_fault_weight *faults;
+    bool outages; /* STALL, ISOLATE, KILL and UNREACH last for seconds more often than not, and in
+                     eight seeds of nine strike only while no other member is in trouble: what one
+                     member's trouble must not do can be demanded */
     /* Each is called between two steps and may use every call of the library; NULL: nothing. */
     void (*begin)(struct rollcall_world *world, void *state); /* without faults; required */
     void (*act)(struct rollcall_world *world, void *state);   /* at random moments: what users do */

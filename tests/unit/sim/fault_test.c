@@ -126,8 +126,8 @@ TEST(fault, the_same_seed_gives_the_same_answers_and_another_seed_others)
     struct rollcall__faults faults;
     int different = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        rollcall__fault_plan_draw(&plan, seed);
-        rollcall__fault_plan_draw(&again, seed);
+        rollcall__fault_plan_draw(&plan, seed, NULL);
+        rollcall__fault_plan_draw(&again, seed, NULL);
         CHECK(memcmp(&plan, &again, sizeof plan) == 0);
         plan.rates[ROLLCALL_FAULT_CUT] = 0.05; /* some mixes are empty */
         take_all(&faults, seed, &plan, first);
