@@ -192,8 +192,7 @@ enum {
     HEDGE_MIN_MS = 100, /* the transport's, or TTL/12 */
     HEDGE_MAX_MS = 400,
     AGAIN_MS = 1000, /* between two tries of a renewal at one member */
-    PAUSE_MS = 400,  /* of an endpoint that has failed, at most */
-    TOKEN_MS = 1500, /* three members, each silent for half a second */
+    TOKEN_MS = 1000, /* two members, each silent for half a second */
     NETWORK_MS = 100 /* there and back, without a fault */
 };
 
@@ -243,8 +242,8 @@ void rollcall__check_session_at_rest(struct rollcall__session_check *check)
 }
 
 /* How long a renewal may take to come by the one member that answers.  It is asked of each in turn,
- * a hedge apart, and then of each once a second; one that has refused has a pause first; and there
- * is the way there and back.  Before all that a token may be needed, of one that gives any. */
+ * a hedge apart, and then of each once a second; a pause of one that has refused is over by its
+ * turn; and there is the way there and back.  Before all that a token may be needed. */
 static int64_t hedged_ms(const struct rollcall__net *net, int64_t ttl_ms)
 {
     const int64_t twelfth_ms = ttl_ms / 12;
@@ -253,7 +252,7 @@ static int64_t hedged_ms(const struct rollcall__net *net, int64_t ttl_ms)
                                                          : twelfth_ms;
     const int64_t round_ms = ROLLCALL__MODEL_MEMBERS_MAX * hedge_ms;
     const int64_t token_ms = rollcall__net_authenticates(net) ? TOKEN_MS : 0;
-    return (round_ms > AGAIN_MS ? round_ms : AGAIN_MS) + PAUSE_MS + NETWORK_MS + token_ms;
+    return (round_ms > AGAIN_MS ? round_ms : AGAIN_MS) + NETWORK_MS + token_ms;
 }
 
 /* When a renewal was due: a third of the TTL after the last one that was answered was sent. */

@@ -131,6 +131,24 @@ static void check_cut_and_kill(struct rollcall_world *world, void *state)
     }
 }
 
+/* Of three members that are in trouble at once: at most how many in one run. */
+static uint32_t most_in_trouble;
+static int64_t longest_ms;
+
+static void count_troubled(struct rollcall_world *world, void *state)
+{
+    const struct rollcall_sim *sim = rollcall_world_sim(world);
+    static int64_t since_ms;
+    uint32_t count = 0;
+    (void)state;
+    for (uint32_t i = 0; i < rollcall__net_members(sim->net); i++) {
+        count += !rollcall__net_member_up(sim->net, i);
+    }
+    most_in_trouble = count > most_in_trouble ? count : most_in_trouble;
+    since_ms = count == 0 || sim->now_ms < since_ms ? sim->now_ms : since_ms;
+    longest_ms = sim->now_ms - since_ms > longest_ms ? sim->now_ms - since_ms : longest_ms;
+}
+
 #define STAGE(begin_, ...)                                                                         \
     ROLLCALL_SCENARIO(.name = "stage", .state_size_bytes = sizeof(struct stage), .begin = begin_,  \
                       .act = act, .settled = settled, .heal = heal, .end = end, __VA_ARGS__)
@@ -138,6 +156,11 @@ static const struct rollcall_scenario QUIET = STAGE(begin, .workers = 1);
 static const struct rollcall_scenario WINDY = STAGE(begin_connected, .members = 3);
 static const struct rollcall_scenario BOTH =
     STAGE(begin_connected, .members = 3, .check = check_cut_and_kill);
+
+static const struct rollcall_fault_weight TROUBLES[] = {
+    {ROLLCALL_FAULT_STALL, 100}, {ROLLCALL_FAULT_UNREACH, 100}, {ROLLCALL_FAULT_COUNT, 0}};
+static const struct rollcall_scenario ILL = STAGE(begin_connected, .members = 3, .outages = true,
+                                                  .faults = TROUBLES, .check = count_troubled);
 
 /* ---- exploring it ---- */
 
@@ -235,6 +258,21 @@ TEST(explore_run, a_seed_s_own_mix_brings_every_fault_of_the_weather)
                              (i >= ROLLCALL_FAULT_STALL && i <= ROLLCALL_FAULT_WALL);
         CHECK(!anytime || one.result.taken[i] > 0);
     }
+}
+
+TEST(explore_run, a_scenario_of_outages_has_one_at_a_time_in_eight_seeds_of_nine)
+{
+    most_in_trouble = 0;
+    longest_ms = 0;
+    EXPLORE(&one, &ILL, .first_seed = 1, .seeds = 8, .steps = 1000);
+    CHECK_INT(most_in_trouble, 1);
+    CHECK(longest_ms > 8000);
+    CHECK(one.result.taken[ROLLCALL_FAULT_UNREACH] > 0);
+    CHECK_INT(one.result.taken[ROLLCALL_FAULT_KILL], 0);
+    for (uint64_t seed = 9; seed <= 90; seed += 9) {
+        EXPLORE(&one, &ILL, .first_seed = seed, .seeds = 1, .steps = 1000);
+    }
+    CHECK(most_in_trouble > 1);
 }
 
 TEST(explore_run, without_faults_none_happens)

@@ -139,6 +139,29 @@ TEST(fault, the_same_seed_gives_the_same_answers_and_another_seed_others)
     CHECK_INT(different, SEEDS);
 }
 
+TEST(fault, a_scenario_s_list_is_all_that_its_seeds_draw_each_as_often_as_it_says)
+{
+    static const struct rollcall_fault_weight WEIGHTS[] = {
+        {ROLLCALL_FAULT_STALL, 100}, {ROLLCALL_FAULT_MUTE, 25}, {ROLLCALL_FAULT_COUNT, 0}};
+    enum { MANY = 2000 };
+    int drawn[ROLLCALL_FAULT_COUNT] = {0}, common[ROLLCALL_FAULT_COUNT] = {0};
+    for (uint64_t seed = 1; seed <= MANY; seed++) {
+        struct rollcall__fault_plan weighted, plain;
+        rollcall__fault_plan_draw(&weighted, seed, WEIGHTS);
+        rollcall__fault_plan_draw(&plain, seed, NULL);
+        for (int i = 0; i < ROLLCALL_FAULT_COUNT; i++) {
+            drawn[i] += weighted.rates[i] > 0;
+            common[i] += plain.rates[i] > 0;
+        }
+    }
+    for (int i = 0; i < ROLLCALL_FAULT_COUNT; i++) {
+        CHECK(drawn[i] == 0 || i == ROLLCALL_FAULT_STALL || i == ROLLCALL_FAULT_MUTE);
+        CHECK((common[i] == 0) == (i == ROLLCALL_FAULT_UNREACH || i == ROLLCALL_FAULT_MUTE));
+    }
+    CHECK_INT(drawn[ROLLCALL_FAULT_STALL], MANY);
+    CHECK(drawn[ROLLCALL_FAULT_MUTE] > MANY / 5 && drawn[ROLLCALL_FAULT_MUTE] < 3 * MANY / 10);
+}
+
 TEST(fault, one_fault_more_or_less_changes_no_other)
 {
     struct rollcall__fault_plan all = {.scripted = false}, without;

@@ -338,6 +338,56 @@ TEST(net, what_a_frozen_member_was_asked_it_answers_when_it_is_thawed)
     }
 }
 
+/* The leader cannot be reached, and leads: what it is told by a client waits, and so does what it
+ * answers. */
+TEST(net, a_member_out_of_reach_is_silent_either_way_and_still_has_its_place_among_the_others)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, 3);
+        const struct rollcall__model *model = rollcall__net_model(scene.net);
+        const int leader = rollcall__model_leader(model);
+        CHECK(scene_put(&scene, 0)); /* on its way, to one of them */
+        for (uint32_t member = 0; member < 3; member++) {
+            rollcall__net_set_member(scene.net, member, ROLLCALL__MEMBER_UNREACHED, 3000);
+        }
+        scene_pass(&scene, 2900);
+        CHECK_INT(answers_to(&scene, 0, 1), 0);
+        CHECK_INT(store_revision(&scene), 1);
+        CHECK_INT(rollcall__model_leader(model), leader);
+        scene_pass(&scene, 300);
+        CHECK_INT(answers_to(&scene, 0, 1), 1);
+        CHECK_INT(last_status(&scene, 0), ROLLCALL_OK);
+        scene_close(&scene);
+    }
+}
+
+static int64_t renewed_at_ms(const struct scene *scene)
+{
+    const struct probe_message *answer = probe_last(scene->askers[0], ASKER_RENEWED);
+    return ((const struct transport_keepalive_answer *)probe_payload(answer))->status == ROLLCALL_OK
+               ? answer->at_ms
+               : INT64_MAX;
+}
+
+TEST(net, streams_that_have_gone_mute_are_left_for_new_ones_which_are_answered)
+{
+    enum { HEDGE_MS = 400, TICK_MS = 25, WAY_MS = 100 };
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 1, 1);
+        CHECK(scene_renew(&scene, 0, 7));
+        scene_pass(&scene, 1000);
+        CHECK_INT(probe_count(scene.askers[0], ASKER_RENEWED), 1);
+        rollcall__net_mute(scene.net, 0, 5000);
+        CHECK(scene_renew(&scene, 0, 7));
+        scene_pass(&scene, HEDGE_MS - 1);
+        CHECK_INT(probe_count(scene.askers[0], ASKER_RENEWED), 1);
+        scene_pass(&scene, 2000);
+        CHECK_INT(probe_count(scene.askers[0], ASKER_RENEWED), 2);
+        CHECK(renewed_at_ms(&scene) <= 1000 + HEDGE_MS + TICK_MS + WAY_MS);
+        scene_close(&scene);
+    }
+}
+
 /* ---- watches ---- */
 
 static void put_revisions(struct scene *scene, uint64_t revisions, uint64_t keys)
