@@ -303,8 +303,10 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     if (held->failed != NULL) {
         return fail_all(cx, hub);
     }
-    const enum rollcall_status status =
-        rollcall_epoch(cx) > 1 ? hub_ask_all(cx, held) : ROLLCALL_OK;
+    enum rollcall_status status = hub_flush(cx, held); /* some may have had the batch already */
+    if (status == ROLLCALL_OK && rollcall_epoch(cx) > 1) {
+        status = hub_ask_all(cx, held);
+    }
     return status != ROLLCALL_OK
                ? cannot(cx, status)
                : work(cx, hub, held->roster == NULL && held->work == NULL ? GATHERING : SERVING);

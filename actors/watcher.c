@@ -20,8 +20,9 @@
 
 enum {
     AGAIN_MS = 10,
-    JOIN_MS = 1000,   /* after that it asks again: its wish may have been lost */
-    PART_EVENTS = 64, /* of a difference, at a time */
+    AGAIN_MAX_MS = 160, /* as long as nothing can be told, at twice the pause each time */
+    JOIN_MS = 1000,     /* after that it asks again: its wish may have been lost */
+    PART_EVENTS = 64,   /* of a difference, at a time */
     CREDIT_LUMP = HUB_WINDOW / 2
 };
 enum state { TELLING, OVER, STATE_COUNT };
@@ -53,8 +54,9 @@ struct watcher_handover {
 struct watcher {
     const struct watcher_options *options;
     struct watcher_handover *held;
-    bool going_on; /* GO_ON is on its way */
-    bool asking;   /* the hub's mailbox was full when it was asked again */
+    bool going_on;    /* GO_ON is on its way */
+    int64_t again_ms; /* the last pause without room; 0: there was some since */
+    bool asking;      /* the hub's mailbox was full when it was asked again */
 };
 
 static rollcall_handler_fn on_batch, on_difference, on_failed, on_where, on_go_on, on_again;
@@ -82,7 +84,7 @@ enum outcome { DONE, NO_ROOM };
 
 /* ---- what counts ---- */
 
-static bool counts(const struct watcher_filter *filter, const struct reflector_item *item)
+bool watcher_counts(const struct watcher_filter *filter, const struct reflector_item *item)
 {
     if (item == NULL || filter == NULL) {
         return item != NULL;
@@ -95,7 +97,7 @@ static bool counts(const struct watcher_filter *filter, const struct reflector_i
 static bool kind_of(const struct watcher_filter *filter, const struct reflector_item *before,
                     const struct reflector_item *item, enum rollcall_watch_event_type *type)
 {
-    const bool was = counts(filter, before), is = counts(filter, item);
+    const bool was = watcher_counts(filter, before), is = watcher_counts(filter, item);
     *type = was && is ? ROLLCALL_WATCH_UPDATE : is ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE;
     return was || is;
 }
@@ -333,6 +335,14 @@ static void go_on_later(struct rollcall_context *cx, struct watcher *wa)
     }
 }
 
+/* Thousands may wait, for one who reads seldom. */
+static void wait_for_room(struct rollcall_context *cx, struct watcher *wa)
+{
+    const int64_t twice_ms = wa->again_ms == 0 ? AGAIN_MS : 2 * wa->again_ms;
+    wa->again_ms = twice_ms < AGAIN_MAX_MS ? twice_ms : AGAIN_MAX_MS;
+    rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + wa->again_ms);
+}
+
 /* Tells what waits, as far as there is room. */
 static int pump(struct rollcall_context *cx, struct watcher *wa)
 {
@@ -344,6 +354,7 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
         outcome = first->is_difference
                       ? tell_part(cx, wa, (const struct hub_difference *)first->object, &more)
                       : tell_batch(wa, (struct hub_batch *)first->object);
+        wa->again_ms = outcome == DONE ? 0 : wa->again_ms;
         if (outcome == DONE && !more) {
             pop(cx, held);
             held->over = wa->options->once && held->snapshot_told;
@@ -358,8 +369,10 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
         return OVER;
     }
     if (outcome == NO_ROOM) {
-        rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + AGAIN_MS);
-    } else if (more) {
+        wait_for_room(cx, wa);
+        return ROLLCALL_STAY;
+    }
+    if (more) {
         go_on_later(cx, wa);
     }
     return ROLLCALL_STAY;
@@ -456,6 +469,9 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     wa->held = rollcall_handover(cx);
     if (rollcall_epoch(cx) == 1) {
         wa->held->snapshot_told = wa->options->from_now;
+    }
+    if (rollcall_epoch(cx) > 1 && wa->options->is_closed(wa->options->handle)) {
+        rollcall_stop(cx, rollcall_self(cx));
     }
     if (wa->held->over) {
         return OVER;

@@ -29,6 +29,9 @@ struct watcher_filter {
     struct rollcall__semver_range version_range;
 };
 
+/* Whether it counts; filter: NULL: all do; item: NULL does not. */
+bool watcher_counts(const struct watcher_filter *filter, const struct reflector_item *item);
+
 struct watcher_options {
     struct rollcall_ref hub;        /* to join; nobody: it adds this watcher by itself */
     struct watcher_filter *filter;  /* moved; NULL: all count */
@@ -39,6 +42,8 @@ struct watcher_options {
      * False: there is no room: none was taken, and it is asked again soon. */
     bool (*tell)(struct rollcall_object *handle, struct hub_batch *batch, size_t first,
                  size_t count);
+    /* It was stopped; asked after a restart, for a crash may have lost the signal. */
+    bool (*is_closed)(struct rollcall_object *handle);
     void (*gone)(struct rollcall_object *handle); /* called just before handle is dropped */
 };
 

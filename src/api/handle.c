@@ -105,6 +105,14 @@ enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle)
     return timely ? ROLLCALL_OK : ROLLCALL_E_TIMEOUT;
 }
 
+bool rollcall__handle_is_closed(struct rollcall__handle *handle)
+{
+    rollcall__monitor_lock(&handle->monitor);
+    const bool closed = handle->closed;
+    rollcall__monitor_unlock(&handle->monitor);
+    return closed;
+}
+
 void rollcall__handle_let_go(struct rollcall__handle *handle)
 {
     rollcall_runtime_stop(rollcall__etcd_runtime(handle->etcd), handle->application);

@@ -58,6 +58,9 @@ enum rollcall_status rollcall__handle_close(struct rollcall__handle *handle);
  */
 void rollcall__handle_finish(struct rollcall__handle *handle);
 
+/* Threads: any. */
+bool rollcall__handle_is_closed(struct rollcall__handle *handle);
+
 /* Closes without waiting: it ends when a callback that holds its worker has returned, and is
  * unattended until then. */
 void rollcall__handle_let_go(struct rollcall__handle *handle);

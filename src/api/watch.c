@@ -1,10 +1,14 @@
 /* The public calls of rollcall/watch.h: options checked and copied, then messages. */
 #include "api/feed.h"
+#include "api/queue.h"
+#include "api/view.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "runtime/port.h"
 #include "session/keys.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +26,12 @@ struct collection {
 struct rollcall_watch {
     struct rollcall__handle handle; /* must be first; its actor is the watcher */
     struct rollcall__feed *feed;
+    struct watcher_filter *filter; /* one reference; NULL: all count */
+    /* One of these, or, of a list, none: */
     rollcall_watch_event_fn *on_event;
+    rollcall_watch_events_fn *on_events;
+    struct rollcall_queue *queue;
+    _Atomic uint64_t events, lags; /* the worker counts; relaxed: nothing hangs on them */
     void *user;
     bool failed;                   /* FAILED was told; the worker's */
     struct collection *collection; /* NULL: events are told; guarded by handle.monitor */
@@ -34,8 +43,9 @@ static enum rollcall_status check(const struct rollcall_watch_options *o,
                                   struct rollcall_error *error)
 {
     enum rollcall_status status = ROLLCALL_OK;
-    if (o->on_event == NULL) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID, "on_event is missing");
+    if ((o->on_event != NULL) + (o->on_events != NULL) + (o->queue != NULL) != 1) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "give one of on_event, on_events and queue");
     }
     if (o->role != NULL && !o->raw_prefix) {
         status = rollcall__role_check(o->role, error);
@@ -182,14 +192,6 @@ static void collect(struct collection *collection, struct hub_batch *batch)
     collection->complete = last->type == ROLLCALL_WATCH_SNAPSHOT_END;
 }
 
-static bool is_closed(struct rollcall_watch *watch)
-{
-    rollcall__monitor_lock(&watch->handle.monitor);
-    const bool closed = watch->handle.closed;
-    rollcall__monitor_unlock(&watch->handle.monitor);
-    return closed;
-}
-
 /* Of a list whose end is awaited. */
 static void tell_collection(struct rollcall_watch *watch, struct hub_batch *batch)
 {
@@ -201,6 +203,39 @@ static void tell_collection(struct rollcall_watch *watch, struct hub_batch *batc
     rollcall__monitor_unlock(&watch->handle.monitor);
 }
 
+/* Counts what was told. */
+static void count_told(struct rollcall_watch *watch, const struct rollcall_watch_event *first,
+                       size_t count)
+{
+    const bool lagged =
+        first->type == ROLLCALL_WATCH_RESYNC_BEGIN && first->status == ROLLCALL_E_FULL;
+    atomic_fetch_add_explicit(&watch->events, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&watch->lags, lagged ? 1 : 0, memory_order_relaxed);
+}
+
+/* False: there is no room. */
+static bool hand_over(struct rollcall_watch *watch, struct hub_batch *batch, size_t first,
+                      size_t count)
+{
+    if (watch->queue != NULL) {
+        const bool last = batch->events[first].type == ROLLCALL_WATCH_FAILED;
+        return rollcall__queue_push(watch->queue, &watch->handle, watch->user, batch, first, count,
+                                    last);
+    }
+    if (watch->on_events != NULL) {
+        if (!rollcall__handle_is_closed(&watch->handle)) {
+            watch->on_events(watch->user, &batch->events[first], count);
+        }
+    } else if (watch->on_event != NULL) {
+        for (size_t i = 0; i < count && !rollcall__handle_is_closed(&watch->handle); i++) {
+            watch->on_event(watch->user, &batch->events[first + i]);
+        }
+    } else {
+        tell_collection(watch, batch); /* a list is told whole batches */
+    }
+    return true;
+}
+
 static bool tell(struct rollcall_object *handle, struct hub_batch *batch, size_t first,
                  size_t count)
 {
@@ -209,14 +244,40 @@ static bool tell(struct rollcall_object *handle, struct hub_batch *batch, size_t
         watch->failed = true;
         rollcall__feed_is_over(watch->feed);
     }
-    if (watch->on_event == NULL) {
-        tell_collection(watch, batch); /* a list is told whole batches */
-        return true;
+    if (!hand_over(watch, batch, first, count)) {
+        return false;
     }
-    for (size_t i = 0; i < count && !is_closed(watch); i++) {
-        watch->on_event(watch->user, &batch->events[first + i]);
-    }
+    count_told(watch, &batch->events[first], count);
     return true;
+}
+
+static void never(struct rollcall_object *object)
+{
+    (void)object;
+}
+
+/* The last event, when there is no memory to make it of. */
+static struct rollcall_watch_event no_memory_event = {
+    .type = ROLLCALL_WATCH_FAILED,
+    .status = ROLLCALL_E_NO_MEMORY,
+    .reason = "the watch was ended, and there is no memory to say why"};
+static struct hub_batch no_memory = {
+    .object = {.references = 1, .destroy = never}, .count = 1, .events = &no_memory_event};
+
+/* One event, with one reference.  Never NULL. */
+static struct hub_batch *create_end(const struct rollcall_error *error)
+{
+    const struct rollcall_watch_event event = {
+        .type = ROLLCALL_WATCH_FAILED, .at_ms = rollcall__clock_wall_ms(), .status = error->status};
+    struct hub_batch *batch = hub_batch_create();
+    struct rollcall_reason *reason = rollcall_reason_create(error);
+    if (batch == NULL || reason == NULL || !hub_batch_reserve(batch, 1)) {
+        rollcall_object_drop(reason == NULL ? NULL : &reason->object);
+        rollcall_object_drop(batch == NULL ? NULL : &batch->object);
+        return (struct hub_batch *)rollcall_object_keep(&no_memory.object);
+    }
+    hub_batch_mark(batch, &event, reason);
+    return batch;
 }
 
 /* The watcher has ended before it was closed, and has told no failure. */
@@ -226,27 +287,30 @@ static void tell_end(struct rollcall_watch *watch)
     if (!rollcall__feed_failure(watch->feed, &error)) {
         rollcall_error_set(&error, ROLLCALL_E_ACTOR, "the watch was ended from outside");
     }
-    const struct rollcall_watch_event told = {.type = ROLLCALL_WATCH_FAILED,
-                                              .at_ms = rollcall__clock_wall_ms(),
-                                              .status = error.status,
-                                              .reason = error.text};
-    if (watch->on_event != NULL) {
-        watch->on_event(watch->user, &told);
-        return;
+    struct hub_batch *batch = create_end(&error);
+    (void)hand_over(watch, batch, 0, 1); /* a queue has room for the last of each */
+    rollcall_object_drop(&batch->object);
+}
+
+static void leave_queue(struct rollcall_queue *queue)
+{
+    if (queue != NULL) {
+        rollcall__queue_leave(queue);
     }
-    rollcall__monitor_lock(&watch->handle.monitor);
-    if (watch->collection != NULL && !watch->collection->complete) {
-        watch->collection->error = error;
-    }
-    rollcall__monitor_unlock(&watch->handle.monitor);
+}
+
+static bool is_closed(struct rollcall_object *handle)
+{
+    return rollcall__handle_is_closed((struct rollcall__handle *)handle);
 }
 
 static void gone(struct rollcall_object *handle)
 {
     struct rollcall_watch *watch = (struct rollcall_watch *)handle;
-    if (!is_closed(watch) && !watch->failed && watch->feed != NULL) {
+    if (!rollcall__handle_is_closed(&watch->handle) && !watch->failed && watch->feed != NULL) {
         tell_end(watch);
     }
+    leave_queue(watch->queue);
     rollcall__handle_gone(handle);
 }
 
@@ -255,20 +319,26 @@ static void gone(struct rollcall_object *handle)
 static void destroy_watch(struct rollcall_object *object)
 {
     struct rollcall_watch *watch = (struct rollcall_watch *)object;
+    rollcall_object_drop(watch->filter == NULL ? NULL : &watch->filter->object);
     rollcall__handle_fini(&watch->handle);
     free(watch);
 }
 
-/* filter: moved.  On failure the watch has its one owner. */
+/* On failure the watch has its one owner. */
 static enum rollcall_status start(struct rollcall_watch *watch, struct reflector_config *config,
-                                  struct watcher_filter *filter, struct rollcall_error *error)
+                                  struct rollcall_error *error)
 {
     const bool shared = !config->list_only && config->from_revision == 0;
+    struct watcher_filter *filter = watch->filter;
+    if (filter != NULL) {
+        rollcall_object_keep(&filter->object);
+    }
     struct watcher_options options = {.filter = filter,
                                       .once = config->list_only,
                                       .from_now = config->from_revision != 0,
                                       .handle = rollcall_object_keep(&watch->handle.object),
                                       .tell = tell,
+                                      .is_closed = is_closed,
                                       .gone = gone};
     const enum rollcall_status status =
         rollcall__feed_open(watch->handle.etcd, config, shared, &watch->feed, error);
@@ -278,6 +348,7 @@ static enum rollcall_status start(struct rollcall_watch *watch, struct reflector
     if (filter != NULL) {
         rollcall_object_drop(&filter->object);
     }
+    leave_queue(watch->queue);
     rollcall_object_drop(options.handle);
     return status;
 }
@@ -293,6 +364,34 @@ static enum rollcall_status close_watch(struct rollcall_watch *watch)
     return status;
 }
 
+/* Joins the queue, if there is one. */
+static enum rollcall_status may_open(const struct rollcall_etcd *etcd,
+                                     const struct rollcall_watch_options *options,
+                                     const struct collection *list, struct rollcall_error *error)
+{
+    struct rollcall_runtime *rt = rollcall__etcd_runtime(etcd);
+    const enum rollcall_status status = rollcall__runtime_may_wait(rt);
+    if (status != ROLLCALL_OK) { /* before a lock is taken that waits for this very worker */
+        return rollcall_error_set(error, status,
+                                  status == ROLLCALL_E_BUSY
+                                      ? "a watch was opened in a callback: do it in a thread of "
+                                        "your own"
+                                      : "a watch was opened in a child process: connect there");
+    }
+    if (options->queue == NULL) {
+        return ROLLCALL_OK;
+    }
+    if (list != NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "list: a queue is given: give on_event, or a watch with once");
+    }
+    return rollcall__queue_join(options->queue, rt)
+               ? ROLLCALL_OK
+               : rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                    "the queue is of another runtime, or has as many watches as "
+                                    "slices: create a larger one");
+}
+
 static enum rollcall_status open(struct rollcall_etcd *etcd,
                                  const struct rollcall_watch_options *given,
                                  struct collection *collection, struct rollcall_watch **opened,
@@ -304,7 +403,11 @@ static enum rollcall_status open(struct rollcall_etcd *etcd,
     enum rollcall_status status =
         rollcall__options_copy(&options, sizeof options, given, "rollcall_watch_options", error);
     if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK ||
-        (status = create_filter(options.version_range, &filter, error)) != ROLLCALL_OK) {
+        (status = may_open(etcd, &options, collection, error)) != ROLLCALL_OK) {
+        return status;
+    }
+    if ((status = create_filter(options.version_range, &filter, error)) != ROLLCALL_OK) {
+        leave_queue(options.queue);
         return status;
     }
     struct rollcall_watch *watch = rollcall__allocate_zeroed(1, sizeof *watch);
@@ -313,13 +416,17 @@ static enum rollcall_status open(struct rollcall_etcd *etcd,
     if (status != ROLLCALL_OK) {
         free(watch);
         rollcall_object_drop(filter == NULL ? NULL : &filter->object);
+        leave_queue(options.queue);
         return status;
     }
     rollcall__handle_init(&watch->handle, etcd, destroy_watch);
+    watch->filter = filter;
     watch->on_event = collection == NULL ? options.on_event : NULL;
+    watch->on_events = collection == NULL ? options.on_events : NULL;
+    watch->queue = options.queue;
     watch->user = options.user;
     watch->collection = collection;
-    status = start(watch, config, filter, error);
+    status = start(watch, config, error);
     if (status != ROLLCALL_OK) {
         ROLLCALL_DROP(close_watch(watch), "the first error is told");
         return status;
@@ -343,6 +450,19 @@ enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch)
     }
     const enum rollcall_status status = rollcall__handle_may_wait(&watch->handle);
     return status == ROLLCALL_OK ? close_watch(watch) : status;
+}
+
+struct rollcall_watch_stats rollcall_watch_stats(const struct rollcall_watch *watch)
+{
+    return (struct rollcall_watch_stats){
+        .events = atomic_load_explicit(&watch->events, memory_order_relaxed),
+        .lags = atomic_load_explicit(&watch->lags, memory_order_relaxed)};
+}
+
+enum rollcall_status rollcall_watch_view(struct rollcall_watch *watch, int64_t timeout_ms,
+                                         struct rollcall_view **view, struct rollcall_error *error)
+{
+    return rollcall__view_ask(watch->feed, watch->filter, timeout_ms, view, error);
 }
 
 /* ---- list: a watch that ends after its snapshot ---- */
@@ -392,7 +512,11 @@ enum rollcall_status rollcall_list(struct rollcall_etcd *etcd,
     for (size_t i = 0; i < collection.count; i++) {
         const struct hub_batch *batch = collection.batches[i];
         for (size_t at = 0; status == ROLLCALL_OK && at < batch->count; at++) {
-            options->on_event(options->user, &batch->events[at]);
+            if (options->on_event != NULL) {
+                options->on_event(options->user, &batch->events[at]);
+            } else {
+                options->on_events(options->user, &batch->events[at], 1);
+            }
         }
         rollcall_object_drop(&collection.batches[i]->object);
     }

@@ -1,4 +1,4 @@
-#include "scenarios/cast.h"
+#include "scenarios/cast_internal.h"
 
 #include "sim/sim.h"
 
@@ -7,20 +7,20 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { TTL_S = 5, OTHER_TTL_S = 7, CLOSE_MS = 8000, CALL_MS = 4000 };
+enum { TTL_S = 5, OTHER_TTL_S = 7, CLOSE_MS = 8000 };
 enum { MEND_MS = 15000 }; /* from the last fault: after that nothing fails for want of etcd */
 static const int64_t OUTAGE_TTLS_S[] = {3, 5, 5, 10};
-#define ROOT "by-dev/meta"
-#define ROLE "querynode"
+#define ROOT CAST_ROOT
+#define ROLE CAST_ROLE
 
-static uint64_t draw(struct cast *cast, uint64_t below)
+uint64_t cast_draw(struct cast *cast, uint64_t below)
 {
     return rollcall_world_random(cast->world, below);
 }
 
 /* A call that must not fail, but for want of memory, or of room, or when actors crash so often
  * that their supervisor gives up: each under a fault of that kind alone. */
-static bool allowed(struct cast *cast, enum rollcall_status status, const char *call)
+bool cast_allowed(struct cast *cast, enum rollcall_status status, const char *call)
 {
     const uint64_t *taken = rollcall_world_sim(cast->world)->faults.taken;
     if (status != ROLLCALL_OK && !(status == ROLLCALL_E_FULL && taken[ROLLCALL_FAULT_FULL] != 0) &&
@@ -73,18 +73,19 @@ static void open_member(struct cast *cast, struct cast_member *member)
                                                .connect_timeout_ms = 20000,
                                                .on_event = on_session,
                                                .user = member};
-    member->reregisters = draw(cast, 2) == 0;
+    member->reregisters = cast_draw(cast, 2) == 0;
     options.on_lost = member->reregisters ? ROLLCALL_ON_LOST_REREGISTER : ROLLCALL_ON_LOST_STOP;
-    options.keep_predecessor = draw(cast, 4) == 0;
-    options.reuse_server_id = !cast->play.exclusive && draw(cast, 4) == 0;
+    options.keep_predecessor = cast_draw(cast, 4) == 0;
+    options.reuse_server_id = !cast->play.exclusive && cast_draw(cast, 4) == 0;
     cast->gave_up |= options.reuse_server_id;
     cast->reused |= options.reuse_server_id;
     if (cast->play.share) {
-        options.share_lease = draw(cast, 4) != 0;
-        options.ttl_s = draw(cast, 8) == 0 ? OTHER_TTL_S : TTL_S;
+        options.share_lease = cast_draw(cast, 4) != 0;
+        options.ttl_s = cast_draw(cast, 8) == 0 ? OTHER_TTL_S : TTL_S;
     }
     if (cast->play.outage) {
-        options.ttl_s = OUTAGE_TTLS_S[draw(cast, sizeof OUTAGE_TTLS_S / sizeof OUTAGE_TTLS_S[0])];
+        options.ttl_s =
+            OUTAGE_TTLS_S[cast_draw(cast, sizeof OUTAGE_TTLS_S / sizeof OUTAGE_TTLS_S[0])];
     }
     member->shares = options.share_lease;
     member->ttl_s = options.ttl_s;
@@ -95,9 +96,9 @@ static void open_member(struct cast *cast, struct cast_member *member)
     member->cast = cast;
     member->marks = (struct cast_answers){.world = cast->world};
     member->asked_to_leave = member->failed = false;
-    if (!allowed(cast,
-                 rollcall_session_start(cast->etcds[process], &options, &member->session, NULL),
-                 "rollcall_session_start")) {
+    if (!cast_allowed(
+            cast, rollcall_session_start(cast->etcds[process], &options, &member->session, NULL),
+            "rollcall_session_start")) {
         member->session = NULL;
     }
 }
@@ -110,7 +111,7 @@ static void close_member(struct cast *cast, struct cast_member *member, int64_t 
     rollcall__check_session_closed(&member->check, status);
     cast->abandoned |= timeout_ms == 0 || status != ROLLCALL_OK;
     if (status != ROLLCALL_E_TIMEOUT) { /* which is what its budget is for */
-        (void)allowed(cast, status, "rollcall_session_close");
+        (void)cast_allowed(cast, status, "rollcall_session_close");
     }
 }
 
@@ -121,7 +122,7 @@ static void restart_member(struct cast *cast, struct cast_member *member)
         member->asked_to_leave = false;
         rollcall__check_session_restarted(&member->check);
     } else if (status != ROLLCALL_E_BUSY) {
-        (void)allowed(cast, status, "rollcall_session_restart");
+        (void)cast_allowed(cast, status, "rollcall_session_restart");
     }
 }
 
@@ -147,7 +148,7 @@ static void check_answered(const struct cast_answers *answers, const char *who)
 
 static void mark_member(struct cast *cast, struct cast_member *member)
 {
-    if (allowed(
+    if (cast_allowed(
             cast,
             rollcall_session_mark_stopping_async(member->session, on_done, &member->marks, NULL),
             "rollcall_session_mark_stopping_async")) {
@@ -160,11 +161,12 @@ static void mark_member(struct cast *cast, struct cast_member *member)
 static void mark_from_outside(struct cast *cast, struct cast_member *member)
 {
     const struct rollcall_target target = {.key = member->check.key};
-    struct rollcall_etcd *etcd = cast->etcds[draw(cast, cast->play.processes)];
+    struct rollcall_etcd *etcd = cast->etcds[cast_draw(cast, cast->play.processes)];
     if (member->check.key[0] != '\0' &&
-        allowed(cast,
-                rollcall_mark_stopping_async(etcd, &target, CALL_MS, on_done, &cast->errands, NULL),
-                "rollcall_mark_stopping_async")) {
+        cast_allowed(cast,
+                     rollcall_mark_stopping_async(etcd, &target, CAST_CALL_MS, on_done,
+                                                  &cast->errands, NULL),
+                     "rollcall_mark_stopping_async")) {
         cast->errands.wanted++;
     }
 }
@@ -174,44 +176,13 @@ static void evict_member(struct cast *cast, struct cast_member *member)
     const struct rollcall_target target = {.key = member->check.key,
                                            .lease_id = member->check.lease_id,
                                            .create_revision = member->check.create_revision};
-    struct rollcall_etcd *etcd = cast->etcds[draw(cast, cast->play.processes)];
+    struct rollcall_etcd *etcd = cast->etcds[cast_draw(cast, cast->play.processes)];
     if (member->check.key[0] != '\0' &&
-        allowed(cast, rollcall_revoke_async(etcd, &target, CALL_MS, on_done, &cast->errands, NULL),
-                "rollcall_revoke_async")) {
+        cast_allowed(
+            cast, rollcall_revoke_async(etcd, &target, CAST_CALL_MS, on_done, &cast->errands, NULL),
+            "rollcall_revoke_async")) {
         cast->errands.wanted++;
     }
-}
-
-/* ---- watches ---- */
-
-static void on_watch(void *user, const struct rollcall_watch_event *event)
-{
-    rollcall__check_watch_event(user, event);
-}
-
-static void open_watch(struct cast *cast, struct cast_watch *watch)
-{
-    const uint32_t process = (uint32_t)(watch - cast->watches + 1) %
-                             cast->play.processes; /* not the first one's alone */
-    watch->check = (struct rollcall__watch_check){.world = cast->world, .root = ROOT, .role = ROLE};
-    const enum rollcall_status status = rollcall_watch_open(
-        cast->etcds[process],
-        ROLLCALL_WATCH_OPTIONS(.root = ROOT, .role = ROLE, .connect_timeout_ms = 20000,
-                               .on_event = on_watch, .user = &watch->check),
-        &watch->watch, NULL);
-    if (!allowed(cast, status, "rollcall_watch_open")) {
-        watch->watch = NULL;
-    }
-}
-
-static void close_watch(struct cast *cast, struct cast_watch *watch)
-{
-    const enum rollcall_status status = rollcall_watch_close(watch->watch);
-    if (status != ROLLCALL_E_TIMEOUT) { /* a process that is paused for 10 s takes longer */
-        (void)allowed(cast, status, "rollcall_watch_close");
-    }
-    watch->watch = NULL;
-    watch->check.closed = true;
 }
 
 /* ---- a play ---- */
@@ -222,12 +193,12 @@ void cast_begin(struct cast *cast, struct rollcall_world *world, const struct ca
     cast->play = *play;
     cast->errands = (struct cast_answers){.world = world};
     for (uint32_t i = 0; i < play->processes; i++) {
-        (void)allowed(cast,
-                      rollcall_sim_connect(rollcall_world_sim(world), i, &cast->etcds[i], NULL),
-                      "rollcall_sim_connect");
+        (void)cast_allowed(
+            cast, rollcall_sim_connect(rollcall_world_sim(world), i, &cast->etcds[i], NULL),
+            "rollcall_sim_connect");
     }
     for (uint32_t i = 0; i < play->watches; i++) {
-        open_watch(cast, &cast->watches[i]);
+        cast_open_watch(cast, &cast->watches[i]);
     }
     for (uint32_t i = 0; i < play->members; i++) {
         open_member(cast, &cast->members[i]);
@@ -236,7 +207,7 @@ void cast_begin(struct cast *cast, struct rollcall_world *world, const struct ca
 
 static void leave(struct cast *cast, struct cast_member *member)
 {
-    switch (draw(cast, 4)) {
+    switch (cast_draw(cast, 4)) {
     case 0:
         rollcall_session_stop(member->session);
         member->asked_to_leave = true;
@@ -249,7 +220,7 @@ static void leave(struct cast *cast, struct cast_member *member)
         restart_member(cast, member);
         break;
     default:
-        close_member(cast, member, draw(cast, 2) == 0 ? 0 : CLOSE_MS);
+        close_member(cast, member, cast_draw(cast, 2) == 0 ? 0 : CLOSE_MS);
         break;
     }
 }
@@ -257,7 +228,7 @@ static void leave(struct cast *cast, struct cast_member *member)
 static void act_on_member(struct cast *cast, struct cast_member *member)
 {
     const struct cast_play *play = &cast->play;
-    const uint64_t choice = draw(cast, 8);
+    const uint64_t choice = cast_draw(cast, 8);
     if (member->session == NULL) {
         open_member(cast, member);
     } else if (choice < 3 && play->leave) {
@@ -273,15 +244,20 @@ static void act_on_member(struct cast *cast, struct cast_member *member)
 
 void cast_act(struct cast *cast)
 {
-    if (cast->play.watches > 0 && draw(cast, 8) == 0) {
-        struct cast_watch *watch = &cast->watches[draw(cast, cast->play.watches)];
+    if (cast->play.watches > 0 && cast_draw(cast, 8) == 0) {
+        struct cast_watch *watch = &cast->watches[cast_draw(cast, cast->play.watches)];
         if (watch->watch == NULL) {
-            open_watch(cast, watch);
+            cast_open_watch(cast, watch);
         } else {
-            close_watch(cast, watch);
+            cast_close_watch(cast, watch);
+        }
+    } else if (cast->play.slow && cast_draw(cast, 2) == 0) {
+        struct cast_watch *watch = &cast->watches[cast_draw(cast, cast->play.watches)];
+        if (watch->watch != NULL) {
+            cast_use_watch(cast, watch);
         }
     } else if (cast->play.members > 0) {
-        act_on_member(cast, &cast->members[draw(cast, cast->play.members)]);
+        act_on_member(cast, &cast->members[cast_draw(cast, cast->play.members)]);
     }
 }
 
@@ -337,7 +313,7 @@ void cast_heal(struct cast *cast)
     cast->healed_ms = rollcall_sim_now_ms(rollcall_world_sim(cast->world));
     for (uint32_t i = 0; i < cast->play.watches; i++) {
         if (cast->watches[i].watch == NULL) {
-            open_watch(cast, &cast->watches[i]);
+            cast_open_watch(cast, &cast->watches[i]);
         }
     }
     for (uint32_t i = 0; i < cast->play.members; i++) {
@@ -560,6 +536,9 @@ void cast_end(struct cast *cast)
     check_answered(&cast->errands, "errands");
     for (uint32_t i = 0; i < cast->play.watches; i++) {
         if (cast->watches[i].watch != NULL) {
+            if (cast->watches[i].queue != NULL) {
+                cast_read_all(cast, &cast->watches[i]);
+            }
             rollcall__check_watch_converged(&cast->watches[i].check);
         }
     }
@@ -571,11 +550,11 @@ void cast_end(struct cast *cast)
     check_leases(cast);
     for (uint32_t i = 0; i < cast->play.watches; i++) {
         if (cast->watches[i].watch != NULL) {
-            close_watch(cast, &cast->watches[i]);
+            cast_close_watch(cast, &cast->watches[i]);
         }
     }
     for (uint32_t i = 0; i < cast->play.processes; i++) {
-        (void)allowed(cast, rollcall_etcd_close(cast->etcds[i]), "rollcall_etcd_close");
+        (void)cast_allowed(cast, rollcall_etcd_close(cast->etcds[i]), "rollcall_etcd_close");
     }
     check_nothing_left(cast);
 }

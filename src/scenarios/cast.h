@@ -32,6 +32,7 @@ struct cast_member {
 
 struct cast_watch {
     struct rollcall_watch *watch; /* NULL: none is open */
+    struct rollcall_queue *queue; /* NULL: it is told by callback */
     struct rollcall__watch_check check;
 };
 
@@ -41,6 +42,7 @@ struct cast_play {
     bool exclusive;                       /* all sessions are of one key */
     bool leave;                           /* members leave, and come again */
     bool mark;   /* members are marked Stopping, by themselves and others */
+    bool slow;   /* watches have short queues, which are read now and then */
     bool evict;  /* members are revoked by others */
     bool outage; /* sessions have TTLs of some variety, and are held to be renewed in time */
     bool share;  /* most members share the lease of their process, for one of two TTLs */

@@ -18,6 +18,7 @@ PLAY(watch, .processes = 2, .members = 3, .watches = 2, .leave = true)
 PLAY(stop, .processes = 2, .members = 3, .leave = true, .mark = true)
 PLAY(exclusive, .processes = 3, .members = 3, .watches = 1, .exclusive = true, .leave = true)
 PLAY(shared, .processes = 2, .members = 6, .watches = 1, .leave = true, .mark = true, .share = true)
+PLAY(slow, .processes = 2, .members = 4, .watches = 4, .mark = true, .leave = true, .slow = true)
 PLAY(admin, .processes = 2, .members = 3, .watches = 1, .mark = true, .evict = true, .leave = true)
 
 PLAY(outage, .processes = 2, .members = 3, .outage = true)
@@ -68,6 +69,7 @@ static const struct rollcall_scenario SCENARIOS[] = {
     SCENARIO(exclusive, 3, "three processes want one key"),
     SCENARIO(admin, 2, "sessions are marked and revoked by others"),
     SCENARIO(shared, 2, "sessions share the lease of their process, and come and go"),
+    SCENARIO(slow, 2, "watches are read now and then, and lag"),
     ROLLCALL_SCENARIO(.name = "supervisor",
                       .about = "actors crash, and their supervisor knows when "
                                "it is enough",

@@ -90,6 +90,9 @@ struct rollcall__watch_check {
 void rollcall__check_watch_event(struct rollcall__watch_check *check,
                                  const struct rollcall_watch_event *event);
 void rollcall__check_watch_converged(struct rollcall__watch_check *check);
+/* "view-is-history"  so is what rollcall_watch_view gives. */
+void rollcall__check_watch_view(const struct rollcall__watch_check *check,
+                                const struct rollcall_view *view);
 
 /*
  * All that was ever written; where a stranger meddled it says nothing.

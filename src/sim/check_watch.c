@@ -280,6 +280,19 @@ void rollcall__check_watch_event(struct rollcall__watch_check *check,
     rollcall__memory_hook(hook);
 }
 
+void rollcall__check_watch_view(const struct rollcall__watch_check *check,
+                                const struct rollcall_view *view)
+{
+    size_t count;
+    const struct rollcall_watch_event *sessions = rollcall_view_sessions(view, &count);
+    struct rollcall__watch_check seen = {
+        .world = check->world, .root = check->root, .role = check->role};
+    for (size_t i = 0; i < count; i++) {
+        put(&seen, i, sessions[i].key, sessions[i].mod_revision);
+    }
+    compare(&seen, rollcall_view_revision(view), "view-is-history");
+}
+
 void rollcall__check_watch_converged(struct rollcall__watch_check *check)
 {
     bool gone;

@@ -2,9 +2,14 @@
  * rollcall/watch.h - see the others: the sessions of a role now, and every change after.
  *
  * A watch tells a snapshot (SNAPSHOT_BEGIN, one SESSION each, SNAPSHOT_END), then every ADD, UPDATE
- * and DELETE in revision order.  When it cannot tell every step (compaction, or a callback slower
- * than the changes) it tells the difference instead, between RESYNC_BEGIN and RESYNC_END: after
- * RESYNC_END what was told is again exactly what etcd holds.  Nothing is lost silently.
+ * and DELETE in revision order.  When it cannot tell every step (compaction, or a reader slower
+ * than the changes: then RESYNC_BEGIN has the status E_FULL) it tells the difference instead,
+ * between RESYNC_BEGIN and RESYNC_END: after RESYNC_END what was told is again exactly what etcd
+ * holds. Nothing is lost silently.
+ *
+ * Watches of one range on one connection share one watch of etcd, and every event: ten thousand
+ * cost etcd as much as one, and a record is decoded once.  A snapshot is what the connection knows
+ * at that moment; rollcall_list asks etcd.
  *
  * Threads: any thread may call; callbacks run on a runtime thread, one at a time per watch.
  * Memory:  options are copied; events are borrowed during the callback.
@@ -51,6 +56,10 @@ struct rollcall_watch_event {
     const char *reason;
 };
 typedef void rollcall_watch_event_fn(void *user, const struct rollcall_watch_event *event);
+/* Several at once, in order: an array that all watches of the range share. */
+typedef void rollcall_watch_events_fn(void *user, const struct rollcall_watch_event *events,
+                                      size_t count);
+struct rollcall_queue; /* rollcall/queue.h */
 
 struct rollcall_watch_options {
     size_t size_bytes;          /* set by ROLLCALL_WATCH_OPTIONS */
@@ -62,8 +71,10 @@ struct rollcall_watch_options {
     int64_t from_revision;      /* 0: snapshot first; else events from this revision, no snapshot */
     bool once;                  /* only the snapshot: SNAPSHOT_END or FAILED is the last event */
     int64_t connect_timeout_ms; /* 0: 5'000; FAILED when etcd has not answered once by then */
-    rollcall_watch_event_fn *on_event; /* required */
-    void *user;                        /* borrowed until close returns */
+    rollcall_watch_event_fn *on_event;   /* required, or one of the two at the end */
+    void *user;                          /* borrowed until close returns */
+    rollcall_watch_events_fn *on_events; /* instead of on_event */
+    struct rollcall_queue *queue; /* instead of both: borrowed until close returns; not in a list */
 };
 #define ROLLCALL_WATCH_OPTIONS(...)                                                                \
     (&(const struct rollcall_watch_options){.size_bytes = sizeof(struct rollcall_watch_options),   \
@@ -82,9 +93,36 @@ rollcall_watch_open(struct rollcall_etcd *etcd, const struct rollcall_watch_opti
  * Ends it and frees; no callback runs after it returns.  NULL: nothing.
  * Returns: ROLLCALL_OK; ROLLCALL_E_BUSY in a callback, or ROLLCALL_E_FORKED in a child process:
  *          nothing happened; ROLLCALL_E_TIMEOUT when a callback did not return within 10 s: it is
- *          closed all the same, but `user` is borrowed until that callback returns.
+ *          closed all the same, but `user` and `queue` are borrowed until that callback returns.
  */
 ROLLCALL_API enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch);
+
+/* What a watch has been told so far. */
+struct rollcall_watch_stats {
+    uint64_t events;
+    uint64_t lags; /* how often it was too slow, and was told the difference */
+};
+/* Threads: any, in a callback too. */
+ROLLCALL_API struct rollcall_watch_stats rollcall_watch_stats(const struct rollcall_watch *watch);
+
+/* The sessions that a watch is about, at one revision.  Immutable. */
+struct rollcall_view;
+
+/*
+ * What the connection knows now, without asking etcd: all that the watch has been told, or will be
+ * next.  Of a watch with from_revision: what has changed since.
+ * timeout_ms: 0: 5'000.  *view: the caller's, to be freed; it outlives the watch.
+ * Returns: ROLLCALL_OK; ROLLCALL_E_UNAVAILABLE before the first list has come; or ROLLCALL_E_BUSY
+ * in a callback, ROLLCALL_E_TIMEOUT, ROLLCALL_E_FULL, ROLLCALL_E_FORKED, ROLLCALL_E_NO_MEMORY.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_watch_view(struct rollcall_watch *watch, int64_t timeout_ms, struct rollcall_view **view,
+                    struct rollcall_error *error);
+ROLLCALL_API int64_t rollcall_view_revision(const struct rollcall_view *view);
+/* An array of `*count` SESSION events in the order of their keys; borrowed. */
+ROLLCALL_API const struct rollcall_watch_event *
+rollcall_view_sessions(const struct rollcall_view *view, size_t *count);
+ROLLCALL_API void rollcall_view_free(struct rollcall_view *view); /* NULL: nothing */
 
 /*
  * The sessions now: calls on_event on this thread with a whole snapshot, then returns.  The form

@@ -131,6 +131,12 @@ static inline bool listener_tell(struct rollcall_object *handle, struct hub_batc
     return true;
 }
 
+static inline bool listener_is_closed(struct rollcall_object *handle)
+{
+    (void)handle;
+    return false;
+}
+
 static inline void listener_gone(struct rollcall_object *handle)
 {
     ((struct listener *)handle)->gone = true;
@@ -202,6 +208,7 @@ static inline struct rollcall_ref spawn_watcher(struct bench *b, struct listener
         .from_now = choice->from_revision != 0,
         .handle = rollcall_object_keep(&listener->object),
         .tell = listener_tell,
+        .is_closed = listener_is_closed,
         .gone = listener_gone};
     listener->unknown_deletes = choice->from_revision != 0;
     listener->room = choice->slow ? 0 : SIZE_MAX;
