@@ -27,7 +27,7 @@ enum {
     WATCHERS_MAX = 100000,
     EVENTS_MAX = 100,
     SLOTS = 1 << 20, /* an even number */
-    SAMPLE_SHIFT = 6,
+    SAMPLE_SHIFT_TXN = 4,
     LANE_SHIFT_ONE = 4, /* flat-out, so that etcd is busy; with transactions fewer will do */
     LANE_SHIFT_TXN = 2,
     LEAD_MAX = 65536, /* of the writer, in events; fewer when many watchers multiply them */
@@ -146,7 +146,11 @@ static bool create_tally(struct bench *bench)
     if (flat_out && !plan->canned) {
         head.lane_shift = plan->events == 1 ? LANE_SHIFT_ONE : LANE_SHIFT_TXN;
     }
-    head.sample_shift = !flat_out ? 0 : plan->canned ? TALLY_SHIFT_NEVER : SAMPLE_SHIFT;
+    if (flat_out) {
+        head.sample_shift = plan->canned        ? TALLY_SHIFT_NEVER
+                            : plan->events == 1 ? 0
+                                                : SAMPLE_SHIFT_TXN;
+    }
     head.lead = (plan->canned ? LEAD_DELIVERIES_CANNED : LEAD_DELIVERIES_ETCD) / plan->watchers;
     head.lead = head.lead < LEAD_MIN ? LEAD_MIN : head.lead > LEAD_MAX ? LEAD_MAX : head.lead;
     if (head.lead < 2 * plan->events << head.lane_shift) {

@@ -56,12 +56,12 @@ static void tell_change(struct canned_call *call, int64_t revision)
     send_packed(call, &response.base);
 }
 
-static void tell_created(struct canned_call *call)
+static void tell_created(struct canned_call *call, int64_t revision)
 {
     Etcd__ResponseHeader header = ETCD__RESPONSE_HEADER__INIT;
     Etcd__WatchResponse response = ETCD__WATCH_RESPONSE__INIT;
     header.cluster_id = 1;
-    header.revision = REVISION;
+    header.revision = revision;
     response.header = &header;
     response.watch_id = 1;
     response.created = true;
@@ -74,7 +74,7 @@ static void on_message(void *user, struct canned_call *call, struct rollcall_byt
     Etcd__ResponseHeader header = ETCD__RESPONSE_HEADER__INIT;
     Etcd__RangeResponse nothing = ETCD__RANGE_RESPONSE__INIT;
     header.cluster_id = 1;
-    header.revision = REVISION;
+    header.revision = REVISION + atomic_load(&script->told); /* a lower one would be a backup's */
     nothing.header = &header;
     if (rollcall__bytes_equal(canned_call_method(call),
                               rollcall__bytes("/etcdserverpb.Watch/Watch"))) {
@@ -86,7 +86,7 @@ static void on_message(void *user, struct canned_call *call, struct rollcall_byt
         }
         etcd__watch_request__free_unpacked(request, NULL);
         canned_call_set_user(call, script);
-        tell_created(call);
+        tell_created(call, header.revision);
     } else if (rollcall__bytes_equal(canned_call_method(call),
                                      rollcall__bytes("/etcdserverpb.KV/Range"))) {
         send_packed(call, &nothing.base);
