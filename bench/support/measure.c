@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 int64_t measure_rss_bytes(pid_t pid)
@@ -44,6 +45,34 @@ int64_t measure_cpu_ms(pid_t pid)
         return 0;
     }
     return (int64_t)((user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+int64_t measure_cpu_ns(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec used = {0};
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+        return 0;
+    }
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+int64_t measure_own_rss_bytes(pid_t pid)
+{
+    char path[64], line[128];
+    int64_t sum_kb = 0, kb;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "RssAnon: %" SCNd64, &kb) == 1 ||
+            sscanf(line, "RssFile: %" SCNd64, &kb) == 1) {
+            sum_kb += kb;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return sum_kb * 1024;
 }
 
 void measure_print_etcd(void)

@@ -7,6 +7,9 @@
 
 int64_t measure_rss_bytes(pid_t pid); /* resident memory */
 int64_t measure_cpu_ms(pid_t pid);    /* user and system time so far, of all its threads */
+int64_t measure_cpu_ns(pid_t pid);    /* the same, as the scheduler counts it: no ticks */
+/* Resident memory without what it shares with other processes by mapping a file in memory. */
+int64_t measure_own_rss_bytes(pid_t pid);
 /* Prints `"etcd":"X.Y.Z"` for a JSON line, of the etcd that the fixtures start.  Main thread. */
 void measure_print_etcd(void);
 /* Prints `"host":"...","cores":N,"library":"X.Y.Z"` for a JSON line. */

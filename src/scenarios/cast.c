@@ -1,3 +1,5 @@
+#include "scenarios/cast.h"
+
 #include "scenarios/cast_internal.h"
 
 #include "sim/sim.h"
