@@ -69,7 +69,7 @@ static bool write_once(struct numbered_writer *writer, const char *key, const ch
 static bool write_next(struct numbered_writer *writer)
 {
     char key[GATEWAY_TEXT_BYTES], value[GATEWAY_TEXT_BYTES];
-    const int id = (int)(writer->next % writer->keys) + 1;
+    const int id = writer->first + (int)(writer->next % writer->keys) + 1;
     const int64_t number = writer->next / writer->keys + 1;
     writer->next++;
     numbered_key(writer->root, id, key);

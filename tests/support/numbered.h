@@ -35,7 +35,7 @@ struct numbered_writer {
     /* Set by the test: */
     const char *endpoints[NUMBERED_ENDPOINTS_MAX]; /* after a failure the next is asked */
     const char *root;                              /* borrowed, as the endpoints */
-    int keys;                                      /* of the ids 1 to this, by turns */
+    int first, keys;                               /* of so many ids after the first, by turns */
     int64_t pace_ms;                               /* between two on its own thread; 0: none */
     /* Read by the test, once it is stopped: */
     int64_t writes, doubted; /* requests that were done; that were not answered */
