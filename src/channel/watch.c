@@ -355,6 +355,13 @@ int rollcall__channel_on_watch_cancel(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+/* What asked as this incarnation is over with the one that ended, and with each after it; 0: the
+ * actor was gone before it could be monitored. */
+static bool is_over(uint16_t epoch, const struct rollcall_down *down)
+{
+    return down->epoch == 0 || (int16_t)(epoch - down->epoch) <= 0;
+}
+
 /* Every session has a watch here, and all may end at once: only the asker's own are looked at. */
 int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
                               const struct rollcall_message *message)
@@ -366,7 +373,7 @@ int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
     while (entry != NULL) {
         struct rollcall__watch *watch = of_entry(entry);
         entry = rollcall__map_next(entry);
-        if (watch->last->to.epoch == down->epoch) {
+        if (is_over(watch->last->to.epoch, down)) {
             forget(channel, watch);
         }
     }

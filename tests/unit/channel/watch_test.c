@@ -80,3 +80,34 @@ TEST(watch, that_a_member_does_not_begin_is_begun_by_another_when_it_is_asked_fo
     }
     CHECK(moved > 0);
 }
+
+/* Who has ended before its watch came is told of as gone, and not as which incarnation.  Were the
+ * watch still open, what it tells would go to nobody. */
+TEST(watch, of_who_has_ended_before_it_came_is_not_left_open)
+{
+    enum { STEPS = 12 };
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        for (uint64_t steps = 0; steps < STEPS; steps++) {
+            struct scene scene = scene_of(seed, 2, 1);
+            struct rollcall_runtime_stats before, after;
+            const struct transport_watch watch = {.watch_id = 1, .answer = ASKER_RESPONSE};
+            struct transport_range *range =
+                transport_range_create(rollcall__bytes("k"), rollcall__bytes("l"));
+            range->revision = 2;
+            probe_send(scene.askers[0], scene.rt, scene.transports[0], TRANSPORT_WATCH, &watch,
+                       sizeof watch, &range->object);
+            for (uint64_t step = 0; step < steps; step++) {
+                (void)rollcall_sim_step(scene.sim);
+            }
+            rollcall_runtime_stop(scene.rt, probe_ref(scene.askers[0]));
+            scene_pass(&scene, AROUND_MS);
+            CHECK_INT(rollcall_runtime_stats(scene.rt, &before), ROLLCALL_OK);
+            CHECK(scene_put(&scene, 1));
+            scene_pass(&scene, AROUND_MS);
+            CHECK_INT(last_status(&scene, 1), ROLLCALL_OK);
+            CHECK_INT(rollcall_runtime_stats(scene.rt, &after), ROLLCALL_OK);
+            CHECK_INT(after.dead_letters, before.dead_letters);
+            scene_close(&scene);
+        }
+    }
+}
