@@ -279,8 +279,7 @@ TEST(watch_history, a_list_of_eight_megabytes_is_read_though_grpc_takes_four_by_
 
 /* C23: while etcd cannot get rid of what it is to tell, the record that was deleted is compacted.
  * Who knew it is told the DELETE with it; to who did not there is nothing to tell. */
-TEST(watch_history,
-     a_delete_whose_value_of_before_was_compacted_is_told_with_the_last_that_was_known)
+TEST(watch_history, a_delete_whose_value_of_before_was_compacted_tells_the_last_known)
 {
     struct stage stage;
     struct api_watch_log later;
