@@ -262,6 +262,36 @@ TEST(watch_crowd, watches_of_thousands_of_ranges_are_all_begun_again_after_a_res
     outage_close(&outage);
 }
 
+/* ---- many of one range ---- */
+
+/* C16: however many watch a range, etcd has one watch of it. */
+TEST(watch_crowd, thousands_who_watch_one_range_are_one_watch_of_etcd_and_each_is_told_all)
+{
+    enum { CHANGES = 20 };
+    const size_t count = (size_t)outage_choose(1000, 10000);
+    struct outage outage;
+    struct crowd crowd;
+    char key[GATEWAY_TEXT_BYTES], value[GATEWAY_TEXT_BYTES];
+    outage_open_node(&outage, NULL);
+    const char *endpoint = etcd_fixture_endpoint(outage.etcd);
+    crowd_open(&crowd, count);
+    for (size_t i = 0; i < count; i++) {
+        crowd_watch(&crowd, i, &outage.scene[0], "datanode");
+    }
+    CHECK(crowd_await(&crowd, &crowd.snapshots, count, PATIENCE_MS));
+    for (int i = 1; i <= CHANGES; i++) {
+        numbered_key(outage.scene[0].root, i % 3, key);
+        numbered_value(i % 3, i, value);
+        CHECK(gateway_put(endpoint, key, value, NULL));
+    }
+    CHECK(crowd_await(&crowd, &crowd.changes, CHANGES * count, PATIENCE_MS));
+    CHECK_INT(gateway_metric(endpoint, WATCHERS), 1);
+    crowd_close(&crowd);
+    CHECK(await_metric(endpoint, WATCHERS, 0, 0));
+    crowd_check(&crowd, CHANGES);
+    outage_close(&outage);
+}
+
 /* ---- many that come and go ---- */
 
 /* Opens so many, each of a range of its own or, every other, of one for all; half are closed before
