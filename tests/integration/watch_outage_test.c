@@ -335,7 +335,7 @@ static void write_many(struct stage *stage)
 {
     enum { MANY = 48, ENTRIES = 5200, PAUSE_MS = 100 };
     static struct numbered_writer many[MANY];
-    char roots[MANY][16]; /* that nobody watches */
+    char roots[MANY][32]; /* that nobody watches */
     const int64_t from = entries(stage), until_ms = process_now_ms() + 6 * API_SOON_MS;
     numbered_writer_start(&stage->writer);
     for (int i = 0; i < MANY; i++) {
