@@ -34,6 +34,7 @@ static rollcall_handler_fn on_stop, on_sent, on_received, on_status;
 #define ON_OUTBOX_DUE rollcall__channel_on_outbox_due
 #define ON_DELAYED_DUE rollcall__channel_on_delayed_due
 #define ON_PROBE_DUE rollcall__channel_on_probe_due
+#define ON_WATCHES_DUE rollcall__channel_on_watches_due
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
@@ -54,6 +55,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [RUNNING]  [CHANNEL_RENEWALS_DUE]    = {ON_RENEWALS_DUE, 0},
     [RUNNING]  [CHANNEL_DELAYED_DUE]     = {ON_DELAYED_DUE,  0},
     [RUNNING]  [CHANNEL_PROBE_DUE]       = {ON_PROBE_DUE,    0},
+    [RUNNING]  [CHANNEL_WATCHES_DUE]     = {ON_WATCHES_DUE,  0},
 
     [STOPPING] [ROLLCALL_STOP]           = {rollcall_ignore, 0}, /* asked twice */
     [STOPPING] [ROLLCALL_DOWN]           = {rollcall_ignore, 0}, /* its watches have ended */
@@ -72,6 +74,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][CHANNEL_COUNT] = {
     [STOPPING] [CHANNEL_RENEWALS_DUE]    = {rollcall_ignore, 0},
     [STOPPING] [CHANNEL_DELAYED_DUE]     = {rollcall_ignore, 0},
     [STOPPING] [CHANNEL_PROBE_DUE]       = {rollcall_ignore, 0},
+    [STOPPING] [CHANNEL_WATCHES_DUE]     = {rollcall_ignore, 0},
 };
 /* clang-format on */
 
@@ -285,6 +288,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     LIST_INIT(&channel->calls);
     LIST_INIT(&channel->streams);
     TAILQ_INIT(&channel->renewals.waiting);
+    TAILQ_INIT(&channel->watches_opening);
     rollcall__pool_init(&channel->pool, channel->driver->endpoint_count, rollcall_random(cx));
     channel->locked = channel->driver->authenticates;
     channel->driver->ops->begin(

@@ -28,7 +28,8 @@
     X(CHANNEL_WAITING_DUE, 0)                                                                      \
     X(CHANNEL_RENEWALS_DUE, 0)                                                                     \
     X(CHANNEL_DELAYED_DUE, 0)                                                                      \
-    X(CHANNEL_PROBE_DUE, 0)
+    X(CHANNEL_PROBE_DUE, 0)                                                                        \
+    X(CHANNEL_WATCHES_DUE, 0)
 #define CHANNEL_LIST(X) TRANSPORT_LIST(X) CHANNEL_OWN_LIST(X)
 enum channel_message {
     channel_message_before_first = TRANSPORT_COUNT - 1,
@@ -107,6 +108,9 @@ struct rollcall__watch {
     struct rollcall__answer *last;    /* the place for its last answer */
     struct transport_range *range;    /* one reference, until the stream is open */
     struct rollcall__watch *next_waiting;
+    TAILQ_ENTRY(rollcall__watch) link; /* of those that are opening */
+    bool opening;                      /* etcd has not said that it watches */
+    int64_t opened_ms;
     uint32_t unacknowledged;
     int64_t late_until_ms; /* by a fail point: nothing is answered before */
 };
@@ -130,7 +134,8 @@ struct rollcall__channel {
     struct rollcall__delayed *delayed; /* by fail points, on their way to the outbox */
     struct rollcall__renewals renewals;
     struct rollcall__map watches;
-    struct rollcall__watch *watches_waiting; /* for a token */
+    struct rollcall__watch *watches_waiting;       /* for a token */
+    TAILQ_HEAD(, rollcall__watch) watches_opening; /* etcd has not said that it watches */
     /* Authentication: */
     bool locked; /* requests wait for a token */
     char *token; /* NULL: none */
@@ -276,7 +281,7 @@ void rollcall__shards_fini(struct rollcall__channel *channel); /* frees them and
 /* ---- watch.c ---- */
 
 rollcall_handler_fn rollcall__channel_on_watch, rollcall__channel_on_watch_ack,
-    rollcall__channel_on_watch_cancel, rollcall__channel_on_down;
+    rollcall__channel_on_watch_cancel, rollcall__channel_on_down, rollcall__channel_on_watches_due;
 /* One response of a stream that is still wanted. */
 void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__channel *channel,
                                struct rollcall__watch *watch, struct rollcall_object *response);

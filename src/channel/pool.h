@@ -28,6 +28,7 @@ struct rollcall__endpoint {
     uint64_t member_id;    /* 0: not known */
     bool probing;          /* and the next: probe.c's */
     int64_t probe_at_ms;
+    int64_t watched_ms; /* something came from it for a watch, the last time: watch.c's */
 };
 
 /* What an endpoint says of itself. */

@@ -9,9 +9,13 @@
 #include "channel/error.h"
 #include "transport/request.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum { WATCHES_MAX = 16384 };
+/* Within which etcd says that it watches: of an endpoint that is silent, and of one that tells
+ * other watches something, and may have many to create. */
+enum { CREATED_MS = 2000, CREATED_BUSY_MS = 10000 };
 
 static struct rollcall__watch *of_entry(struct rollcall__map_entry *entry)
 {
@@ -35,6 +39,15 @@ static void stop_waiting(struct rollcall__channel *channel, struct rollcall__wat
     }
 }
 
+/* etcd watches, or it will not. */
+static void stop_opening(struct rollcall__channel *channel, struct rollcall__watch *watch)
+{
+    if (watch->opening) {
+        TAILQ_REMOVE(&channel->watches_opening, watch, link);
+        watch->opening = false;
+    }
+}
+
 static void release_watch(struct rollcall__watch *watch)
 {
     if (watch->range != NULL) {
@@ -48,6 +61,7 @@ static void release_watch(struct rollcall__watch *watch)
 static void forget(struct rollcall__channel *channel, struct rollcall__watch *watch)
 {
     rollcall__map_remove(&channel->watches, &watch->entry);
+    stop_opening(channel, watch);
     if (watch->stream != NULL) {
         rollcall__channel_cancel_stream(channel, watch->stream);
     } else {
@@ -103,6 +117,8 @@ void rollcall__channel_watched(struct rollcall_context *cx, struct rollcall__cha
 {
     /* Ours alone until it is sent. */
     struct transport_watch_response *response = (struct transport_watch_response *)object;
+    channel->pool.endpoints[watch->stream->endpoint].watched_ms = rollcall_now_ms(cx);
+    stop_opening(channel, watch);
     if (fails(cx, channel, watch)) {
         return;
     }
@@ -152,6 +168,59 @@ static void open_watch(struct rollcall_context *cx, struct rollcall__channel *ch
     watch->stream = stream;
     rollcall_object_drop(&watch->range->object);
     watch->range = NULL;
+    watch->opened_ms = rollcall_now_ms(cx);
+    if (TAILQ_EMPTY(&channel->watches_opening)) { /* else the timer is set */
+        rollcall_timer_set(cx, CHANNEL_WATCHES_DUE, watch->opened_ms + CREATED_MS);
+    }
+    TAILQ_INSERT_TAIL(&channel->watches_opening, watch, link);
+    watch->opening = true;
+}
+
+/* When it has taken too long. */
+static int64_t overdue_at_ms(const struct rollcall__channel *channel,
+                             const struct rollcall__watch *watch)
+{
+    const int64_t heard_ms = channel->pool.endpoints[watch->stream->endpoint].watched_ms;
+    const int64_t silent_ms = heard_ms > watch->opened_ms ? heard_ms : watch->opened_ms;
+    const int64_t most_ms = watch->opened_ms + CREATED_BUSY_MS;
+    return silent_ms + CREATED_MS < most_ms ? silent_ms + CREATED_MS : most_ms;
+}
+
+/* Its asker asks again, and then another endpoint is preferred. */
+static void give_up(struct rollcall_context *cx, struct rollcall__channel *channel,
+                    struct rollcall__watch *watch)
+{
+    const size_t endpoint = watch->stream->endpoint;
+    const int64_t now_ms = rollcall_now_ms(cx);
+    struct rollcall_error error = {.status = ROLLCALL_OK};
+    rollcall_error_set(&error, ROLLCALL_E_UNAVAILABLE,
+                       "etcd at %s has not begun a watch within %" PRId64 " ms: it is asked again",
+                       channel->driver->endpoints[endpoint], now_ms - watch->opened_ms);
+    rollcall__channel_blame(cx, channel, endpoint, &error);
+    rollcall__pool_silent(&channel->pool, endpoint, rollcall_random(cx), now_ms);
+    rollcall__channel_watch_end(cx, channel, watch, &error);
+}
+
+int rollcall__channel_on_watches_due(struct rollcall_context *cx, void *self,
+                                     const struct rollcall_message *message)
+{
+    struct rollcall__channel *channel = self;
+    struct rollcall__watch *watch = TAILQ_FIRST(&channel->watches_opening), *after;
+    int64_t next_ms = INT64_MAX;
+    (void)message;
+    for (; watch != NULL; watch = after) {
+        const int64_t at_ms = overdue_at_ms(channel, watch);
+        after = TAILQ_NEXT(watch, link);
+        if (at_ms <= rollcall_now_ms(cx)) {
+            give_up(cx, channel, watch);
+        } else if (at_ms < next_ms) {
+            next_ms = at_ms;
+        }
+    }
+    if (next_ms != INT64_MAX) {
+        rollcall_timer_set(cx, CHANNEL_WATCHES_DUE, next_ms);
+    }
+    return ROLLCALL_STAY;
 }
 
 void rollcall__channel_watches_release(struct rollcall_context *cx,
@@ -286,6 +355,13 @@ int rollcall__channel_on_watch_cancel(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+/* What asked as this incarnation is over with the one that ended, and with each after it; 0: the
+ * actor was gone before it could be monitored. */
+static bool is_over(uint16_t epoch, const struct rollcall_down *down)
+{
+    return down->epoch == 0 || (int16_t)(epoch - down->epoch) <= 0;
+}
+
 /* Every session has a watch here, and all may end at once: only the asker's own are looked at. */
 int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
                               const struct rollcall_message *message)
@@ -297,7 +373,7 @@ int rollcall__channel_on_down(struct rollcall_context *cx, void *self,
     while (entry != NULL) {
         struct rollcall__watch *watch = of_entry(entry);
         entry = rollcall__map_next(entry);
-        if (watch->last->to.epoch == down->epoch) {
+        if (is_over(watch->last->to.epoch, down)) {
             forget(channel, watch);
         }
     }

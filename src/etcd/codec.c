@@ -216,7 +216,7 @@ bool rollcall__codec_watch(const struct transport_range *range, struct rollcall_
     create.start_revision = range->revision;
     create.progress_notify = true;
     create.prev_kv = range->prev_kv;
-    create.watch_id = 1; /* the only watch of its stream */
+    create.watch_id = ROLLCALL__WATCH_ID;
     create.fragment = true;
     Etcd__WatchRequest message = ETCD__WATCH_REQUEST__INIT;
     message.request_union_case = ETCD__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST;

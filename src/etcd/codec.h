@@ -30,13 +30,17 @@ struct transport_result *rollcall__codec_result(enum transport_kind kind,
 /* A success without an answer to decode. */
 struct transport_result *rollcall__codec_done(enum transport_kind kind, int64_t lease_id);
 
+/* Of the only watch of a stream. */
+enum { ROLLCALL__WATCH_ID = 1 };
+
 /* A watch response of which only some fragments have come. */
 struct rollcall__watch_block;
 
 /*
  * Adds one message of a watch stream to *partial (NULL: none).
  * bytes_max: more than this in one response, fragments joined, is an error.
- * Returns: NULL while fragments are missing; else the whole response, with *partial NULL again.
+ * Returns: NULL while fragments are missing, and for what is of another watch; else the whole
+ *          response, with *partial NULL again.
  *          Trouble, a cancellation other than by compaction included, is in response->error.
  */
 struct transport_watch_response *

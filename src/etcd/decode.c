@@ -416,14 +416,22 @@ static void read_fields(struct transport_watch_response *response,
     }
 }
 
-/* Adds a message to the block; then response.fragment tells whether more must come. */
-static void add_message(struct rollcall__watch_block *block, struct rollcall_bytes body,
+/* A stream has one watch.  What is refused has the id -1; an id of 0 is none. */
+static bool is_ours(const Etcd__WatchResponse *message)
+{
+    return message->watch_id == ROLLCALL__WATCH_ID || message->watch_id == 0 || message->canceled;
+}
+
+/* Adds a message to the block; then response.fragment tells whether more must come.  False: it is
+ * none of this watch, and nothing was added. */
+static bool add_message(struct rollcall__watch_block *block, struct rollcall_bytes body,
                         size_t bytes_max)
 {
     struct rollcall_error *error = &block->response.error;
     const Etcd__WatchResponse *message =
         unpack(&block->arena, &etcd__watch_response__descriptor, body, error);
-    if (message != NULL) {
+    const bool ours = message == NULL || is_ours(message);
+    if (message != NULL && ours) {
         read_fields(&block->response, message);
         append_events(block, message);
     }
@@ -438,6 +446,7 @@ static void add_message(struct rollcall__watch_block *block, struct rollcall_byt
         block->response.events = NULL;
         block->response.event_count = 0;
     }
+    return ours || error->status != ROLLCALL_OK;
 }
 
 struct transport_watch_response *
@@ -445,11 +454,16 @@ rollcall__codec_watch_response(struct rollcall__watch_block **partial, struct ro
                                size_t bytes_max)
 {
     struct rollcall__watch_block *block = *partial != NULL ? *partial : create_block();
-    *partial = NULL;
     if (block == NULL) {
         return transport_watch_no_memory();
     }
-    add_message(block, body, bytes_max);
+    if (!add_message(block, body, bytes_max)) {
+        if (*partial == NULL) {
+            rollcall__watch_block_free(block);
+        }
+        return NULL;
+    }
+    *partial = NULL;
     if (block->response.fragment) {
         *partial = block;
         return NULL;

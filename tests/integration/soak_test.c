@@ -8,324 +8,36 @@
  * between the marks of a resync, they tell the difference, which has to lead to the true state.
  */
 #include "support/gateway.h"
+#include "support/numbered.h"
 #include "support/outage.h"
+#include "support/recorder.h"
 #include "support/seed.h"
 #include "support/test.h"
 
 #include <stdlib.h>
 
 enum { SESSIONS = 100, TTL_S = 10, WATCHES = 20, NUMBERED = 20, CUT_OFF_EVERY = 5 };
-enum { PACE_MS = 10, UP_MIN_MS = 100, UP_MS = 900, DOWN_MS = 300, TRIES_MS = 30000 };
-/* Every so often a record is deleted, so that the next put of it is an ADD. */
-enum { DELETE_EVERY = 10 };
-/* Keys, by what tells them apart: the sessions', the writer's, and one of the test's own. */
-enum { MARKED = NUMBERED + 1, KEYS = SESSIONS + MARKED + 1 };
-
-/* A change of a key; number: of its value, 0: none. */
-struct change {
-    int64_t revision, number;
-    int key;
-    enum rollcall_watch_event_type type; /* in the history: ADD, UPDATE or DELETE */
-};
-
-struct changes {
-    struct change *list;
-    size_t count, capacity;
-};
-
-/* What one watch told; guarded by the monitor until it is closed. */
-struct told {
-    struct rollcall__monitor monitor;
-    struct changes changes;
-    struct rollcall_watch *watch;
-};
-
-struct writer {
-    pthread_t thread;
-    struct rollcall__monitor monitor; /* guards stop */
-    bool stop;
-    bool failed; /* a request was not answered for TRIES_MS */
-    int64_t writes, doubted;
-    const char *endpoint, *root;
-};
+enum { PACE_MS = 10, UP_MIN_MS = 100, UP_MS = 900, DOWN_MS = 300 };
+/* Keys: the sessions', the writer's, and the recorder's own. */
+enum { KEYS = SESSIONS + NUMBERED + 2 };
 
 struct soak {
     struct outage outage;
     struct outage_crowd crowd;
-    struct writer writer;
-    struct told told[WATCHES];
-    struct changes history;
-    bool there[KEYS]; /* at the end of the history */
-    int64_t marks;
+    struct numbered_writer writer;
+    struct recorder recorder;
+    struct recorder_watch told[WATCHES];
     uint64_t seed;
 };
 
-/* ---- keys and values ---- */
-
-static void key_of(const char *root, int number, char *key)
-{
-    snprintf(key, GATEWAY_TEXT_BYTES, "%s/session/datanode-%d", root, number);
-}
-
-static void value_of(int id, int64_t number, char *value)
-{
-    snprintf(value, GATEWAY_TEXT_BYTES,
-             "{\"ServerID\":%d,\"ServerName\":\"datanode\",\"Address\":\"h:%" PRId64 "\"}", id,
-             number);
-}
-
-/* A session's: 1 .. SESSIONS; a numbered one's: those after. */
-static int index_of(const char *key)
-{
-    const char *dash = strrchr(key, '-');
-    const int number = dash == NULL ? 0 : (int)strtol(dash + 1, NULL, 10);
-    return strstr(key, "/datanode-") != NULL ? SESSIONS + number : number;
-}
-
-static int64_t number_of(const char *value)
-{
-    static const char address[] = "\"Address\":\"h:";
-    const char *found = strstr(value, address);
-    return found == NULL ? 0 : strtoll(found + sizeof address - 1, NULL, 10);
-}
-
-static void append(struct changes *changes, const struct change *change)
-{
-    if (changes->count == changes->capacity) {
-        changes->capacity = changes->capacity == 0 ? 1024 : 2 * changes->capacity;
-        changes->list = realloc(changes->list, changes->capacity * sizeof *changes->list);
-        if (changes->list == NULL) {
-            abort(); /* on a thread where no test can be failed */
-        }
-    }
-    changes->list[changes->count++] = *change;
-}
-
-/* ---- writing: each number once, whatever etcd does meanwhile ---- */
-
-/* Waits until it is so: "" deleted, else the value is there.  What was killed before it answered
- * has come true, or never will: so it is asked, and done again only if it has not. */
-static bool write_once(const char *endpoint, const char *key, const char *value, int64_t *doubted)
-{
-    const int64_t until_ms = process_now_ms() + TRIES_MS;
-    char found[GATEWAY_TEXT_BYTES];
-    while (process_now_ms() < until_ms) {
-        if (value[0] == '\0' ? gateway_delete(endpoint, key)
-                             : gateway_put(endpoint, key, value, NULL)) {
-            return true;
-        }
-        (*doubted)++;
-        while (!gateway_get(endpoint, key, found) && process_now_ms() < until_ms) {
-            process_sleep_ms(PACE_MS);
-        }
-        if (strcmp(found, value) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* True: it shall stop. */
-static bool pause_between(struct writer *writer)
-{
-    const int64_t until_ns = (process_now_ms() + PACE_MS) * 1000000;
-    rollcall__monitor_lock(&writer->monitor);
-    while (!writer->stop && rollcall__monitor_wait(&writer->monitor, until_ns)) {
-    }
-    const bool stop = writer->stop;
-    rollcall__monitor_unlock(&writer->monitor);
-    return stop;
-}
-
-static void *write_numbers(void *argument)
-{
-    struct writer *writer = argument;
-    char key[GATEWAY_TEXT_BYTES], value[GATEWAY_TEXT_BYTES];
-    for (int64_t i = 0; !writer->failed && !pause_between(writer); i++) {
-        const int id = (int)(i % NUMBERED) + 1;
-        const int64_t number = i / NUMBERED + 1;
-        key_of(writer->root, id, key);
-        value_of(id, number, value);
-        writer->failed = !write_once(writer->endpoint, key, value, &writer->doubted);
-        writer->writes++;
-        if (number % DELETE_EVERY == 0 && !writer->failed) {
-            writer->failed = !write_once(writer->endpoint, key, "", &writer->doubted);
-            writer->writes++;
-        }
-    }
-    return NULL;
-}
-
 /* ---- what happened ---- */
 
-static void note_history(void *user, const struct gateway_event *event)
-{
-    struct soak *soak = user;
-    const int key = index_of(event->key);
-    const struct change change = {
-        .revision = event->revision,
-        .number = number_of(event->value),
-        .key = key,
-        .type = event->deleted     ? ROLLCALL_WATCH_DELETE
-                : soak->there[key] ? ROLLCALL_WATCH_UPDATE
-                                   : ROLLCALL_WATCH_ADD,
-    };
-    CHECK(key > 0 && key < KEYS);
-    soak->there[key] = !event->deleted;
-    append(&soak->history, &change);
-}
-
-/* Puts a record of the test's own, and takes down all that happened until then.  Returns its
- * revision. */
-static int64_t mark(struct soak *soak)
-{
-    const char *endpoint = soak->writer.endpoint;
-    const size_t known = soak->history.count;
-    char key[GATEWAY_TEXT_BYTES], value[GATEWAY_TEXT_BYTES];
-    int64_t revision = 0;
-    key_of(soak->writer.root, MARKED, key);
-    value_of(MARKED, ++soak->marks, value);
-    CHECK(gateway_put(endpoint, key, value, &revision)); /* etcd is up now */
-    snprintf(key, sizeof key, "%s/session/", soak->writer.root);
-    const int64_t from = known == 0 ? 1 : soak->history.list[known - 1].revision + 1;
-    CHECK(gateway_history(endpoint, key, from, revision, note_history, soak));
-    return revision;
-}
-
-/* ---- what was told ---- */
-
-static bool begins(enum rollcall_watch_event_type type)
-{
-    return type == ROLLCALL_WATCH_SNAPSHOT_BEGIN || type == ROLLCALL_WATCH_RESYNC_BEGIN;
-}
-
-static bool ends(enum rollcall_watch_event_type type)
-{
-    return type == ROLLCALL_WATCH_SNAPSHOT_END || type == ROLLCALL_WATCH_RESYNC_END;
-}
-
-static void note_told(void *user, const struct rollcall_watch_event *event)
-{
-    struct told *told = user;
-    struct change change = {.type = event->type, .revision = event->revision};
-    if (event->record != NULL) {
-        change.revision = event->mod_revision;
-        change.key = index_of(event->key.data);
-        change.number = event->type == ROLLCALL_WATCH_DELETE ? 0 : number_of(event->value.data);
-    }
-    rollcall__monitor_lock(&told->monitor);
-    append(&told->changes, &change);
-    rollcall__monitor_notify(&told->monitor);
-    rollcall__monitor_unlock(&told->monitor);
-}
-
-/* Waits until a change at this revision, or a later END, was told. */
-static bool await_told(struct told *told, int64_t revision)
-{
-    const int64_t until_ns = (process_now_ms() + API_SOON_MS) * 1000000;
-    bool waiting = true, reached = false;
-    rollcall__monitor_lock(&told->monitor);
-    for (;;) {
-        const size_t count = told->changes.count;
-        const struct change *last = count == 0 ? NULL : &told->changes.list[count - 1];
-        reached = last != NULL && last->revision >= revision && !begins(last->type);
-        if (reached || !waiting) {
-            break;
-        }
-        waiting = rollcall__monitor_wait(&told->monitor, until_ns);
-    }
-    rollcall__monitor_unlock(&told->monitor);
-    return reached;
-}
-
-/* ---- the one against the other ---- */
-
-/* Follows the history, or what a watch told. */
-struct state {
-    int64_t revision[KEYS]; /* of a key's last change; 0: it is not there */
-    size_t next;            /* in the history */
-};
-
-static void apply(struct state *state, const struct change *change)
-{
-    state->revision[change->key] = change->type == ROLLCALL_WATCH_DELETE ? 0 : change->revision;
-}
-
-static bool same(const struct change *a, const struct change *b)
-{
-    return a->type == b->type && a->key == b->key && a->revision == b->revision &&
-           a->number == b->number;
-}
-
-/* What a watch told at an END is the state of that revision. */
-static bool goes_on(const struct changes *history, struct state *truth, const struct state *mine,
-                    int64_t revision)
-{
-    while (truth->next < history->count && history->list[truth->next].revision <= revision) {
-        apply(truth, &history->list[truth->next++]);
-    }
-    return memcmp(truth->revision, mine->revision, sizeof mine->revision) == 0;
-}
-
-struct verdict {
-    size_t changes, resyncs; /* told outside of resyncs, each the next; and how many of these */
-    char fault[256];         /* the first; "": none */
-};
-
-/* Keeps the first. */
-static void describe(struct verdict *verdict, int watch, const struct change *is,
-                     const struct change *should)
-{
-    if (verdict->fault[0] != '\0') {
-        return;
-    }
-    snprintf(verdict->fault, sizeof verdict->fault,
-             "watch %d: event %d of key %d, number %" PRId64 ", revision %" PRId64
-             "; the history has %d of key %d, number %" PRId64 ", revision %" PRId64,
-             watch, (int)is->type, is->key, is->number, is->revision, (int)should->type,
-             should->key, should->number, should->revision);
-}
-
-/* Holds all that one watch told against the history. */
-static void judge(const struct changes *history, const struct changes *told, int watch,
-                  struct verdict *verdict)
-{
-    static const struct change none = {.key = 0};
-    struct state truth = {.next = 0}, mine = {.next = 0};
-    bool live = false, right = true;
-    for (size_t i = 0; i < told->count && right; i++) {
-        const struct change *change = &told->list[i];
-        const struct change *next =
-            truth.next < history->count ? &history->list[truth.next] : &none;
-        if (begins(change->type)) {
-            verdict->resyncs += change->type == ROLLCALL_WATCH_RESYNC_BEGIN;
-            live = false;
-        } else if (ends(change->type)) {
-            right = goes_on(history, &truth, &mine, change->revision);
-            live = true;
-        } else {
-            apply(&mine, change);
-            right = !live || same(change, next);
-            if (live && right) {
-                apply(&truth, &history->list[truth.next++]);
-                verdict->changes++;
-            }
-        }
-        if (!right) {
-            describe(verdict, watch, change, next);
-        }
-    }
-    if (right && truth.next != history->count) {
-        describe(verdict, watch, &none, &history->list[truth.next]);
-    }
-}
-
 /* The history itself: each number of each key once and in order, and every session put once. */
-static void check_history(const struct changes *history)
+static void check_history(const struct recorder_changes *history)
 {
     int64_t number[KEYS] = {0};
     for (size_t i = 0; i < history->count; i++) {
-        const struct change *change = &history->list[i];
+        const struct recorder_change *change = &history->list[i];
         CHECK(change->key > SESSIONS || change->type == ROLLCALL_WATCH_ADD);
         if (change->key > SESSIONS && change->type != ROLLCALL_WATCH_DELETE) {
             CHECK_INT(change->number, ++number[change->key]);
@@ -337,25 +49,21 @@ static void check_history(const struct changes *history)
 
 static void open_soak(struct soak *soak)
 {
-    struct writer *writer = &soak->writer;
+    const char *endpoint;
     outage_open_node(&soak->outage, NULL); /* the first connection: through the proxy */
-    api_scene_open(&soak->outage.scene[1], etcd_fixture_endpoint(soak->outage.etcd));
+    endpoint = etcd_fixture_endpoint(soak->outage.etcd);
+    api_scene_open(&soak->outage.scene[1], endpoint);
     soak->outage.scenes = 2; /* the second: straight to etcd */
     memcpy(soak->outage.scene[1].root, soak->outage.scene[0].root, API_ROOT_BYTES);
     outage_crowd_open(&soak->crowd, &soak->outage.scene[0], SESSIONS, TTL_S, 0);
-    *writer = (struct writer){.endpoint = etcd_fixture_endpoint(soak->outage.etcd),
-                              .root = soak->outage.scene[0].root};
-    rollcall__monitor_init(&writer->monitor);
-    CHECK_INT(pthread_create(&writer->thread, NULL, write_numbers, writer), 0);
+    soak->writer = (struct numbered_writer){.endpoints = {endpoint},
+                                            .root = soak->outage.scene[0].root,
+                                            .keys = NUMBERED,
+                                            .pace_ms = PACE_MS};
+    numbered_writer_start(&soak->writer);
+    recorder_init(&soak->recorder, endpoint, soak->writer.root, KEYS, SESSIONS);
     for (int i = 0; i < WATCHES; i++) {
-        const struct api_scene *scene = &soak->outage.scene[i % 2];
-        rollcall__monitor_init(&soak->told[i].monitor);
-        CHECK_INT(
-            rollcall_watch_open(scene->etcd,
-                                ROLLCALL_WATCH_OPTIONS(.root = scene->root, .on_event = note_told,
-                                                       .user = &soak->told[i]),
-                                &soak->told[i].watch, NULL),
-            ROLLCALL_OK);
+        recorder_watch_open(&soak->told[i], &soak->recorder, &soak->outage.scene[i % 2], 0);
     }
 }
 
@@ -368,7 +76,7 @@ static int64_t draw_ms(struct soak *soak, int64_t below_ms)
 static void await_all_told(struct soak *soak, int64_t revision)
 {
     for (int i = 0; i < WATCHES; i++) {
-        CHECK(await_told(&soak->told[i], revision));
+        CHECK(recorder_await(&soak->told[i], revision, API_SOON_MS));
     }
 }
 
@@ -385,42 +93,32 @@ static void play_cycle(struct soak *soak, bool cut_off)
     process_sleep_ms(draw_ms(soak, DOWN_MS)); /* the fault itself */
     CHECK(etcd_fixture_restart(outage->etcd));
     if (cut_off) {
-        const int64_t revision = mark(soak);
+        const int64_t revision = recorder_mark(&soak->recorder);
         for (int i = 1; i < WATCHES; i += 2) { /* the others, lest they be compacted too */
-            CHECK(await_told(&soak->told[i], revision));
+            CHECK(recorder_await(&soak->told[i], revision, API_SOON_MS));
         }
-        CHECK(gateway_compact(soak->writer.endpoint, revision));
+        CHECK(gateway_compact(soak->recorder.endpoint, revision));
         proxy_set(outage->proxy[0], PROXY_FORWARD);
         await_all_told(soak, revision);
     }
 }
 
-static void stop_writer(struct writer *writer)
-{
-    rollcall__monitor_lock(&writer->monitor);
-    writer->stop = true;
-    rollcall__monitor_notify(&writer->monitor);
-    rollcall__monitor_unlock(&writer->monitor);
-    CHECK_INT(pthread_join(writer->thread, NULL), 0);
-    rollcall__monitor_fini(&writer->monitor);
-    CHECK(!writer->failed);
-}
-
 static void check_told(struct soak *soak)
 {
-    struct verdict verdict = {.changes = 0};
-    check_history(&soak->history);
+    struct recorder_verdict verdict = {.changes = 0};
+    check_history(&soak->recorder.history);
     for (int i = 0; i < WATCHES; i++) {
-        CHECK_INT(rollcall_watch_close(soak->told[i].watch), ROLLCALL_OK);
-        judge(&soak->history, &soak->told[i].changes, i, &verdict);
-        rollcall__monitor_fini(&soak->told[i].monitor);
-        free(soak->told[i].changes.list);
+        recorder_watch_close(&soak->told[i]);
+        recorder_judge(&soak->told[i], i, &verdict);
     }
-    fprintf(stderr, "soak: changes %zu, told by %d watches %zu, resyncs %zu\n", soak->history.count,
-            WATCHES, verdict.changes, verdict.resyncs);
+    fprintf(stderr, "soak: changes %zu, told by %d watches %zu, resyncs %zu\n",
+            soak->recorder.history.count, WATCHES, verdict.changes, verdict.resyncs);
     CHECK_STR(verdict.fault, "");
     CHECK(verdict.resyncs >= WATCHES / 2);
-    free(soak->history.list);
+    for (int i = 0; i < WATCHES; i++) {
+        recorder_watch_fini(&soak->told[i]);
+    }
+    recorder_fini(&soak->recorder);
 }
 
 TEST(soak, etcd_killed_again_and_again_loses_no_session_and_no_event_is_lost_repeated_or_late)
@@ -433,8 +131,8 @@ TEST(soak, etcd_killed_again_and_again_loses_no_session_and_no_event_is_lost_rep
     for (int64_t i = 1; i <= cycles; i++) {
         play_cycle(&soak, i % CUT_OFF_EVERY == 0);
     }
-    stop_writer(&soak.writer);
-    await_all_told(&soak, mark(&soak));
+    numbered_writer_stop(&soak.writer);
+    await_all_told(&soak, recorder_mark(&soak.recorder));
     fprintf(stderr,
             "soak: cycles %" PRId64 " in %" PRId64 " ms, writes %" PRId64 ", doubted %" PRId64
             ", SUSPECT %zu, LOST %zu\n",

@@ -1,5 +1,5 @@
 """Checks the tables of tests/README.md that say which of our tests answers to what: to upstream's
-defects, to its tests, and to the outages that a lease meets.
+defects, to its tests, and to the outages that a lease or a watch meets.
 
 A line ends in | FILE | TEST |, or in | - | why there is no test |.  What a table must name stands
 there, in the first column, alone or followed by ": " and which part of it; no first column twice;
@@ -56,9 +56,12 @@ TESTS = [line.strip() for line in """
 """.strip().splitlines()]
 # The scenarios of leases with one etcd, and with three.
 OUTAGES = [f"A{number}" for number in range(1, 19)] + [f"B{number}" for number in range(1, 17)]
+# The scenarios of watches.
+WATCHES = [f"C{number}" for number in range(1, 24)]
 # heading: (columns, what the first column must name)
 TABLES = {"## The defects of upstream": (4, DEFECTS), "## Upstream's tests, and ours": (3, TESTS),
-          "## What outages do to leases": (4, OUTAGES)}
+          "## What outages do to leases": (4, OUTAGES),
+          "## What outages do to watches": (4, WATCHES)}
 
 
 def rows(text, heading):

@@ -26,6 +26,7 @@ struct etcd_cluster {
     char name[SLOTS][NAME_BYTES], url[SLOTS][URL_BYTES];
     char initial[SLOTS * (NAME_BYTES + URL_BYTES)], endpoints[MEMBERS * 32];
     const char *arguments[SLOTS][10];
+    const char *more; /* the last of the arguments; NULL: none */
     struct etcd_forwarder forwarder;
 };
 
@@ -138,6 +139,11 @@ const char *etcd_cluster_endpoint(const struct etcd_cluster *cluster, int member
     return etcd_fixture_endpoint(cluster->member[member]);
 }
 
+const char *etcd_cluster_log_path(const struct etcd_cluster *cluster, int member)
+{
+    return etcd_fixture_log_path(cluster->member[member]);
+}
+
 const char *etcd_cluster_endpoints(const struct etcd_cluster *cluster)
 {
     return cluster->endpoints;
@@ -222,7 +228,8 @@ static void prepare_arguments(struct etcd_cluster *cluster, int member, const ch
                                      "--initial-cluster",
                                      cluster->initial,
                                      "--initial-cluster-state",
-                                     state};
+                                     state,
+                                     cluster->more};
     memcpy(cluster->arguments[member], arguments, sizeof arguments);
 }
 
@@ -342,14 +349,20 @@ int etcd_cluster_add(struct etcd_cluster *cluster, int asked, bool learner)
 
 /* ---- all of it ---- */
 
-/* New ports for every try: somebody may take one before etcd does. */
 struct etcd_cluster *etcd_cluster_create(void)
+{
+    return etcd_cluster_create_with(NULL);
+}
+
+/* New ports for every try: somebody may take one before etcd does. */
+struct etcd_cluster *etcd_cluster_create_with(const char *argument)
 {
     for (int i = 0; i < TRIES; i++) {
         struct etcd_cluster *cluster = calloc(1, sizeof *cluster);
         if (cluster == NULL) {
             return NULL;
         }
+        cluster->more = argument;
         etcd_forwarder_init(&cluster->forwarder);
         if (start_all(cluster)) {
             return cluster;

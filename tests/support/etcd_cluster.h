@@ -21,8 +21,13 @@ struct etcd_cluster;
 
 /* Starts all members and waits until each answers with a leader. */
 struct etcd_cluster *etcd_cluster_create(void);
+/* The same, each with one more argument; borrowed for life. */
+struct etcd_cluster *etcd_cluster_create_with(const char *argument);
 /* Ends them, whatever state they are in, and removes their data.  NULL: nothing. */
 void etcd_cluster_destroy(struct etcd_cluster *cluster);
+
+/* Where a member writes what it has to say. */
+const char *etcd_cluster_log_path(const struct etcd_cluster *cluster, int member);
 
 /* "127.0.0.1:PORT" of a member, and "A,B,C" of all; the same for life. */
 const char *etcd_cluster_endpoint(const struct etcd_cluster *cluster, int member);

@@ -359,6 +359,35 @@ bool etcd_fixture_restart(struct etcd_fixture *etcd)
     return etcd_fixture_start(etcd) && etcd_fixture_await(etcd);
 }
 
+/* In its folder. */
+static bool run_in(const struct etcd_fixture *etcd, const char *const *arguments)
+{
+    struct process process;
+    const struct process_options options = {.arguments = arguments, .folder = etcd->folder};
+    const bool done = process_run(&process, &options, READY_MS) && process.exit_code == 0;
+    if (!done) {
+        fprintf(stderr, "etcd fixture: %s: %s\n", arguments[0], process.err.data);
+    }
+    process_destroy(&process);
+    return done;
+}
+
+bool etcd_fixture_save(struct etcd_fixture *etcd)
+{
+    return run_in(etcd, (const char *const[]){"cp", "-a", "data", "saved", NULL});
+}
+
+bool etcd_fixture_wipe(struct etcd_fixture *etcd)
+{
+    return run_in(etcd, (const char *const[]){"rm", "-r", "data", NULL});
+}
+
+bool etcd_fixture_restore(struct etcd_fixture *etcd)
+{
+    return etcd_fixture_wipe(etcd) &&
+           run_in(etcd, (const char *const[]){"cp", "-a", "saved", "data", NULL});
+}
+
 const char *etcd_fixture_shared(void)
 {
     const char *endpoint = getenv("ROLLCALL_TEST_ETCD");

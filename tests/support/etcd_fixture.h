@@ -38,6 +38,12 @@ bool etcd_fixture_restart(struct etcd_fixture *etcd);
 bool etcd_fixture_start(struct etcd_fixture *etcd);
 bool etcd_fixture_await(struct etcd_fixture *etcd);
 
+/* While it is down: keeps a copy of its data; puts the copy in their place; takes them away, so
+ * that it starts as one that is new. */
+bool etcd_fixture_save(struct etcd_fixture *etcd);
+bool etcd_fixture_restore(struct etcd_fixture *etcd);
+bool etcd_fixture_wipe(struct etcd_fixture *etcd);
+
 /* ---- the steps of create, and what else etcd_cluster.c shares ---- */
 
 /* Draws the ports and makes the folder, and starts nothing: follow with start and await.  What

@@ -55,7 +55,7 @@ static bool decode(const char *text, char *out)
 
 /* ---- requests ---- */
 
-/* -1: it cannot be reached. */
+/* body: NULL: none, and the method is GET.  -1: it cannot be reached. */
 static int ask(const char *endpoint, const char *path, const char *body)
 {
     static const struct timeval limit = {.tv_sec = TIMEOUT_S};
@@ -64,8 +64,9 @@ static int ask(const char *endpoint, const char *path, const char *body)
     const char *colon = strrchr(endpoint, ':');
     const int fd = etcd_fixture_socket((uint16_t)strtoul(colon + 1, NULL, 10), 0, &address);
     const int size =
-        snprintf(request, sizeof request, "POST %s HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", path,
-                 strlen(body), body);
+        snprintf(request, sizeof request, "%s %s HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s",
+                 body == NULL ? "GET" : "POST", path, body == NULL ? 0 : strlen(body),
+                 body == NULL ? "" : body);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
         connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
         (size_t)size < sizeof request && send(fd, request, (size_t)size, MSG_NOSIGNAL) == size) {
@@ -214,4 +215,24 @@ bool gateway_history(const char *endpoint, const char *prefix, int64_t from, int
         fclose(answer);
     }
     return going_on;
+}
+
+int64_t gateway_metric(const char *endpoint, const char *name)
+{
+    const size_t length = strlen(name);
+    const int fd = ask(endpoint, "/metrics", NULL);
+    FILE *answer = fd < 0 ? NULL : fdopen(fd, "r");
+    char *line = NULL;
+    size_t capacity = 0;
+    int64_t value = -1;
+    while (answer != NULL && value < 0 && getline(&line, &capacity, answer) > 0) {
+        if (strncmp(line, name, length) == 0 && line[length] == ' ') {
+            value = (int64_t)strtod(line + length, NULL);
+        }
+    }
+    free(line);
+    if (answer != NULL) {
+        fclose(answer);
+    }
+    return value;
 }

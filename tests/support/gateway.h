@@ -22,6 +22,10 @@ bool gateway_delete(const char *endpoint, const char *key);
 bool gateway_get(const char *endpoint, const char *key, char *value);
 bool gateway_compact(const char *endpoint, int64_t revision);
 
+/* A number among what it measures of itself, such as etcd_debugging_mvcc_watcher_total; -1: not
+ * answered. */
+int64_t gateway_metric(const char *endpoint, const char *name);
+
 struct gateway_event {
     bool deleted;
     int64_t revision;

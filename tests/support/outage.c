@@ -69,9 +69,14 @@ void outage_open_node(struct outage *outage, const char *const *more_arguments)
 
 void outage_open_cluster(struct outage *outage, int scenes)
 {
+    outage_open_cluster_with(outage, scenes, NULL);
+}
+
+void outage_open_cluster_with(struct outage *outage, int scenes, const char *argument)
+{
     enum { MEMBERS = ETCD_CLUSTER_MEMBERS };
     open_any(outage);
-    outage->cluster = etcd_cluster_create();
+    outage->cluster = etcd_cluster_create_with(argument);
     CHECK(outage->cluster != NULL);
     CHECK(etcd_cluster_await_whole(outage->cluster, API_SOON_MS));
     for (int i = 0; i < MEMBERS; i++) {
@@ -364,6 +369,26 @@ int outage_carrier(struct outage *outage, const struct outage_session *member)
         carrier = its_ms > last_ms ? i : carrier;
         last_ms = its_ms > last_ms ? its_ms : last_ms;
     }
+    return carrier;
+}
+
+int outage_watch_carrier(struct outage *outage)
+{
+    enum { PAUSE_MS = 20, MANY_BYTES = 4096 }; /* what is asked of a member else is less */
+    const int64_t until_ms = process_now_ms() + WAIT_MS;
+    uint64_t before[OUTAGE_PROXIES_MAX];
+    int carrier = -1;
+    for (int i = 0; i < outage->proxies; i++) {
+        before[i] = proxy_bytes_from(outage->proxy[i], PROXY_SERVER);
+    }
+    while (carrier < 0 && process_now_ms() < until_ms) {
+        process_sleep_ms(PAUSE_MS);
+        for (int i = 0; i < outage->proxies; i++) {
+            const uint64_t now = proxy_bytes_from(outage->proxy[i], PROXY_SERVER);
+            carrier = now - before[i] >= MANY_BYTES ? i : carrier;
+        }
+    }
+    CHECK(carrier >= 0);
     return carrier;
 }
 

@@ -65,6 +65,8 @@ int64_t outage_choose(int64_t shortened, int64_t full);
 void outage_open_node(struct outage *outage, const char *const *more_arguments);
 /* Three, a proxy before each, and so many connections, each with another member first. */
 void outage_open_cluster(struct outage *outage, int scenes);
+/* The same; argument: one more for each etcd, as etcd_cluster_create_with. */
+void outage_open_cluster_with(struct outage *outage, int scenes, const char *argument);
 /* One more connection, to the proxies named, by their index, then -1. */
 void outage_connect(struct outage *outage, const int *proxies);
 /* A proxy before one more endpoint; returns its index. */
@@ -129,6 +131,9 @@ int64_t outage_await_election(struct outage *outage, int old_leader, int64_t fro
 int outage_leader(const struct outage *outage);
 /* Through which proxy a renewal of this session was answered last. */
 int outage_carrier(struct outage *outage, const struct outage_session *member);
+
+/* Through which proxy a watch is told what a writer puts all the time. */
+int outage_watch_carrier(struct outage *outage);
 
 /* ---- many: nothing is noted of each ---- */
 

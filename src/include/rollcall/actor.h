@@ -136,7 +136,7 @@ struct rollcall_down {
     struct rollcall_ref who;
     enum rollcall_down_reason reason;
     enum rollcall_status status; /* why it failed; ROLLCALL_OK for an END */
-    uint16_t epoch;              /* the incarnation that ended */
+    uint16_t epoch;              /* the incarnation that ended; 0: it was gone when asked for */
 };
 
 /* Why an actor failed, in words: what rollcall_fail() was told. */

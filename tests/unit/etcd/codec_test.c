@@ -420,6 +420,30 @@ TEST(codec, fragments_are_joined_in_order)
     rollcall_object_drop(&response->object);
 }
 
+/* A stream has one watch, so etcd sends no such thing; progress that nobody asked for has the id
+ * -1.
+ */
+TEST(codec, what_is_of_another_watch_is_no_part_of_a_response)
+{
+    struct rollcall__watch_block *partial = NULL;
+    Etcd__WatchResponse other = ETCD__WATCH_RESPONSE__INIT;
+    other.watch_id = 2;
+    CHECK(rollcall__codec_watch_response(&partial, pack(&other.base), 1 << 20) == NULL);
+    CHECK(partial == NULL);
+    CHECK(feed(&partial, "a", 1, true, 1 << 20) == NULL);
+    for (other.watch_id = -1; other.watch_id <= 3; other.watch_id += 2) {
+        other.fragment = other.watch_id == 3;
+        if (other.watch_id != 1) {
+            CHECK(rollcall__codec_watch_response(&partial, pack(&other.base), 1 << 20) == NULL);
+        }
+    }
+    struct transport_watch_response *response = feed(&partial, "b", 1, false, 1 << 20);
+    CHECK_INT(response->event_count, 2);
+    CHECK_BYTES(response->events[0].kv.key, "a");
+    CHECK_BYTES(response->events[1].kv.key, "b");
+    rollcall_object_drop(&response->object);
+}
+
 TEST(codec, fragments_are_bounded)
 {
     struct rollcall__watch_block *partial = NULL;
