@@ -389,7 +389,8 @@ static void call_all(struct rollcall_context *cx, struct rollcall__channel *chan
     struct rollcall__renewal *renewal;
     rollcall__shards_retire(channel, endpoint);
     TAILQ_FOREACH (renewal, &channel->renewals.waiting, link) {
-        const int64_t at_ms = renewal->tried_ms + renewal->hedge_ms;
+        const bool here = renewal->endpoint == endpoint; /* then its answer is likely to come */
+        const int64_t at_ms = here ? renewal->tried_ms + renewal->hedge_ms : rollcall_now_ms(cx);
         if (renewal->tries != NULL && renewal->try_at_ms > at_ms) {
             renewal->try_at_ms = at_ms;
         }

@@ -158,7 +158,7 @@ TEST(sim, every_scenario_runs_with_all_the_seeds_and_has_its_line)
     CHECK_INT(count(said->out, "\"seeds\":3,"), 3);
     check_contains(said->out, "{\"event\":\"sim\",\"scenario\":\"holds\",\"first_seed\":1,");
     check_contains(said->out, "\"violations\":0,\"faults\":{\"delay\":0,");
-    check_contains(said->out, ",\"memory\":0}}\n");
+    check_contains(said->out, ",\"memory\":0,\"unreach\":0,\"mute\":0}}\n");
     CHECK_STR(said->err, "");
 }
 
@@ -292,7 +292,7 @@ TEST(sim, the_matrix_has_a_row_for_each_state_and_the_share_that_was_visited)
     check_contains(said->out, "{\"event\":\"matrix\",\"actor\":\"ball\",\"state\":\"FLYING\","
                               "\"faults\":{\"delay\":0,");
     check_contains(said->out,
-                   ",\"full\":2,\"memory\":0}}\n{\"event\":\"matrix\",\"actor\":\"ball\","
+                   ",\"full\":2,\"memory\":0,\"unreach\":0,\"mute\":0}}\n{\"event\":\"matrix\",\"actor\":\"ball\","
                    "\"state\":\"CAUGHT\",");
     check_contains(said->out, "{\"event\":\"matrix_end\",\"cells\":40,\"visited\":1,"
                               "\"visited_percent\":2.5,\"left_out\":0}\n");
