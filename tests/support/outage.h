@@ -116,7 +116,8 @@ void outage_check_took(const struct outage *outage, const char *what, int64_t fr
 /* Fails the test if more than bound_ms, as outage_took_ms has it, lay between when a renewal was
  * sent that was answered and the next answer, since from_ms; if the session was LOST; and if it was
  * SUSPECT, but for a gap that a TTL could not outlive: one that the machine, or an election that is
- * in the bound, made longer.  member: NULL: each of them. */
+ * in the bound, made longer.  A pause of the machine that cost the renewal another try is given
+ * that too, which is the one exception to the above.  member: NULL: each of them. */
 void outage_check_gap(struct outage *outage, struct outage_session *member, const char *what,
                       int64_t from_ms, int64_t bound_ms);
 /* The second that it was told was SUSPECT, and no later than a TTL after the last answer, which was
