@@ -74,16 +74,42 @@ static void pause_until(struct rollcall__channel *channel, int64_t at_ms)
     }
 }
 
+static bool is_asked(const struct rollcall__channel *channel, size_t endpoint)
+{
+    const struct rollcall__call *call = channel->calls;
+    while (call != NULL &&
+           (call->purpose != ROLLCALL__CALL_AUTHENTICATES || call->endpoint != endpoint)) {
+        call = call->next;
+    }
+    return call != NULL;
+}
+
+/* Where the pool leads, or the next that has not been asked already: one that is silent is well
+ * again, for the pool, before two others have been. */
+static size_t pick(struct rollcall_context *cx, struct rollcall__channel *channel)
+{
+    struct rollcall__driver *driver = channel->driver;
+    const size_t count = channel->pool.count;
+    const size_t first = rollcall__channel_pick(cx, channel, ROLLCALL__FOR_CALLS);
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = (first + i) % count;
+        if (!is_asked(channel, at) && rollcall__pool_is_fit(&channel->pool.endpoints[at]) &&
+            driver->ops->connectivity(driver, ROLLCALL__FOR_CALLS, at) != ROLLCALL__DISCONNECTED) {
+            return at;
+        }
+    }
+    return first;
+}
+
 void rollcall__channel_authenticate(struct rollcall_context *cx, struct rollcall__channel *channel)
 {
     struct rollcall_error error = {.status = ROLLCALL_OK};
     if (channel->stopping || must_wait(cx, channel)) {
         return;
     }
-    const struct rollcall__start start = {
-        .endpoint = rollcall__channel_pick(cx, channel, ROLLCALL__FOR_CALLS),
-        .purpose = ROLLCALL__CALL_AUTHENTICATES,
-        .timeout_ms = channel->driver->call_timeout_ms};
+    const struct rollcall__start start = {.endpoint = pick(cx, channel),
+                                          .purpose = ROLLCALL__CALL_AUTHENTICATES,
+                                          .timeout_ms = channel->driver->call_timeout_ms};
     struct rollcall__call *call = rollcall__channel_start_call(cx, channel, &start, &error);
     if (call != NULL) {
         channel->authentication = call;

@@ -170,6 +170,7 @@ void rollcall__net_deny_passes(struct rollcall__net *net)
 void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member)
 {
     rollcall__sim_auth_forget(&net->auth, member);
+    net->forgets[member]++;
 }
 
 uint64_t rollcall__net_asks(const struct rollcall__net *net)

@@ -51,6 +51,7 @@ struct rollcall__net {
     struct rollcall__net_stream streams[ROLLCALL__NET_STREAMS_MAX];
     uint32_t stream_count;
     uint64_t renewals_to[ROLLCALL__MODEL_MEMBERS_MAX];
+    uint32_t forgets[ROLLCALL__MODEL_MEMBERS_MAX]; /* of passes */
     uint64_t asks;
     uint64_t renewals;                /* sent, ever */
     int64_t denied_lease;             /* 0: none */

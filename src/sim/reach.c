@@ -29,7 +29,8 @@ void rollcall__reach_observe(struct rollcall__reach *reach, const struct rollcal
         link = link_of(sim->net, process);
         for (uint32_t member = 0; link != NULL && member < sim->net->members; member++) {
             const bool can = can_answer(sim->net, link, member);
-            const uint32_t moments = link->generations[member] + link->mutes[member];
+            const uint32_t moments = link->generations[member] + link->mutes[member] +
+                                     (sim->net->auth.on ? sim->net->forgets[member] : 0);
             if (can && (!reach->of[process][member].could ||
                         moments != reach->of[process][member].moments)) {
                 reach->of[process][member].since_ms = sim->now_ms;

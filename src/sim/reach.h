@@ -2,9 +2,9 @@
  * sim/reach.h - since when each process could have had an answer from each member of etcd.
  *
  * A member can answer a process when it is up, has a leader, is reached by the process, and is one
- * of its endpoints.  A connection that breaks, and a stream that goes mute, are moments: from then
- * on a new one will do.  So whoever has asked member after member for long enough, while some
- * member could answer, has been answered.
+ * of its endpoints.  A connection that breaks, a stream that goes mute, and a token that is
+ * forgotten are moments: from then on a new one will do.  So whoever has asked member after member
+ * for long enough, while some member could answer, has been answered.
  *
  * Threads: the simulation's.
  */
@@ -20,7 +20,7 @@ struct rollcall__reach {
     struct {
         bool could;
         int64_t since_ms;
-        uint32_t moments; /* breaks and mutes */
+        uint32_t moments; /* of those, so far */
     } of[ROLLCALL__NET_PROCESSES_MAX][ROLLCALL__MODEL_MEMBERS_MAX];
 };
 
