@@ -76,10 +76,10 @@ static void pause_until(struct rollcall__channel *channel, int64_t at_ms)
 
 static bool is_asked(const struct rollcall__channel *channel, size_t endpoint)
 {
-    const struct rollcall__call *call = channel->calls;
+    const struct rollcall__call *call = LIST_FIRST(&channel->calls);
     while (call != NULL &&
            (call->purpose != ROLLCALL__CALL_AUTHENTICATES || call->endpoint != endpoint)) {
-        call = call->next;
+        call = LIST_NEXT(call, link);
     }
     return call != NULL;
 }
