@@ -294,11 +294,11 @@ TEST(sim, the_matrix_has_a_row_for_each_state_and_the_share_that_was_visited)
     check_contains(said->out, ",\"full\":2,\"memory\":0,\"unreach\":0,\"mute\":0}}\n"
                               "{\"event\":\"matrix\",\"actor\":\"ball\","
                               "\"state\":\"CAUGHT\",");
-    check_contains(said->out, "{\"event\":\"matrix_end\",\"cells\":40,\"visited\":1,"
-                              "\"visited_percent\":2.5,\"left_out\":0}\n");
+    check_contains(said->out, "{\"event\":\"matrix_end\",\"cells\":44,\"visited\":1,"
+                              "\"visited_percent\":2.3,\"left_out\":0}\n");
     said = TABLE_OF("--scenario", "holds", "--seeds", "2", "--faults", "full@3", "--matrix");
     check_contains(said->out, "\nball/FLYING");
-    check_contains(said->out, "\nvisited: 1 of 40 cells, 2.5 %\n");
+    check_contains(said->out, "\nvisited: 1 of 44 cells, 2.3 %\n");
 }
 
 TEST(sim, no_matrix_is_told_that_nobody_asked_for)
