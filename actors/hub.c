@@ -5,9 +5,10 @@
  *    GATHERING --FAILED--> OVER
  *
  * It keeps the roster of the range, says of each change what it is (ADD, UPDATE, DELETE), and sends
- * every watcher the same batch.  What has come before its FLUSH is handled goes out together.
- * A watcher has room for HUB_WINDOW deliveries.  One that has none left lags: nothing is sent to
- * it, the roster that it knows is kept, and when it has room again it gets the one difference to
+ * every watcher the same batch.  What has come before its FLUSH is handled goes out together; that
+ * is no more than the responses of a window, for the reflector asks for others when these are taken
+ * in. A watcher has room for HUB_WINDOW deliveries.  One that has none left lags: nothing is sent
+ * to it, the roster that it knows is kept, and when it has room again it gets the one difference to
  * the roster of then.  So it delays nobody, and costs no more however long it takes.  After a new
  * list (history was compacted, or rewritten) every watcher is brought to it in the same way.
  * What was sent is kept until it is told, and sent again to a watcher that crashed; what the hub
@@ -121,16 +122,22 @@ static int on_changed(struct rollcall_context *cx, void *self,
     struct hub *hub = self;
     struct hub_handover *held = hub->held;
     const struct hub_change *change = message->payload;
-    if (change->from_revision > held->next_revision ||
-        change->next_revision <= held->next_revision) {
-        return ROLLCALL_STAY; /* what is between was lost in a crash, and is read again; or known */
+    int next = ROLLCALL_STAY;
+    /* Else what is between was lost in a crash, and is read again; or it is known. */
+    if (change->from_revision <= held->next_revision &&
+        change->next_revision > held->next_revision) {
+        held->work = rollcall_object_keep(message->object);
+        held->work_is_list = false;
+        held->work_at = 0;
+        held->work_from_revision = held->next_revision;
+        held->next_revision = change->next_revision;
+        next = work(cx, hub, ROLLCALL_STAY);
     }
-    held->work = rollcall_object_keep(message->object);
-    held->work_is_list = false;
-    held->work_at = 0;
-    held->work_from_revision = held->next_revision;
-    held->next_revision = change->next_revision;
-    return work(cx, hub, ROLLCALL_STAY);
+    if (next == ROLLCALL_STAY &&
+        rollcall_reply(cx, message->from, REFLECTOR_TAKEN, NULL, 0, NULL) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_FULL, "the reflector's mailbox is full");
+    }
+    return next;
 }
 
 static int on_where(struct rollcall_context *cx, void *self, const struct rollcall_message *message)

@@ -21,9 +21,8 @@
 ROLLCALL_MESSAGES(hub_message, HUB_LIST, HUB_COUNT);
 
 enum {
-    HUB_MAILBOX = 1024,    /* a watcher whose credit finds no room sends it again */
-    HUB_WINDOW = 8,        /* deliveries a watcher has room for; after that it lags */
-    HUB_BATCH_EVENTS = 256 /* about; a revision is never cut */
+    HUB_MAILBOX = 16384, /* a credit of each of so many watchers; what finds no room comes again */
+    HUB_WINDOW = 8       /* deliveries a watcher has room for; after that it lags */
 };
 
 /* Why the reflector lists. */

@@ -83,19 +83,12 @@ enum rollcall_status hub_take_changes(struct rollcall_context *cx, struct hub_ha
     for (; held->work_at < changes->count; held->work_at++) {
         const struct reflector_change *change = &changes->changes[held->work_at];
         const struct transport_kv *kv = &change->event->kv;
-        enum rollcall_status status = ROLLCALL_OK;
         if (kv->mod_revision < held->work_from_revision) {
             continue;
         }
-        if (held->batch != NULL && held->batch->count >= HUB_BATCH_EVENTS &&
-            kv->mod_revision != held->roster->revision) {
-            status = hub_flush(cx, held);
-        }
-        if (status == ROLLCALL_OK) {
-            status = rollcall__roster_find(held->roster, kv->key) == NULL
-                         ? take_unknown(cx, held, change)
-                         : take_known(cx, held, change);
-        }
+        const enum rollcall_status status = rollcall__roster_find(held->roster, kv->key) == NULL
+                                                ? take_unknown(cx, held, change)
+                                                : take_known(cx, held, change);
         if (status != ROLLCALL_OK) {
             return status;
         }

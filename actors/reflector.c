@@ -42,25 +42,31 @@ struct reflector {
     struct rollcall__roster *roster; /* the pages so far, all at the revision of the first */
     struct reflector_waiting waiting;
     struct reflector_changes *changes; /* of the first that waits: the hub had no room */
+    uint32_t passed;                   /* on to the hub, which has not taken them in yet */
+    uint32_t unused;                   /* without news: to be given back */
 };
 
-static rollcall_handler_fn on_page, on_response, on_again, on_no_contact, on_down, on_resume;
+static rollcall_handler_fn on_hub_down, on_page, on_response, on_again, on_no_contact, on_down,
+    on_taken, on_resume;
 
 #define FOLLOWING_OR_OVER (ROLLCALL_TO(FOLLOWING) | ROLLCALL_TO(OVER))
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [LISTING]  [ROLLCALL_DOWN]        = {rollcall_ignore, 0}, /* the list is to come */
+    [LISTING]  [REFLECTOR_TAKEN]      = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_RESUME]     = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_PAGE]       = {on_page,         ROLLCALL_TO(LISTING) | FOLLOWING_OR_OVER},
     [LISTING]  [REFLECTOR_NO_CONTACT] = {on_no_contact,   ROLLCALL_TO(OVER)},
 
-    [FOLLOWING][ROLLCALL_DOWN]        = {on_down,         0},
+    [FOLLOWING][ROLLCALL_DOWN]        = {on_hub_down,     0},
+    [FOLLOWING][REFLECTOR_TAKEN]      = {on_taken,        0},
     [FOLLOWING][REFLECTOR_RESUME]     = {on_resume,       0},
     [FOLLOWING][REFLECTOR_RESPONSE]   = {on_response,     ROLLCALL_TO(OVER)},
     [FOLLOWING][REFLECTOR_AGAIN]      = {on_again,        0},
     [FOLLOWING][REFLECTOR_NO_CONTACT] = {on_no_contact,   ROLLCALL_TO(OVER)},
 
     [OVER]     [ROLLCALL_DOWN]        = {on_down,         0},
+    [OVER]     [REFLECTOR_TAKEN]      = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_RESUME]     = {on_resume,       0},
     [OVER]     [REFLECTOR_PAGE]       = {rollcall_ignore, 0}, /* was on its way */
     [OVER]     [REFLECTOR_RESPONSE]   = {rollcall_ignore, 0},
@@ -175,13 +181,51 @@ static int64_t next_after(const struct reflector *re,
     return next > re->held->next_revision ? next : re->held->next_revision;
 }
 
-/* Forgets the first that waits, and lets the transport send another. */
-static bool finish_response(struct rollcall_context *cx, struct reflector *re)
+/* Lets the transport send so many more. */
+static bool give_back(struct rollcall_context *cx, const struct reflector *re, uint32_t count)
 {
     const struct transport_watch_id ack = {.watch_id = WATCH_ID};
+    bool sent = true;
+    for (uint32_t i = 0; i < count && sent; i++) {
+        sent =
+            rollcall_send(cx, re->transport, TRANSPORT_WATCH_ACK, &ack, sizeof ack) == ROLLCALL_OK;
+    }
+    return sent;
+}
+
+static int window_lost(struct rollcall_context *cx)
+{
+    return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
+}
+
+/* What comes from etcd waits there until the hub has taken in what came before: else credits of
+ * watchers would wait behind it, and who is quick would seem to lag. */
+static int on_taken(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    struct reflector *re = self;
+    (void)message;
+    if (re->passed == 0) {
+        return ROLLCALL_STAY; /* by the hub before it crashed, and given back then */
+    }
+    re->passed--;
+    return give_back(cx, re, 1) ? ROLLCALL_STAY : window_lost(cx);
+}
+
+/* What it has taken in without saying so is given back as well. */
+static int on_hub_down(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
+{
+    struct reflector *re = self;
+    const uint32_t passed = re->passed;
+    re->passed = 0;
+    return give_back(cx, re, passed) ? on_down(cx, re, message) : window_lost(cx);
+}
+
+/* Forgets the first that waits. */
+static void finish_response(struct reflector *re)
+{
     re->held->next_revision = next_after(re, reflector_waiting_first(&re->waiting));
     reflector_waiting_pop(&re->waiting);
-    return rollcall_send(cx, re->transport, TRANSPORT_WATCH_ACK, &ack, sizeof ack) == ROLLCALL_OK;
 }
 
 /* False: the hub has no room for it, now. */
@@ -197,6 +241,9 @@ static bool pass_on(struct rollcall_context *cx, struct reflector *re)
             rollcall_timer_set(cx, REFLECTOR_AGAIN, rollcall_now_ms(cx) + AGAIN_MS);
             return false;
         }
+        re->passed++;
+    } else {
+        re->unused++;
     }
     rollcall_object_drop(&changes->object);
     re->changes = NULL;
@@ -212,13 +259,13 @@ static int pump(struct rollcall_context *cx, struct reflector *re)
             return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a change");
         }
         if (!pass_on(cx, re)) {
-            return ROLLCALL_STAY;
+            break;
         }
-        if (!finish_response(cx, re)) { /* the window would shrink for good */
-            return rollcall_fail(cx, ROLLCALL_E_FULL, "the transport's mailbox is full");
-        }
+        finish_response(re);
     }
-    return ROLLCALL_STAY;
+    const uint32_t unused = re->unused;
+    re->unused = 0;
+    return give_back(cx, re, unused) ? ROLLCALL_STAY : window_lost(cx);
 }
 
 static int on_again(struct rollcall_context *cx, void *self, const struct rollcall_message *message)

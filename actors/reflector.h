@@ -14,6 +14,7 @@
 #define REFLECTOR_LIST(X)                                                                          \
     X(REFLECTOR_PAGE, sizeof(struct transport_answer))           /* from transport; _result */     \
     X(REFLECTOR_RESPONSE, sizeof(struct transport_watch_answer)) /* from transport; _response */   \
+    X(REFLECTOR_TAKEN, 0)                                        /* from hub: one CHANGED */       \
     X(REFLECTOR_RESUME, sizeof(struct reflector_resume))         /* from hub: some is lost */      \
     X(REFLECTOR_AGAIN, 0)      /* timer: the hub's mailbox was full */                             \
     X(REFLECTOR_NO_CONTACT, 0) /* timer: etcd has not answered */

@@ -83,11 +83,29 @@ static enum rollcall_status open_callback(struct watcher *watcher, struct rollca
                                &watcher->watch, error);
 }
 
+static void on_events(void *user, const struct rollcall_watch_event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        take(user, &events[i]);
+    }
+}
+
+static enum rollcall_status open_array(struct watcher *watcher, struct rollcall_error *error)
+{
+    return rollcall_watch_open(watcher->client->etcd,
+                               ROLLCALL_WATCH_OPTIONS(.root = SESSION_RECORD_ROOT,
+                                                      .role = SESSION_RECORD_ROLE,
+                                                      .connect_timeout_ms = CONTACT_MS,
+                                                      .on_events = on_events, .user = watcher),
+                               &watcher->watch, error);
+}
+
 static const struct {
     const char *name;
     open_fn *open;
 } ways[] = {
     {"callback", open_callback},
+    {"array", open_array},
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 

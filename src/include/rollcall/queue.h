@@ -36,8 +36,8 @@ struct rollcall_queue_slice {
 };
 
 /*
- * slices: 0: 1'024; 1 to 65'536: how many may wait to be taken; of any number of events, 64 for a
- * snapshot, up to about 256 else.
+ * slices: 0: 1'024; 1 to 65'536: how many may wait to be taken; of 64 events of a
+ * snapshot or a resync, else of what came at once, never less than a revision.
  * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID, ROLLCALL_E_NO_MEMORY, or ROLLCALL_E_FULL without
  *          a descriptor to be had.
  */
