@@ -211,6 +211,53 @@ TEST(net, a_member_that_is_silent_delays_a_token_by_half_a_second)
 }
 
 /* Watches are asked for a token when they begin, and then no more. */
+/* Asks for a renewal, with a token that nobody knows any more; true: it was answered by then. */
+static bool renew_without_token(struct scene *scene, int64_t within_ms)
+{
+    const size_t before = probe_count(scene->askers[0], ASKER_RENEWED);
+    forget_tokens(scene);
+    CHECK(scene_renew(scene, 0, 7));
+    scene_pass(scene, within_ms);
+    const struct probe_message *last = probe_last(scene->askers[0], ASKER_RENEWED);
+    return probe_count(scene->askers[0], ASKER_RENEWED) == before + 1 &&
+           ((const struct transport_keepalive_answer *)probe_payload(last))->status == ROLLCALL_OK;
+}
+
+TEST(net, a_member_that_gives_no_token_is_passed_over_at_once)
+{
+    enum { WAYS_MS = 300 };
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, 3);
+        scene_pass(&scene, 1000);
+        for (uint32_t member = 0; member < 3; member++) {
+            if ((int)member != rollcall__model_leader(rollcall__net_model(scene.net))) {
+                rollcall__net_set_member(scene.net, member, ROLLCALL__MEMBER_ISOLATED, INT64_MAX);
+                CHECK(renew_without_token(&scene, WAYS_MS));
+                rollcall__net_set_member(scene.net, member, ROLLCALL__MEMBER_UP, 0);
+                scene_pass(&scene, 1000);
+            }
+        }
+        scene_close(&scene);
+    }
+}
+
+TEST(net, of_three_members_of_which_two_are_silent_the_third_is_asked_for_a_token_in_its_turn)
+{
+    enum { SILENCE_MS = 500, HEDGE_MS = 400, TICKS_AND_WAYS_MS = 100 };
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, 3);
+        const int reached = rollcall__model_leader(rollcall__net_model(scene.net));
+        scene_pass(&scene, 1000);
+        for (uint32_t member = 0; member < 3; member++) {
+            if ((int)member != reached) { /* the leader: renewals go there first */
+                rollcall__net_set_member(scene.net, member, ROLLCALL__MEMBER_UNREACHED, INT64_MAX);
+            }
+        }
+        CHECK(renew_without_token(&scene, 2 * SILENCE_MS + 2 * HEDGE_MS + TICKS_AND_WAYS_MS));
+        scene_close(&scene);
+    }
+}
+
 TEST(net, a_watch_outlives_its_token)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
