@@ -291,8 +291,8 @@ TEST(sim, the_matrix_has_a_row_for_each_state_and_the_share_that_was_visited)
     CHECK_INT(said->code, 0);
     check_contains(said->out, "{\"event\":\"matrix\",\"actor\":\"ball\",\"state\":\"FLYING\","
                               "\"faults\":{\"delay\":0,");
-    check_contains(said->out, ",\"full\":2,\"memory\":0,\"unreach\":0,\"mute\":0}}\n"
-                              "{\"event\":\"matrix\",\"actor\":\"ball\","
+    check_contains(said->out, ",\"full\":2,\"memory\":0,\"unreach\":0,\"mute\":0}}\n{\"event\":"
+                              "\"matrix\",\"actor\":\"ball\","
                               "\"state\":\"CAUGHT\",");
     check_contains(said->out, "{\"event\":\"matrix_end\",\"cells\":44,\"visited\":1,"
                               "\"visited_percent\":2.3,\"left_out\":0}\n");
