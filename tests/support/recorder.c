@@ -64,18 +64,37 @@ static void note_history(void *user, const struct gateway_event *event)
     append(&recorder->history, &change);
 }
 
-int64_t recorder_mark(struct recorder *recorder)
+/* What is not answered in time, as when there is an election, is put again: twice is twice. */
+static int64_t put_mark(struct recorder *recorder, int64_t until_ms)
 {
-    const size_t known = recorder->history.count;
     const int id = recorder->keys - 1 - recorder->offset;
     char key[GATEWAY_TEXT_BYTES], value[GATEWAY_TEXT_BYTES];
     int64_t revision = 0;
     numbered_key(recorder->root, id, key);
     numbered_value(id, ++recorder->marks, value);
-    CHECK(gateway_put(recorder->endpoint, key, value, &revision));
-    snprintf(key, sizeof key, "%s/session/", recorder->root);
-    const int64_t from = known == 0 ? 1 : recorder->history.list[known - 1].revision + 1;
-    CHECK(gateway_history(recorder->endpoint, key, from, revision, note_history, recorder));
+    while (!gateway_put(recorder->endpoint, key, value, &revision)) {
+        CHECK(process_now_ms() < until_ms);
+    }
+    return revision;
+}
+
+static int64_t known_revision(const struct recorder *recorder)
+{
+    const struct recorder_changes *history = &recorder->history;
+    return history->count == 0 ? 0 : history->list[history->count - 1].revision;
+}
+
+int64_t recorder_mark(struct recorder *recorder)
+{
+    const int64_t until_ms = process_now_ms() + NUMBERED_TRIES_MS;
+    const int64_t revision = put_mark(recorder, until_ms);
+    char prefix[GATEWAY_TEXT_BYTES];
+    snprintf(prefix, sizeof prefix, "%s/session/", recorder->root);
+    while (known_revision(recorder) < revision &&
+           !gateway_history(recorder->endpoint, prefix, known_revision(recorder) + 1, revision,
+                            note_history, recorder)) {
+        CHECK(process_now_ms() < until_ms);
+    }
     return revision;
 }
 
