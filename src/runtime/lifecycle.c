@@ -410,8 +410,8 @@ static bool apply(struct rollcall__actor *actor, int result)
         rollcall__actor_end(actor);
         return false;
     case ROLLCALL_FAIL:
-        rollcall__actor_fail(actor, actor->failure == ROLLCALL_OK ? ROLLCALL_E_ACTOR
-                                                                  : actor->failure);
+        rollcall__actor_fail(actor,
+                             actor->failure == ROLLCALL_OK ? ROLLCALL_E_ACTOR : actor->failure);
         return false;
     default:
         actor->state = (int16_t)result;

@@ -56,8 +56,7 @@ static bool reserve_slots(struct rollcall__worker *worker)
         return true;
     }
     const uint32_t capacity = worker->slot_capacity == 0 ? FIRST_SLOTS : 2 * worker->slot_capacity;
-    struct rollcall__slot *slots =
-        rollcall__reallocate(worker->slots, capacity * sizeof *slots);
+    struct rollcall__slot *slots = rollcall__reallocate(worker->slots, capacity * sizeof *slots);
     if (slots == NULL) {
         return false;
     }
