@@ -76,6 +76,11 @@ static int cannot(struct rollcall_context *cx, enum rollcall_status status)
                                                         : "a watcher's mailbox is full");
 }
 
+static int answer(struct rollcall_context *cx, enum rollcall_status status)
+{
+    return status == ROLLCALL_OK ? ROLLCALL_STAY : cannot(cx, status);
+}
+
 /* ---- from the reflector ---- */
 
 /* Takes in what is at hand; then those that wait are served, and the rest goes out soon. */
@@ -158,8 +163,7 @@ static int on_flush(struct rollcall_context *cx, void *self, const struct rollca
     struct hub *hub = self;
     (void)message;
     hub->flushing = false;
-    const enum rollcall_status status = hub_flush(cx, hub->held);
-    return status == ROLLCALL_OK ? ROLLCALL_STAY : cannot(cx, status);
+    return answer(cx, hub_flush(cx, hub->held));
 }
 
 /* ---- the end ---- */
@@ -192,11 +196,6 @@ static int on_failed(struct rollcall_context *cx, void *self,
 }
 
 /* ---- from the watchers ---- */
-
-static int answer(struct rollcall_context *cx, enum rollcall_status status)
-{
-    return status == ROLLCALL_OK ? ROLLCALL_STAY : cannot(cx, status);
-}
 
 static int on_join(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {

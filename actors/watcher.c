@@ -16,8 +16,6 @@
 
 #include "session/record.h"
 
-#include <stdio.h>
-
 enum {
     AGAIN_MS = 10,
     AGAIN_MAX_MS = 160, /* as long as nothing can be told, at twice the pause each time */

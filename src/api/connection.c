@@ -4,7 +4,6 @@
 #include "actors/allocator.h"
 #include "actors/lease_keeper.h"
 #include "actors/supervisor.h"
-#include "api/feed.h"
 #include "base/memory.h"
 #include "etcd/cluster.h"
 #include "runtime/port.h"
@@ -64,7 +63,7 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rol
         return NULL;
     }
     etcd->runtime = runtime;
-    rollcall__feeds_init(&etcd->feeds);
+    rollcall__monitor_init(&etcd->feeds.monitor);
     rollcall__runtime_hold(runtime);
     return etcd;
 }
@@ -72,7 +71,7 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rol
 static void destroy(struct rollcall_etcd *etcd)
 {
     struct rollcall_runtime *runtime = etcd->runtime;
-    rollcall__feeds_fini(&etcd->feeds);
+    rollcall__monitor_fini(&etcd->feeds.monitor);
     free(etcd);
     rollcall__runtime_release(runtime);
 }

@@ -8,6 +8,8 @@
 #ifndef API_CONNECTION_H
 #define API_CONNECTION_H
 
+#include "base/thread.h"
+
 #include <rollcall/etcd.h>
 
 /*
@@ -51,7 +53,10 @@ void rollcall__etcd_release(struct rollcall_etcd *etcd);
 struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd);
 
 /* What is watched on the connection: see feed.h. */
-struct rollcall__feeds;
+struct rollcall__feeds {
+    struct rollcall__monitor monitor; /* guards what feeds say; no worker takes it */
+    struct rollcall__feed *first;
+};
 struct rollcall__feeds *rollcall__etcd_feeds(struct rollcall_etcd *etcd);
 /* The actor that keeps the leases that sessions share; likewise. */
 struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd);

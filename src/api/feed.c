@@ -8,16 +8,6 @@
 
 enum { ROOT_MAILBOX = 8 };
 
-void rollcall__feeds_init(struct rollcall__feeds *feeds)
-{
-    rollcall__monitor_init(&feeds->monitor);
-}
-
-void rollcall__feeds_fini(struct rollcall__feeds *feeds)
-{
-    rollcall__monitor_fini(&feeds->monitor);
-}
-
 static void destroy(struct rollcall_object *object)
 {
     struct rollcall__feed *feed = (struct rollcall__feed *)object;

@@ -28,14 +28,6 @@ struct rollcall__feed {
     struct rollcall_error error; /* why, if it failed of itself; guarded by handle.monitor */
 };
 
-/* Of one connection; zero, then init. */
-struct rollcall__feeds {
-    struct rollcall__monitor monitor; /* guards what feeds say; no worker takes it */
-    struct rollcall__feed *first;
-};
-void rollcall__feeds_init(struct rollcall__feeds *feeds);
-void rollcall__feeds_fini(struct rollcall__feeds *feeds); /* none is left */
-
 /*
  * The feed of the range, begun if need be; shared: with others of the same config.  config: moved.
  * Returns: ROLLCALL_OK; or as rollcall_watch_open, and *error says why.

@@ -166,16 +166,23 @@ TEST(watch_outage, a_connection_reset_every_200_ms_costs_no_change_and_repeats_n
     end(&stage, 0);
 }
 
+/* Three members, and a writer that is beside the one that carries the watch; returns that one. */
+static int begin_on_carrier(struct stage *stage)
+{
+    begin_cluster(stage, NULL, (const int[]){0, 1, 2, -1});
+    numbered_writer_start(&stage->writer);
+    const int carrier = outage_watch_carrier(&stage->outage);
+    numbered_writer_stop(&stage->writer);
+    write_beside(stage, carrier);
+    return carrier;
+}
+
 /* C19: what it is told it may be told late, and by nobody else but the other two. */
 TEST(watch_outage, a_member_cut_off_from_the_others_is_left_by_its_watch)
 {
     enum { PLAY_MS = 15000, FULL_MS = 3 * OUTAGE_ELECTION_MS + MS_PER_S };
     static struct stage stage;
-    begin_cluster(&stage, NULL, (const int[]){0, 1, 2, -1});
-    numbered_writer_start(&stage.writer);
-    const int carrier = outage_watch_carrier(&stage.outage);
-    numbered_writer_stop(&stage.writer);
-    write_beside(&stage, carrier);
+    const int carrier = begin_on_carrier(&stage);
     const int64_t cut_ms = process_now_ms();
     etcd_cluster_cut_off(stage.outage.cluster, carrier);
     CHECK(etcd_cluster_await_leader(stage.outage.cluster, carrier, API_SOON_MS));
@@ -196,11 +203,7 @@ TEST(watch_outage, a_frozen_member_is_left_by_its_idle_watch_once_pings_are_not_
 {
     enum { PING_MS = 7000, PING_TIMEOUT_MS = 3000, MOVE_MS = 1000, PLAY_MS = 2 * API_SOON_MS };
     static struct stage stage;
-    begin_cluster(&stage, NULL, (const int[]){0, 1, 2, -1});
-    numbered_writer_start(&stage.writer);
-    const int carrier = outage_watch_carrier(&stage.outage);
-    numbered_writer_stop(&stage.writer);
-    write_beside(&stage, carrier);
+    const int carrier = begin_on_carrier(&stage);
     await_told(&stage);
     const int64_t frozen_ms = process_now_ms();
     etcd_cluster_freeze(stage.outage.cluster, carrier);
