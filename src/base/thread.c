@@ -3,25 +3,35 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
-#include <signal.h>
 #include <string.h>
 #include <time.h>
+
+void rollcall__thread_block_signals(sigset_t *before)
+{
+    /* A fault in the thread itself is the exception: blocked, it would kill the process without
+     * the application's crash handler, or a sanitizer's, being called. */
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigset_t mask;
+    sigfillset(&mask);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        sigdelset(&mask, faults[i]);
+    }
+    pthread_sigmask(SIG_SETMASK, &mask, before);
+}
+
+void rollcall__thread_take_signals(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
 
 enum rollcall_status rollcall__thread_start(pthread_t *thread, const char *name,
                                             void *(*run)(void *), void *argument,
                                             struct rollcall_error *error)
 {
-    /* A fault in the thread itself is the exception: blocked, it would kill the process without
-     * the application's crash handler, or a sanitizer's, being called. */
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
-    sigset_t mask, before;
-    sigfillset(&mask);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        sigdelset(&mask, faults[i]);
-    }
-    pthread_sigmask(SIG_SETMASK, &mask, &before); /* inherited by the new thread */
+    sigset_t before;
+    rollcall__thread_block_signals(&before);
     const int failure = pthread_create(thread, NULL, run, argument);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    rollcall__thread_take_signals(&before);
     if (failure != 0) {
         return rollcall_error_set(error, ROLLCALL_E_SYSTEM,
                                   "cannot start the thread %s: %s: raise the limit on threads",

@@ -7,7 +7,13 @@
 #include <rollcall/error.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
+
+/* Blocks on the calling thread, and so on every thread that it starts from here on, all signals but
+ * a thread's own faults; *before is what rollcall__thread_take_signals() restores. */
+void rollcall__thread_block_signals(sigset_t *before);
+void rollcall__thread_take_signals(const sigset_t *before);
 
 /* Starts a joinable thread called `name` (at most 15 characters) with all signals but its own
  * faults blocked: signals are the application's, on the application's threads. */

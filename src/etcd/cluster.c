@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/thread.h"
 #include "etcd/credentials.h"
 #include "etcd/link.h"
 #include "runtime/port.h"
@@ -99,7 +100,10 @@ static void start_grpc(void)
     if (getenv("GRPC_VERBOSITY") == NULL && getenv("GRPC_TRACE") == NULL) {
         gpr_set_log_function(discard);
     }
+    sigset_t before; /* its threads take no signal either: one might find a thread that waits long */
+    rollcall__thread_block_signals(&before);
     grpc_init();
+    rollcall__thread_take_signals(&before);
 }
 
 /* Our uses of gRPC in this process.  A child that forks while there is one inherits threads that do

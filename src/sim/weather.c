@@ -70,7 +70,7 @@ static void compact(struct rollcall_sim *sim)
     }
 }
 
-static void revoke(struct rollcall_sim *sim)
+static void revoke_a_lease(struct rollcall_sim *sim)
 {
     struct rollcall__model *model = rollcall__net_model(sim->net);
     const struct rollcall__model_lease *leases;
@@ -117,7 +117,7 @@ static void meddle(struct rollcall_sim *sim)
 
 /* ---- clocks ---- */
 
-static void pause(struct rollcall_sim *sim)
+static void pause_a_process(struct rollcall_sim *sim)
 {
     const uint32_t processes = (rollcall__net_links(sim->net) + 1) / 2;
     const uint32_t process = (uint32_t)draw(sim, ROLLCALL_FAULT_PAUSE, processes);
@@ -202,13 +202,13 @@ void rollcall__weather(struct rollcall_sim *sim)
         compact(sim);
     }
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_REVOKE)) {
-        revoke(sim);
+        revoke_a_lease(sim);
     }
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_STRANGER)) {
         meddle(sim);
     }
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_PAUSE)) {
-        pause(sim);
+        pause_a_process(sim);
     }
     if (rollcall__fault(&sim->faults, ROLLCALL_FAULT_SUSPEND)) {
         suspend(sim);

@@ -6,7 +6,10 @@
 #include "support/etcd_fixture.h"
 #include "support/test.h"
 
+#include <dirent.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* LATE_MS: what a busy machine may add to the time of a callback. */
 enum { TEXT_BYTES = 512, SESSIONS = 20, LATE_MS = 200 };
@@ -36,6 +39,46 @@ static struct rollcall_session_info info_of(struct rollcall_session *session)
     struct rollcall_session_info info;
     rollcall_session_get_info(session, &info);
     return info;
+}
+
+/* ---- threads ---- */
+
+/* The signals that a thread of this process blocks; all: it has ended. */
+static uint64_t blocked_by(const char *thread)
+{
+    char path[64], line[256];
+    uint64_t blocked = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%.20s/status", thread);
+    FILE *status = fopen(path, "re");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        sscanf(line, "SigBlk: %" SCNx64, &blocked);
+    }
+    if (status != NULL) {
+        fclose(status);
+    }
+    return status != NULL ? blocked : UINT64_MAX;
+}
+
+/* A signal for the process goes to any thread that takes it: to one of gRPC's that waits for an
+ * hour, if the application's happens to block it for a moment. */
+TEST(session, only_the_applications_threads_take_signals)
+{
+    struct api_scene scene;
+    api_scene_open(&scene, etcd_fixture_shared());
+    DIR *threads = opendir("/proc/self/task");
+    char own[24];
+    int others = 0;
+    snprintf(own, sizeof own, "%d", (int)gettid());
+    CHECK(threads != NULL);
+    for (struct dirent *thread = readdir(threads); thread != NULL; thread = readdir(threads)) {
+        if (thread->d_name[0] != '.' && strcmp(thread->d_name, own) != 0) {
+            CHECK_INT(blocked_by(thread->d_name) >> (SIGTERM - 1) & 1, 1);
+            others++;
+        }
+    }
+    CHECK(others >= 3); /* two that wait for etcd, and gRPC's */
+    closedir(threads);
+    api_scene_close(&scene);
 }
 
 /* ---- a life without trouble ---- */
