@@ -37,7 +37,7 @@ LAYERS = {
     "src/sim": ({PUBLIC, "src/base", "src/runtime", "src/session", "src/transport", "src/channel"},
                 ("setjmp.h",)),
     "src/etcd": ({PUBLIC, "src/base", "src/runtime", "src/transport", "src/channel"},
-                 (*SYSTEM, *THREADS, "etcd.pb-c.h", "grpc/", "openssl/", "protobuf-c/",
+                 (*SYSTEM, *THREADS, "sys/queue.h", "etcd.pb-c.h", "grpc/", "openssl/", "protobuf-c/",
                   "sanitizer/", "sys/mman.h")),
     "actors": ({PUBLIC, "src/base", "src/session", "src/transport"}, ()),
     "src/api": ({PUBLIC, "src/base", "src/runtime", "src/session", "src/transport", "src/etcd",

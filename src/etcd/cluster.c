@@ -100,7 +100,8 @@ static void start_grpc(void)
     if (getenv("GRPC_VERBOSITY") == NULL && getenv("GRPC_TRACE") == NULL) {
         gpr_set_log_function(discard);
     }
-    sigset_t before; /* its threads take no signal either: one might find a thread that waits long */
+    sigset_t
+        before; /* its threads take no signal either: one might find a thread that waits long */
     rollcall__thread_block_signals(&before);
     grpc_init();
     rollcall__thread_take_signals(&before);

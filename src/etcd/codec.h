@@ -33,19 +33,30 @@ struct transport_result *rollcall__codec_done(enum transport_kind kind, int64_t 
 /* Of the only watch of a stream. */
 enum { ROLLCALL__WATCH_ID = 1 };
 
-/* A watch response of which only some fragments have come. */
+/*
+ * What has come of a watch stream and is not handed over: some fragments of a response, or whole
+ * responses with nothing but events, which are handed over as one: then what a response costs is
+ * paid once.  Nobody waits for others to join: the poller hands over what it has before it waits.
+ */
 struct rollcall__watch_block;
 
+/* Room for the next message's bytes, in *block, which is made if there is none.  They are to be
+ * written there, and then read, before the next room is asked for.
+ * Returns: NULL: out of memory; then what was in *block is gone as well, and it is NULL. */
+char *rollcall__codec_watch_room(struct rollcall__watch_block **block, size_t size_bytes);
 /*
- * Adds one message of a watch stream to *partial (NULL: none).
+ * Reads the message in the room.  What is of another watch is as if it had not come.
  * bytes_max: more than this in one response, fragments joined, is an error.
- * Returns: NULL while fragments are missing, and for what is of another watch; else the whole
- *          response, with *partial NULL again.
- *          Trouble, a cancellation other than by compaction included, is in response->error.
+ * Returns: what was in *block before, which is handed over first, for this message does not join
+ *          it; NULL: nothing.
  */
-struct transport_watch_response *
-rollcall__codec_watch_response(struct rollcall__watch_block **partial, struct rollcall_bytes body,
-                               size_t bytes_max);
+struct transport_watch_response *rollcall__codec_watch_read(struct rollcall__watch_block **block,
+                                                            size_t bytes_max);
+/* Whether what is there is whole, and may still be joined by more. */
+bool rollcall__codec_watch_joins(const struct rollcall__watch_block *block);
+/* Hands over what is there, with *block NULL again; NULL: nothing is, or fragments are missing.
+ * Trouble, a cancellation other than by compaction included, is in response->error. */
+struct transport_watch_response *rollcall__codec_watch_take(struct rollcall__watch_block **block);
 void rollcall__watch_block_free(struct rollcall__watch_block *block); /* NULL: nothing */
 
 /* False when the bytes are not such a message, or out of memory. */

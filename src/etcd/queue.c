@@ -33,7 +33,11 @@ enum { FLUSH_EVERY = 256, FLUSH_AGAIN_MS = 1 };
 
 static void flush(struct rollcall__event_queue *queue, gpr_timespec *wait_until)
 {
-    queue->posted = 0;
+    struct rollcall__held_tag *tag;
+    queue->taken = 0;
+    while ((tag = LIST_FIRST(&queue->held)) != NULL) {
+        tag->flushed(tag, queue);
+    }
     *wait_until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
     if (!rollcall__port_flush(queue->port)) {
         *wait_until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
@@ -68,7 +72,7 @@ static void *poll_until_shutdown(void *argument)
         struct rollcall__tag *tag = event.tag;
         TAKING_OVER(tag);
         tag->completed(tag, queue);
-        if (queue->posted >= FLUSH_EVERY) {
+        if (++queue->taken >= FLUSH_EVERY) {
             flush(queue, &unused);
         }
     }
@@ -110,8 +114,23 @@ void rollcall__event_queue_post(struct rollcall__event_queue *queue, uint16_t ty
                                 const void *payload, size_t size_bytes,
                                 struct rollcall_object *object)
 {
-    queue->posted++;
     rollcall__port_post(queue->port, queue->actor, type, payload, size_bytes, object);
+}
+
+void rollcall__event_queue_hold(struct rollcall__event_queue *queue, struct rollcall__held_tag *tag)
+{
+    if (!tag->held) {
+        LIST_INSERT_HEAD(&queue->held, tag, link);
+        tag->held = true;
+    }
+}
+
+void rollcall__event_queue_let_go(struct rollcall__held_tag *tag)
+{
+    if (tag->held) {
+        LIST_REMOVE(tag, link);
+        tag->held = false;
+    }
 }
 
 grpc_call_error rollcall__batch_start(grpc_call *call, const grpc_op *ops, size_t count,

@@ -5,6 +5,7 @@
 #include "channel/channel.h"
 #include "channel/error.h"
 #include "etcd/wire.h"
+#include "transport/request.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
@@ -30,7 +31,8 @@ struct stream {
     /* Between the actor and the poller: */
     _Atomic uint32_t credit;
     /* gRPC's and the poller's: */
-    struct rollcall__watch_block *partial;
+    struct rollcall__watch_block *block; /* of a watch: what is not handed over */
+    struct rollcall__held_tag held;      /* held: the block may be joined by more */
     grpc_metadata_array initial, trailing;
     grpc_byte_buffer *received, *sent;
     grpc_status_code code;
@@ -65,9 +67,33 @@ static void start_receive(struct stream *stream)
 
 /* ---- on the poller ---- */
 
+static void hand_over(struct stream *stream, struct rollcall__event_queue *queue,
+                      struct transport_watch_response *response, bool armed)
+{
+    const struct channel_received message = {.stream = &stream->base, .armed = armed};
+    rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message,
+                               &response->object);
+}
+
+/* What may still be joined is handed over as it is.  Its credit was taken when it began, and the
+ * next message has been asked for since. */
+static void hand_over_held(struct stream *stream, struct rollcall__event_queue *queue)
+{
+    if (stream->held.held) {
+        rollcall__event_queue_let_go(&stream->held);
+        hand_over(stream, queue, rollcall__codec_watch_take(&stream->block), true);
+    }
+}
+
+static void flushed(struct rollcall__held_tag *tag, struct rollcall__event_queue *queue)
+{
+    hand_over_held((struct stream *)(void *)((char *)tag - offsetof(struct stream, held)), queue);
+}
+
 static void life_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
 {
     struct stream *stream = of_tag(tag, offsetof(struct stream, life));
+    hand_over_held(stream, queue);
     char *details = grpc_slice_to_c_string(stream->details);
     const struct rollcall__etcd_failure failure = {
         .grpc_code = (int)stream->code,
@@ -111,19 +137,56 @@ static void renewed(struct stream *stream, struct rollcall__event_queue *queue,
     rollcall__event_queue_post(queue, CHANNEL_RENEWED, &message, sizeof message, NULL);
 }
 
-static void watched(struct stream *stream, struct rollcall__event_queue *queue,
-                    struct rollcall_bytes body)
+/* True when the next message has been asked for.  A response costs one credit, of however many
+ * messages it is made: what is held has paid already, what is not whole pays when it is. */
+static bool ask_next(struct stream *stream, bool pays)
 {
+    if (pays && !stream->held.held) {
+        return receive_next(stream);
+    }
+    start_receive(stream);
+    return true;
+}
+
+/* A block that lacks fragments waits for them; one that may be joined is held, as long as there is
+ * credit for what follows it; else it is handed over. */
+static void settle(struct stream *stream, struct rollcall__event_queue *queue)
+{
+    const bool joins = rollcall__codec_watch_joins(stream->block);
     struct transport_watch_response *response =
-        rollcall__codec_watch_response(&stream->partial, body, RESPONSE_BYTES_MAX);
-    if (response == NULL) {
-        start_receive(stream); /* fragments of one response cost one credit together */
+        joins ? NULL : rollcall__codec_watch_take(&stream->block);
+    const bool armed = ask_next(stream, joins || response != NULL);
+    if (joins && armed) {
+        rollcall__event_queue_hold(queue, &stream->held);
         return;
     }
-    const struct channel_received message = {.stream = &stream->base,
-                                             .armed = receive_next(stream)};
-    rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message,
-                               &response->object);
+    if (joins) {
+        response = rollcall__codec_watch_take(&stream->block);
+    }
+    if (response != NULL) {
+        rollcall__event_queue_let_go(&stream->held);
+        hand_over(stream, queue, response, armed);
+    }
+}
+
+static void watched(struct stream *stream, struct rollcall__event_queue *queue,
+                    grpc_byte_buffer *received)
+{
+    char *room = rollcall__codec_watch_room(&stream->block, rollcall__wire_size(received));
+    if (room == NULL) {
+        const bool armed = ask_next(stream, true);
+        rollcall__event_queue_let_go(&stream->held);
+        hand_over(stream, queue, transport_watch_no_memory(), armed);
+        return;
+    }
+    rollcall__wire_copy(received, room);
+    struct transport_watch_response *before =
+        rollcall__codec_watch_read(&stream->block, RESPONSE_BYTES_MAX);
+    if (before != NULL) {
+        rollcall__event_queue_let_go(&stream->held);
+        hand_over(stream, queue, before, true);
+    }
+    settle(stream, queue);
 }
 
 static void receive_completed(struct rollcall__tag *tag, struct rollcall__event_queue *queue)
@@ -133,18 +196,19 @@ static void receive_completed(struct rollcall__tag *tag, struct rollcall__event_
     stream->received = NULL;
     if (received == NULL) { /* the stream ends; its status comes by the life batch */
         const struct channel_received message = {.stream = &stream->base};
+        hand_over_held(stream, queue);
         rollcall__event_queue_post(queue, CHANNEL_STREAM_RECEIVED, &message, sizeof message, NULL);
-        return;
-    }
-    struct rollcall__view view;
-    rollcall__view_init(&view, received);
-    grpc_byte_buffer_destroy(received);
-    if (stream->base.kind == ROLLCALL__STREAM_KEEPALIVE) {
+    } else if (stream->base.kind == ROLLCALL__STREAM_KEEPALIVE) {
+        struct rollcall__view view;
+        rollcall__view_init(&view, received);
         renewed(stream, queue, view.bytes);
+        rollcall__view_fini(&view);
     } else {
-        watched(stream, queue, view.bytes);
+        watched(stream, queue, received);
     }
-    rollcall__view_fini(&view);
+    if (received != NULL) {
+        grpc_byte_buffer_destroy(received);
+    }
 }
 
 /* ---- on the actor's worker ---- */
@@ -179,6 +243,7 @@ static struct stream *create(struct rollcall__link *link, enum rollcall__stream_
     stream->life.completed = life_completed;
     stream->send.completed = send_completed;
     stream->receive.completed = receive_completed;
+    stream->held.flushed = flushed;
     stream->details = grpc_empty_slice();
     atomic_init(&stream->credit, window);
     rollcall__metadata_init(&stream->metadata, true, token);
@@ -279,7 +344,7 @@ void rollcall__grpc_stream_destroy(struct rollcall__driver *driver, struct rollc
     grpc_metadata_array_destroy(&stream->initial);
     grpc_metadata_array_destroy(&stream->trailing);
     rollcall__metadata_fini(&stream->metadata);
-    rollcall__watch_block_free(stream->partial);
+    rollcall__watch_block_free(stream->block);
     grpc_slice_unref(stream->details);
     grpc_call_unref(stream->call);
     free(stream);

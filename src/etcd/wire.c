@@ -64,6 +64,21 @@ void rollcall__view_fini(struct rollcall__view *view)
     grpc_slice_unref(view->slice);
 }
 
+size_t rollcall__wire_size(grpc_byte_buffer *buffer)
+{
+    return grpc_byte_buffer_length(buffer);
+}
+
+void rollcall__wire_copy(grpc_byte_buffer *buffer, char *out)
+{
+    const grpc_slice_buffer *slices = &buffer->data.raw.slice_buffer;
+    for (size_t i = 0; i < slices->count; i++) {
+        const size_t size_bytes = GRPC_SLICE_LENGTH(slices->slices[i]);
+        memcpy(out, GRPC_SLICE_START_PTR(slices->slices[i]), size_bytes);
+        out += size_bytes;
+    }
+}
+
 gpr_timespec rollcall__wire_deadline(int64_t timeout_ms)
 {
     if (timeout_ms <= 0) {

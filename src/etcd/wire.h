@@ -30,6 +30,10 @@ struct rollcall__view {
 void rollcall__view_init(struct rollcall__view *view, grpc_byte_buffer *buffer);
 void rollcall__view_fini(struct rollcall__view *view);
 
+/* The same bytes, copied: `out` has room for rollcall__wire_size() of them. */
+size_t rollcall__wire_size(grpc_byte_buffer *buffer);
+void rollcall__wire_copy(grpc_byte_buffer *buffer, char *out);
+
 /* 0: never. */
 gpr_timespec rollcall__wire_deadline(int64_t timeout_ms);
 

@@ -87,16 +87,34 @@ static bool is_of_another(const Etcd__WatchResponse *message)
     return message->watch_id != ROLLCALL__WATCH_ID && message->watch_id != 0 && !message->canceled;
 }
 
+static void write_in(struct rollcall__watch_block **partial, struct rollcall_bytes body)
+{
+    char *room = rollcall__codec_watch_room(partial, body.size_bytes);
+    FUZZ_CHECK(room != NULL);
+    if (body.size_bytes != 0) {
+        memcpy(room, body.data, body.size_bytes);
+    }
+}
+
+/* It is taken even if more might join it. */
+static struct transport_watch_response *take_in(struct rollcall__watch_block **partial,
+                                                struct rollcall_bytes body)
+{
+    write_in(partial, body);
+    FUZZ_CHECK(rollcall__codec_watch_read(partial, RESPONSE_MAX_BYTES) == NULL);
+    return rollcall__codec_watch_take(partial);
+}
+
 static void check_message(struct rollcall__watch_block **partial, struct expected *expected,
                           struct rollcall_bytes body)
 {
     Etcd__WatchResponse *message =
         etcd__watch_response__unpack(NULL, body.size_bytes, (const uint8_t *)body.data);
     const struct rollcall__watch_block *before = *partial;
-    struct transport_watch_response *response =
-        rollcall__codec_watch_response(partial, body, RESPONSE_MAX_BYTES);
-    if (message != NULL && is_of_another(message)) { /* as if it had not come */
-        FUZZ_CHECK(response == NULL && *partial == before);
+    struct transport_watch_response *response = take_in(partial, body);
+    const bool another = message != NULL && is_of_another(message);
+    if (another || (message == NULL && response == NULL)) { /* as if it had not come */
+        FUZZ_CHECK(response == NULL && *partial == before); /* its events may be anything */
         etcd__watch_response__free_unpacked(message, NULL);
         return;
     }
@@ -118,18 +136,99 @@ static void check_message(struct rollcall__watch_block **partial, struct expecte
     }
 }
 
+/* Whether what joins is the same as what comes one by one: the events of all responses in a row. */
+struct row {
+    struct transport_watch_response *responses[2 * MESSAGES_MAX];
+    size_t count, at, event_at;
+};
+
+static void add_to(struct row *row, struct transport_watch_response *response)
+{
+    if (response != NULL) {
+        row->responses[row->count++] = response;
+    }
+}
+
+/* NULL after the last. */
+static const struct transport_event *next_event(struct row *row)
+{
+    while (row->at < row->count && row->event_at == row->responses[row->at]->event_count) {
+        row->at++;
+        row->event_at = 0;
+    }
+    return row->at == row->count ? NULL : &row->responses[row->at]->events[row->event_at++];
+}
+
+static bool same(const struct transport_kv *a, const struct transport_kv *b)
+{
+    return rollcall__bytes_equal(a->key, b->key) && rollcall__bytes_equal(a->value, b->value) &&
+           a->mod_revision == b->mod_revision && a->create_revision == b->create_revision;
+}
+
+static void check_rows(struct row *joined, struct row *single)
+{
+    const struct transport_event *a, *b;
+    do {
+        a = next_event(joined);
+        b = next_event(single);
+        FUZZ_CHECK((a == NULL) == (b == NULL));
+        FUZZ_CHECK(a == NULL ||
+                   (a->kind == b->kind && same(&a->kv, &b->kv) && same(&a->prev_kv, &b->prev_kv)));
+    } while (a != NULL);
+    FUZZ_CHECK(joined->count <= single->count);
+}
+
+static void drop_row(struct row *row)
+{
+    for (size_t i = 0; i < row->count; i++) {
+        rollcall_object_drop(&row->responses[i]->object);
+    }
+}
+
+/* The next message of the input; false: there is none. */
+static bool next_body(const uint8_t **data, size_t *size_bytes, struct rollcall_bytes *body)
+{
+    if (*size_bytes < 2) {
+        return false;
+    }
+    const size_t said = (size_t)(*data)[0] << 8 | (*data)[1], left = *size_bytes - 2;
+    *body = (struct rollcall_bytes){(const char *)*data + 2, said < left ? said : left};
+    *data += 2 + body->size_bytes;
+    *size_bytes -= 2 + body->size_bytes;
+    return true;
+}
+
+static void check_joining(const uint8_t *data, size_t size_bytes)
+{
+    struct rollcall__watch_block *joins = NULL, *single = NULL;
+    struct row joined = {.count = 0}, row = {.count = 0};
+    struct rollcall_bytes body;
+    for (int i = 0; i < MESSAGES_MAX && next_body(&data, &size_bytes, &body); i++) {
+        add_to(&row, take_in(&single, body));
+        write_in(&joins, body);
+        add_to(&joined, rollcall__codec_watch_read(&joins, RESPONSE_MAX_BYTES));
+        if (!rollcall__codec_watch_joins(joins)) {
+            add_to(&joined, rollcall__codec_watch_take(&joins));
+        }
+    }
+    if (rollcall__codec_watch_joins(joins)) {
+        add_to(&joined, rollcall__codec_watch_take(&joins));
+    }
+    check_rows(&joined, &row);
+    drop_row(&joined);
+    drop_row(&row);
+    rollcall__watch_block_free(joins);
+    rollcall__watch_block_free(single);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
     struct rollcall__watch_block *partial = NULL;
     struct expected expected = {.count = 0};
-    for (int i = 0; i < MESSAGES_MAX && size_bytes >= 2; i++) {
-        size_t body_bytes = (size_t)data[0] << 8 | data[1];
-        data += 2;
-        size_bytes -= 2;
-        body_bytes = body_bytes < size_bytes ? body_bytes : size_bytes;
-        check_message(&partial, &expected, (struct rollcall_bytes){(const char *)data, body_bytes});
-        data += body_bytes;
-        size_bytes -= body_bytes;
+    struct rollcall_bytes body;
+    check_joining(data, size_bytes);
+    for (int i = 0; i < MESSAGES_MAX && next_body(&data, &size_bytes, &body); i++) {
+        check_message(&partial, &expected, body);
     }
     rollcall__watch_block_free(partial);
     forget(&expected);

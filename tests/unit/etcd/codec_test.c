@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "etcd.pb-c.h"
 #include "etcd/codec.h"
+#include "packed.h"
 #include "support/test.h"
 #include "transport/request.h"
 
@@ -16,22 +17,9 @@ static struct rollcall__packet encode(struct transport_request *request)
     return packet;
 }
 
-static ProtobufCBinaryData data(const char *text)
-{
-    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
-}
-
 static struct rollcall_bytes view(ProtobufCBinaryData bytes)
 {
     return (struct rollcall_bytes){.data = (const char *)bytes.data, .size_bytes = bytes.len};
-}
-
-static struct rollcall_bytes pack(const ProtobufCMessage *message)
-{
-    static uint8_t buffer[4096];
-    CHECK(protobuf_c_message_get_packed_size(message) <= sizeof buffer);
-    const size_t size = protobuf_c_message_pack(message, buffer);
-    return (struct rollcall_bytes){.data = (const char *)buffer, .size_bytes = size};
 }
 
 /* ---- requests ---- */
@@ -163,8 +151,8 @@ TEST(codec, range_result_outlives_its_bytes)
     header.revision = 77;
     header.cluster_id = UINT64_MAX;
     Etcd__KeyValue kv = ETCD__KEY_VALUE__INIT;
-    kv.key = data("key");
-    kv.value = data("value");
+    kv.key = packed_data("key");
+    kv.value = packed_data("value");
     kv.create_revision = 1;
     kv.mod_revision = 2;
     kv.version = 3;
@@ -176,7 +164,7 @@ TEST(codec, range_result_outlives_its_bytes)
     message.n_kvs = 2;
     message.count = 5;
     message.more = true;
-    const struct rollcall_bytes body = pack(&message.base);
+    const struct rollcall_bytes body = packed(&message.base);
     struct transport_result *result = rollcall__codec_result(TRANSPORT_RANGE, body);
     memset((char *)(uintptr_t)body.data, 0, body.size_bytes);
     CHECK_INT(result->error.status, ROLLCALL_OK);
@@ -197,7 +185,7 @@ TEST(codec, range_result_outlives_its_bytes)
 TEST(codec, txn_result_finds_what_its_get_found)
 {
     Etcd__KeyValue kv = ETCD__KEY_VALUE__INIT;
-    kv.key = data("key");
+    kv.key = packed_data("key");
     Etcd__KeyValue *kvs[] = {&kv};
     Etcd__PutResponse put = ETCD__PUT_RESPONSE__INIT;
     Etcd__RangeResponse range = ETCD__RANGE_RESPONSE__INIT;
@@ -213,7 +201,7 @@ TEST(codec, txn_result_finds_what_its_get_found)
     message.succeeded = true;
     message.responses = list;
     message.n_responses = 2;
-    struct transport_result *result = rollcall__codec_result(TRANSPORT_TXN, pack(&message.base));
+    struct transport_result *result = rollcall__codec_result(TRANSPORT_TXN, packed(&message.base));
     CHECK_INT(result->error.status, ROLLCALL_OK);
     CHECK(result->succeeded);
     CHECK_INT(result->revision, 0); /* no header */
@@ -230,7 +218,7 @@ TEST(codec, time_to_live_of_an_unknown_lease_is_minus_one)
     message.id = 5;
     message.ttl = -1;
     struct transport_result *result =
-        rollcall__codec_result(TRANSPORT_LEASE_TIME_TO_LIVE, pack(&message.base));
+        rollcall__codec_result(TRANSPORT_LEASE_TIME_TO_LIVE, packed(&message.base));
     CHECK_INT(result->lease_id, 5);
     CHECK_INT(result->ttl_s, -1);
     rollcall_object_drop(&result->object);
@@ -269,7 +257,8 @@ TEST(codec, status_maps_every_field)
     message.db_size_in_use = 6;
     message.is_learner = true;
     message.db_size_quota = 7;
-    struct transport_result *result = rollcall__codec_result(TRANSPORT_STATUS, pack(&message.base));
+    struct transport_result *result =
+        rollcall__codec_result(TRANSPORT_STATUS, packed(&message.base));
     CHECK_INT(result->error.status, ROLLCALL_OK);
     CHECK_INT(result->revision, 9);
     CHECK(result->cluster_id == UINT64_MAX && result->member_id == UINT64_MAX - 1);
@@ -319,7 +308,7 @@ TEST(codec, members_map_every_field)
     message.members = list;
     message.n_members = 2;
     struct transport_result *result =
-        rollcall__codec_result(TRANSPORT_MEMBERS, pack(&message.base));
+        rollcall__codec_result(TRANSPORT_MEMBERS, packed(&message.base));
     CHECK_INT(result->error.status, ROLLCALL_OK);
     CHECK_INT(result->member_count, 2);
     CHECK(result->members[0].member_id == UINT64_MAX && result->members[1].member_id == 2);
@@ -349,7 +338,8 @@ TEST(codec, alarms_map_every_kind_and_one_that_is_not_known)
     Etcd__AlarmResponse message = ETCD__ALARM_RESPONSE__INIT;
     message.alarms = list;
     message.n_alarms = COUNT;
-    struct transport_result *result = rollcall__codec_result(TRANSPORT_ALARMS, pack(&message.base));
+    struct transport_result *result =
+        rollcall__codec_result(TRANSPORT_ALARMS, packed(&message.base));
     CHECK_INT(result->error.status, ROLLCALL_OK);
     CHECK_INT(result->alarm_count, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
@@ -380,143 +370,6 @@ TEST(codec, bytes_that_are_no_answer_say_so)
     rollcall_object_drop(&result->object);
 }
 
-/* ---- watches ---- */
-
-static struct transport_watch_response *feed(struct rollcall__watch_block **partial,
-                                             const char *first_key, size_t events, bool fragment,
-                                             size_t bytes_max)
-{
-    Etcd__ResponseHeader header = ETCD__RESPONSE_HEADER__INIT;
-    header.revision = 8;
-    Etcd__KeyValue kv = ETCD__KEY_VALUE__INIT;
-    kv.key = data(first_key);
-    kv.mod_revision = 7;
-    Etcd__Event event = ETCD__EVENT__INIT;
-    event.kv = &kv;
-    Etcd__Event *list[] = {&event, &event, &event};
-    Etcd__WatchResponse message = ETCD__WATCH_RESPONSE__INIT;
-    message.header = &header;
-    message.watch_id = 1;
-    message.fragment = fragment;
-    message.events = list;
-    message.n_events = events;
-    return rollcall__codec_watch_response(partial, pack(&message.base), bytes_max);
-}
-
-TEST(codec, fragments_are_joined_in_order)
-{
-    struct rollcall__watch_block *partial = NULL;
-    CHECK(feed(&partial, "a", 2, true, 1 << 20) == NULL);
-    CHECK(feed(&partial, "b", 3, true, 1 << 20) == NULL);
-    struct transport_watch_response *response = feed(&partial, "c", 1, false, 1 << 20);
-    CHECK(partial == NULL);
-    CHECK_INT(response->error.status, ROLLCALL_OK);
-    CHECK(!response->fragment);
-    CHECK_INT(response->event_count, 6);
-    CHECK_BYTES(response->events[1].kv.key, "a");
-    CHECK_BYTES(response->events[4].kv.key, "b");
-    CHECK_BYTES(response->events[5].kv.key, "c");
-    CHECK_INT(response->revision, 8);
-    rollcall_object_drop(&response->object);
-}
-
-/* A stream has one watch, so etcd sends no such thing; progress that nobody asked for has the id
- * -1.
- */
-TEST(codec, what_is_of_another_watch_is_no_part_of_a_response)
-{
-    struct rollcall__watch_block *partial = NULL;
-    Etcd__WatchResponse other = ETCD__WATCH_RESPONSE__INIT;
-    other.watch_id = 2;
-    CHECK(rollcall__codec_watch_response(&partial, pack(&other.base), 1 << 20) == NULL);
-    CHECK(partial == NULL);
-    CHECK(feed(&partial, "a", 1, true, 1 << 20) == NULL);
-    for (other.watch_id = -1; other.watch_id <= 3; other.watch_id += 2) {
-        other.fragment = other.watch_id == 3;
-        if (other.watch_id != 1) {
-            CHECK(rollcall__codec_watch_response(&partial, pack(&other.base), 1 << 20) == NULL);
-        }
-    }
-    struct transport_watch_response *response = feed(&partial, "b", 1, false, 1 << 20);
-    CHECK_INT(response->event_count, 2);
-    CHECK_BYTES(response->events[0].kv.key, "a");
-    CHECK_BYTES(response->events[1].kv.key, "b");
-    rollcall_object_drop(&response->object);
-}
-
-TEST(codec, fragments_are_bounded)
-{
-    struct rollcall__watch_block *partial = NULL;
-    struct transport_watch_response *response = NULL;
-    for (int i = 0; i < 10000 && response == NULL; i++) {
-        response = feed(&partial, "a", 3, true, 64 << 10);
-    }
-    CHECK(response != NULL && partial == NULL);
-    CHECK_INT(response->error.status, ROLLCALL_E_NO_MEMORY);
-    CHECK_INT(response->event_count, 0); /* half a response must not be taken for one */
-    rollcall_object_drop(&response->object);
-}
-
-TEST(codec, delete_carries_the_value_before)
-{
-    Etcd__KeyValue kv = ETCD__KEY_VALUE__INIT, previous = ETCD__KEY_VALUE__INIT;
-    kv.key = data("k");
-    kv.mod_revision = 9;
-    previous.key = data("k");
-    previous.value = data("old");
-    previous.lease = 3;
-    Etcd__Event event = ETCD__EVENT__INIT, bare = ETCD__EVENT__INIT;
-    event.type = bare.type = ETCD__EVENT__EVENT_TYPE__DELETE;
-    event.kv = bare.kv = &kv;
-    event.prev_kv = &previous;
-    Etcd__Event *list[] = {&event, &bare};
-    Etcd__WatchResponse message = ETCD__WATCH_RESPONSE__INIT;
-    message.events = list;
-    message.n_events = 2;
-    struct rollcall__watch_block *partial = NULL;
-    struct transport_watch_response *response =
-        rollcall__codec_watch_response(&partial, pack(&message.base), 1 << 20);
-    CHECK_INT(response->events[0].kind, TRANSPORT_DELETE);
-    CHECK_INT(response->events[0].kv.mod_revision, 9);
-    CHECK(response->events[0].has_prev_kv);
-    CHECK_BYTES(response->events[0].prev_kv.value, "old");
-    CHECK_INT(response->events[0].prev_kv.lease_id, 3);
-    CHECK(!response->events[1].has_prev_kv);
-    rollcall_object_drop(&response->object);
-}
-
-static struct transport_watch_response *canceled(int64_t compact_revision, const char *reason)
-{
-    Etcd__WatchResponse message = ETCD__WATCH_RESPONSE__INIT;
-    message.created = true;
-    message.canceled = true;
-    message.watch_id = -1;
-    message.compact_revision = compact_revision;
-    message.cancel_reason = (char *)(uintptr_t)reason;
-    struct rollcall__watch_block *partial = NULL;
-    return rollcall__codec_watch_response(&partial, pack(&message.base), 1 << 20);
-}
-
-TEST(codec, compaction_is_a_cancellation_not_an_error)
-{
-    struct transport_watch_response *response =
-        canceled(44, "etcdserver: mvcc: required revision has been compacted");
-    CHECK(response->canceled);
-    CHECK_INT(response->compact_revision, 44);
-    CHECK_INT(response->error.status, ROLLCALL_OK);
-    rollcall_object_drop(&response->object);
-}
-
-TEST(codec, other_cancellations_say_why)
-{
-    struct transport_watch_response *response =
-        canceled(0, "rpc error: code = PermissionDenied desc = etcdserver: permission denied");
-    CHECK(response->canceled);
-    CHECK_INT(response->error.status, ROLLCALL_E_DENIED);
-    CHECK(strstr(response->error.text, "permission denied") != NULL);
-    rollcall_object_drop(&response->object);
-}
-
 /* ---- small answers ---- */
 
 TEST(codec, renewal_of_an_unknown_lease_has_ttl_zero)
@@ -524,7 +377,7 @@ TEST(codec, renewal_of_an_unknown_lease_has_ttl_zero)
     Etcd__LeaseKeepAliveResponse message = ETCD__LEASE_KEEP_ALIVE_RESPONSE__INIT;
     int64_t lease_id = 1, ttl_s = 1;
     message.id = INT64_MAX;
-    CHECK(rollcall__codec_renewed(pack(&message.base), &lease_id, &ttl_s));
+    CHECK(rollcall__codec_renewed(packed(&message.base), &lease_id, &ttl_s));
     CHECK_INT(lease_id, INT64_MAX);
     CHECK_INT(ttl_s, 0);
     CHECK(!rollcall__codec_renewed(rollcall__bytes("\xff"), &lease_id, &ttl_s));
@@ -534,7 +387,7 @@ TEST(codec, token_is_copied_out)
 {
     Etcd__AuthenticateResponse message = ETCD__AUTHENTICATE_RESPONSE__INIT;
     message.token = (char *)(uintptr_t) "secret.7";
-    char *token = rollcall__codec_token(pack(&message.base));
+    char *token = rollcall__codec_token(packed(&message.base));
     CHECK_STR(token, "secret.7");
     free(token);
     CHECK(rollcall__codec_token(rollcall__bytes("\xff")) == NULL);
