@@ -29,11 +29,18 @@ static enum rollcall_status read_previous(const struct transport_event *event,
     return status == ROLLCALL_E_CORRUPT ? ROLLCALL_OK : status;
 }
 
+/* One change, and what is taken in with it. */
+struct taking {
+    const struct reflector_change *change;
+    size_t place;  /* of its key in the roster, or where it belongs */
+    int64_t at_ms; /* of the wall clock */
+};
+
 /* Of a key that is not in the roster. */
-static enum rollcall_status take_unknown(struct rollcall_context *cx, struct hub_handover *held,
-                                         const struct reflector_change *change)
+static enum rollcall_status take_unknown(struct hub_handover *held, const struct taking *taking)
 {
-    const struct transport_kv *kv = &change->event->kv;
+    const struct reflector_change *change = taking->change;
+    const int64_t mod_revision = change->event->kv.mod_revision;
     struct reflector_item *before = NULL;
     enum rollcall_status status = ROLLCALL_OK;
     if (change->item == NULL && change->event->kind == TRANSPORT_DELETE) {
@@ -42,36 +49,35 @@ static enum rollcall_status take_unknown(struct rollcall_context *cx, struct hub
     if (status != ROLLCALL_OK || (change->item == NULL && before == NULL)) {
         return status;
     }
-    if ((status = begin_change(held, kv->mod_revision)) == ROLLCALL_OK) {
+    if ((status = begin_change(held, mod_revision)) == ROLLCALL_OK) {
         hub_batch_add(held->batch, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE,
-                      rollcall_wall_ms(cx), kv->mod_revision, before, change->item);
+                      taking->at_ms, mod_revision, before, change->item);
     }
     if (before != NULL) {
         rollcall_object_drop(&before->object);
     } else if (status == ROLLCALL_OK) {
-        rollcall__roster_put(held->roster, change->item->key,
-                             rollcall_object_keep(&change->item->object));
+        rollcall__roster_insert(held->roster, taking->place, change->item->key,
+                                rollcall_object_keep(&change->item->object));
     }
     return status;
 }
 
-static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_handover *held,
-                                       const struct reflector_change *change)
+static enum rollcall_status take_known(struct hub_handover *held, const struct taking *taking)
 {
-    const struct transport_kv *kv = &change->event->kv;
-    const enum rollcall_status status = begin_change(held, kv->mod_revision);
+    struct reflector_item *item = taking->change->item;
+    const int64_t mod_revision = taking->change->event->kv.mod_revision;
+    const enum rollcall_status status = begin_change(held, mod_revision);
     if (status != ROLLCALL_OK) {
         return status;
     }
-    struct rollcall_object *before = rollcall__roster_find(held->roster, kv->key)->item;
-    hub_batch_add(held->batch, change->item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE,
-                  rollcall_wall_ms(cx), kv->mod_revision, (struct reflector_item *)before,
-                  change->item);
-    if (change->item == NULL) {
-        rollcall__roster_remove(held->roster, kv->key);
+    struct rollcall_object *before = held->roster->entries[taking->place].item;
+    hub_batch_add(held->batch, item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE,
+                  taking->at_ms, mod_revision, (struct reflector_item *)before, item);
+    if (item == NULL) {
+        rollcall__roster_remove(held->roster, taking->place);
     } else {
-        rollcall__roster_put(held->roster, change->item->key,
-                             rollcall_object_keep(&change->item->object));
+        rollcall__roster_replace(held->roster, taking->place, item->key,
+                                 rollcall_object_keep(&item->object));
     }
     return ROLLCALL_OK;
 }
@@ -80,15 +86,17 @@ static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_h
 enum rollcall_status hub_take_changes(struct rollcall_context *cx, struct hub_handover *held)
 {
     const struct reflector_changes *changes = (const struct reflector_changes *)held->work;
+    struct taking taking = {.at_ms = rollcall_wall_ms(cx)};
     for (; held->work_at < changes->count; held->work_at++) {
-        const struct reflector_change *change = &changes->changes[held->work_at];
-        const struct transport_kv *kv = &change->event->kv;
+        taking.change = &changes->changes[held->work_at];
+        const struct transport_kv *kv = &taking.change->event->kv;
         if (kv->mod_revision < held->work_from_revision) {
             continue;
         }
-        const enum rollcall_status status = rollcall__roster_find(held->roster, kv->key) == NULL
-                                                ? take_unknown(cx, held, change)
-                                                : take_known(cx, held, change);
+        const enum rollcall_status status =
+            rollcall__roster_find(held->roster, kv->key, &taking.place)
+                ? take_known(held, &taking)
+                : take_unknown(held, &taking);
         if (status != ROLLCALL_OK) {
             return status;
         }

@@ -98,31 +98,29 @@ static size_t lower_bound(const struct rollcall__roster *roster, struct rollcall
     return low;
 }
 
-static bool is_at(const struct rollcall__roster *roster, size_t place, struct rollcall_bytes key)
+bool rollcall__roster_find(const struct rollcall__roster *roster, struct rollcall_bytes key,
+                           size_t *place)
 {
-    return place < roster->count && rollcall__bytes_equal(roster->entries[place].key, key);
+    *place = lower_bound(roster, key);
+    return *place < roster->count && rollcall__bytes_equal(roster->entries[*place].key, key);
 }
 
-const struct rollcall__roster_entry *rollcall__roster_find(const struct rollcall__roster *roster,
-                                                           struct rollcall_bytes key)
+void rollcall__roster_insert(struct rollcall__roster *roster, size_t place,
+                             struct rollcall_bytes key, struct rollcall_object *item)
 {
-    const size_t place = lower_bound(roster, key);
-    return is_at(roster, place, key) ? &roster->entries[place] : NULL;
-}
-
-void rollcall__roster_put(struct rollcall__roster *roster, struct rollcall_bytes key,
-                          struct rollcall_object *item)
-{
-    const size_t place = lower_bound(roster, key);
     struct rollcall__roster_entry *at = &roster->entries[place];
-    if (is_at(roster, place, key)) {
-        rollcall_object_drop(at->item);
-    } else {
-        ROLLCALL_ASSERT(roster->count < roster->capacity);
-        memmove(at + 1, at, (roster->count - place) * sizeof *at);
-        roster->count++;
-    }
+    ROLLCALL_ASSERT(place <= roster->count && roster->count < roster->capacity);
+    memmove(at + 1, at, (roster->count - place) * sizeof *at);
+    roster->count++;
     *at = (struct rollcall__roster_entry){.key = key, .item = item};
+}
+
+void rollcall__roster_replace(struct rollcall__roster *roster, size_t place,
+                              struct rollcall_bytes key, struct rollcall_object *item)
+{
+    struct rollcall_object *before = roster->entries[place].item;
+    roster->entries[place] = (struct rollcall__roster_entry){.key = key, .item = item};
+    rollcall_object_drop(before);
 }
 
 void rollcall__roster_append(struct rollcall__roster *roster, struct rollcall_bytes key,
@@ -132,16 +130,14 @@ void rollcall__roster_append(struct rollcall__roster *roster, struct rollcall_by
     roster->entries[roster->count++] = (struct rollcall__roster_entry){.key = key, .item = item};
 }
 
-void rollcall__roster_remove(struct rollcall__roster *roster, struct rollcall_bytes key)
+void rollcall__roster_remove(struct rollcall__roster *roster, size_t place)
 {
-    const size_t place = lower_bound(roster, key);
     struct rollcall__roster_entry *at = &roster->entries[place];
-    if (is_at(roster, place, key)) {
-        struct rollcall_object *item = at->item;
-        roster->count--;
-        memmove(at, at + 1, (roster->count - place) * sizeof *at);
-        rollcall_object_drop(item); /* last: the key may live in it */
-    }
+    struct rollcall_object *item = at->item;
+    ROLLCALL_ASSERT(place < roster->count);
+    roster->count--;
+    memmove(at, at + 1, (roster->count - place) * sizeof *at);
+    rollcall_object_drop(item); /* last: the key may live in it */
 }
 
 /* Which of the two keys comes first: below 0: the one of `before`; 0: it is the same. */

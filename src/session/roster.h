@@ -34,17 +34,22 @@ struct rollcall__roster *rollcall__roster_create(void);
  */
 ROLLCALL_MUST_USE bool rollcall__roster_reserve(struct rollcall__roster **roster, size_t more);
 
-/* NULL: it is not there.  Valid until the next change. */
-const struct rollcall__roster_entry *rollcall__roster_find(const struct rollcall__roster *roster,
-                                                           struct rollcall_bytes key);
-/* item: moved; replaces what was there.  After a reserve. */
-void rollcall__roster_put(struct rollcall__roster *roster, struct rollcall_bytes key,
-                          struct rollcall_object *item);
-/* The same when the key is above all that are there, as in a list. */
+/* False: it is not there, and *place is where it belongs.  A place is good until the next change; a
+ * reserve is none, so that one search serves for a change. */
+bool rollcall__roster_find(const struct rollcall__roster *roster, struct rollcall_bytes key,
+                           size_t *place);
+
+/* Changes.  Each after a reserve; item: moved. */
+
+/* place: where it belongs. */
+void rollcall__roster_insert(struct rollcall__roster *roster, size_t place,
+                             struct rollcall_bytes key, struct rollcall_object *item);
+void rollcall__roster_replace(struct rollcall__roster *roster, size_t place,
+                              struct rollcall_bytes key, struct rollcall_object *item);
+void rollcall__roster_remove(struct rollcall__roster *roster, size_t place);
+/* As insert, when the key is above all that are there, as in a list. */
 void rollcall__roster_append(struct rollcall__roster *roster, struct rollcall_bytes key,
                              struct rollcall_object *item);
-/* Nothing, if it is not there.  After a reserve. */
-void rollcall__roster_remove(struct rollcall__roster *roster, struct rollcall_bytes key);
 
 /* A walk over what differs between two; zero is the beginning. */
 struct rollcall__roster_walk {

@@ -105,7 +105,9 @@ static bool put_item(struct rollcall__roster **roster, const char *key)
     struct rollcall_object *item = malloc(sizeof *item);
     CHECK(item != NULL);
     rollcall_object_init(item, destroy_item);
-    rollcall__roster_put(*roster, rollcall__bytes(key), item);
+    size_t place;
+    CHECK(!rollcall__roster_find(*roster, rollcall__bytes(key), &place));
+    rollcall__roster_insert(*roster, place, rollcall__bytes(key), item);
     return true;
 }
 
