@@ -251,6 +251,42 @@ TEST(watch_script, a_revision_in_pieces_is_told_once_and_whole_wherever_its_stre
     end(&stage);
 }
 
+/* Many small responses in a row are handed over together: what stands between them, or ends them,
+ * is in its place all the same, and their number is not what a watch has room for. */
+TEST(watch_script, a_burst_of_single_news_is_told_whole_and_in_order_with_what_stands_between)
+{
+    enum { BURST = 3000, PIECES = 3, EVERY = 100, CUTS = 3 };
+    struct stage stage;
+    begin(&stage);
+    int64_t revision = LISTED;
+    size_t told = SNAPSHOT_NOTES;
+    for (size_t stream = 0; stream < CUTS; stream++) {
+        create(stage.etcd, stream, revision);
+        for (int i = 1; i <= BURST; i++) {
+            tell(&stage, stream, 1, revision + 1, revision + 1);
+            revision++;
+            if (i % EVERY == 0) { /* a revision in pieces, and progress, between others */
+                send_pieces(&stage, stream, PIECES, PIECES, ++revision);
+                scripted_etcd_send(stage.etcd, stream,
+                                   &(const struct scripted_response){.revision = revision});
+            }
+        }
+        send_pieces(&stage, stream, PIECES, PIECES - 1, revision + 1); /* cut in the middle */
+        scripted_etcd_end(stage.etcd, stream);
+        CHECK(await_watch(&stage, stream + 1) <= revision + 1);
+    }
+    await_told(&stage, revision);
+    for (int64_t at = LISTED + 1; at <= revision; at++) {
+        const bool in_pieces = (at - LISTED) % (EVERY + 1) == 0;
+        for (int piece = 0; piece < (in_pieces ? PIECES : 1); piece++, told++) {
+            const struct api_watch_note note = api_watch_at(&stage.log, told);
+            CHECK_INT(numbered_read(note.value), in_pieces ? 100 * at + piece : at);
+        }
+    }
+    CHECK_INT(api_watch_total(&stage.log), told);
+    end(&stage);
+}
+
 /* ---- what is not said ---- */
 
 /* C14 */
