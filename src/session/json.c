@@ -101,27 +101,35 @@ static enum rollcall__json_token close_level(struct rollcall__json_reader *reade
 
 /* ---- scalars ---- */
 
-/* Whether one of eight bytes is a quote, a backslash, a control character or beyond ASCII.  Each
- * difference borrows into its byte's top bit when that byte is what is looked for; a borrow into
- * the next byte needs such a byte before it, so it adds nothing false. */
-static bool has_special(uint64_t eight)
+/*
+ * Eight bytes as one number, the first in memory lowest; and in it a top bit for each byte that is
+ * a quote, a backslash, a control character or beyond ASCII.  Each difference borrows into its
+ * byte's top bit when that byte is what is looked for; a borrow into the next byte needs such a
+ * byte before it, so the lowest bit that is set is always right.
+ */
+static uint64_t load_eight(const char *data)
+{
+    uint64_t eight;
+    memcpy(&eight, data, sizeof eight);
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(eight) : eight;
+}
+
+static uint64_t find_special(uint64_t eight)
 {
     const uint64_t each = UINT64_C(0x0101010101010101), top = each * 0x80;
     const uint64_t quotes = (eight ^ each * '"') - each, slashes = (eight ^ each * '\\') - each;
-    return ((quotes | slashes | (eight - each * 0x20) | eight) & top) != 0;
+    return (quotes | slashes | (eight - each * 0x20) | eight) & top;
 }
 
-/* How many bytes from `at` on stand for themselves in a string: ASCII, nothing to escape. */
-static size_t plain_run(const char *data, size_t at, size_t size_bytes)
+size_t rollcall__json_plain_run(const char *data, size_t size_bytes)
 {
-    const size_t begin = at;
-    uint64_t eight;
-    while (size_bytes - at >= sizeof eight) {
-        memcpy(&eight, data + at, sizeof eight);
-        if (has_special(eight)) {
-            break;
+    size_t at = 0;
+    while (size_bytes - at >= sizeof(uint64_t)) {
+        const uint64_t special = find_special(load_eight(data + at));
+        if (special != 0) {
+            return at + (size_t)__builtin_ctzll(special) / 8;
         }
-        at += sizeof eight;
+        at += sizeof(uint64_t);
     }
     while (at < size_bytes) {
         const unsigned char c = (unsigned char)data[at];
@@ -130,7 +138,7 @@ static size_t plain_run(const char *data, size_t at, size_t size_bytes)
         }
         at++;
     }
-    return at - begin;
+    return at;
 }
 
 /* Steps over one escape; `at` is at the backslash. */
@@ -163,7 +171,8 @@ static enum rollcall__json_token scan_string(struct rollcall__json_reader *reade
     const size_t begin = ++reader->at;
     reader->text_is_plain = true;
     for (;;) {
-        reader->at += plain_run(reader->data, reader->at, reader->size_bytes);
+        reader->at +=
+            rollcall__json_plain_run(reader->data + reader->at, reader->size_bytes - reader->at);
         const int c = peek(reader);
         if (c == '"') {
             break;
@@ -461,7 +470,7 @@ size_t rollcall__json_unescape(struct rollcall_bytes text, char *out)
     while (text.size_bytes > 0) {
         char encoded[4];
         const char *from = text.data;
-        size_t taken = plain_run(text.data, 0, text.size_bytes);
+        size_t taken = rollcall__json_plain_run(text.data, text.size_bytes);
         if (taken == 0 && text.data[0] != '\\') {
             taken = utf8_size(text);
         }
