@@ -101,6 +101,8 @@ static enum rollcall__json_token close_level(struct rollcall__json_reader *reade
 
 /* ---- scalars ---- */
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
 /*
  * Eight bytes as one number, the first in memory lowest; and in it a top bit for each byte that is
  * a quote, a backslash, a control character or beyond ASCII.  Each difference borrows into its
@@ -116,7 +118,7 @@ static uint64_t load_eight(const char *data)
 
 static uint64_t find_special(uint64_t eight)
 {
-    const uint64_t each = UINT64_C(0x0101010101010101), top = each * 0x80;
+    const uint64_t each = EACH_BYTE, top = each * 0x80;
     const uint64_t quotes = (eight ^ each * '"') - each, slashes = (eight ^ each * '\\') - each;
     return (quotes | slashes | (eight - each * 0x20) | eight) & top;
 }
@@ -138,6 +140,40 @@ size_t rollcall__json_plain_run(const char *data, size_t size_bytes)
         }
         at++;
     }
+    return at;
+}
+
+static bool are_digits(uint64_t eight)
+{
+    const uint64_t off = eight ^ EACH_BYTE * '0'; /* 0 to 9 in each byte when they are */
+    return ((((off & EACH_BYTE * 0x7F) + EACH_BYTE * (0x80 - 10)) | off) & EACH_BYTE * 0x80) == 0;
+}
+
+/* Eight digits, the first in the lowest byte: made to four pairs, and those weighed and added. */
+static uint64_t sum_digits(uint64_t eight)
+{
+    const uint64_t pairs = (eight & EACH_BYTE * 0x0F) * 10 + ((eight & EACH_BYTE * 0x0F) >> 8);
+    const uint64_t even = UINT64_C(0x000000FF000000FF);
+    const uint64_t first = (pairs & even) * (100 + (UINT64_C(1000000) << 32));
+    const uint64_t second = (pairs >> 16 & even) * (1 + (UINT64_C(10000) << 32));
+    return (first + second) >> 32;
+}
+
+size_t rollcall__json_digits(const char *data, size_t size_bytes, uint64_t *value)
+{
+    enum { DIGITS_MAX = 19 }; /* of INT64_MAX; so many nines still fit 64 bits */
+    const size_t end = size_bytes < DIGITS_MAX ? size_bytes : DIGITS_MAX;
+    size_t at = 0;
+    uint64_t sum = 0;
+    while (end - at >= sizeof(uint64_t) && are_digits(load_eight(data + at))) {
+        sum = sum * 100000000 + sum_digits(load_eight(data + at));
+        at += sizeof(uint64_t);
+    }
+    while (at < end && is_digit((unsigned char)data[at])) {
+        sum = sum * 10 + (uint64_t)(data[at] - '0');
+        at++;
+    }
+    *value = sum;
     return at;
 }
 
@@ -349,20 +385,12 @@ bool rollcall__json_skip(struct rollcall__json_reader *reader, enum rollcall__js
 
 bool rollcall__json_int64(struct rollcall_bytes text, int64_t *value)
 {
-    enum { DIGITS_MAX = 19 }; /* of INT64_MAX; so many nines still fit 64 bits */
     const size_t begin = text.size_bytes > 0 && text.data[0] == '-' ? 1 : 0;
     const bool negative = begin > 0;
-    uint64_t sum = 0;
-    if (text.size_bytes - begin > DIGITS_MAX) {
-        return false; /* there are no leading zeros */
-    }
-    for (size_t i = begin; i < text.size_bytes; i++) {
-        if (!is_digit((unsigned char)text.data[i])) {
-            return false;
-        }
-        sum = sum * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    if (sum > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
+    uint64_t sum;
+    if (rollcall__json_digits(text.data + begin, text.size_bytes - begin, &sum) !=
+            text.size_bytes - begin ||
+        sum > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
         return false;
     }
     /* Negated as unsigned, because -INT64_MIN has no int64_t. */

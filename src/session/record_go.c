@@ -68,28 +68,31 @@ static bool take_text(struct input *in, struct rollcall_bytes *text)
     return take(in, '"');
 }
 
+/* INT64_MIN alone is left to the general reader. */
 static bool take_integer(struct input *in, int64_t *value)
 {
-    const char *const begin = in->at;
-    (void)take(in, '-');
-    const char *const digits = in->at;
-    while (in->at < in->end && *in->at >= '0' && *in->at <= '9') {
-        in->at++;
+    uint64_t sum;
+    const bool negative = take(in, '-');
+    const size_t digits = rollcall__json_digits(in->at, left_bytes(in), &sum);
+    if (digits == 0 || (digits > 1 && *in->at == '0') || sum > INT64_MAX) {
+        return false;
     }
-    const struct rollcall_bytes number = {begin, (size_t)(in->at - begin)};
-    return in->at > digits && (*digits != '0' || in->at == digits + 1) &&
-           rollcall__json_int64(number, value);
+    in->at += digits;
+    *value = negative ? -(int64_t)sum : (int64_t)sum;
+    return true;
 }
 
 static bool take_flag(struct input *in, bool *value)
 {
-    const char *const word = left_bytes(in) > 0 && *in->at == 't' ? "true" : "false";
-    const size_t size_bytes = *word == 't' ? 4 : 5;
-    if (left_bytes(in) < size_bytes || memcmp(in->at, word, size_bytes) != 0) {
+    *value = left_bytes(in) >= 4 && memcmp(in->at, "true", 4) == 0;
+    if (*value) {
+        in->at += 4;
+        return true;
+    }
+    if (left_bytes(in) < 5 || memcmp(in->at, "false", 5) != 0) {
         return false;
     }
-    *value = *word == 't';
-    in->at += size_bytes;
+    in->at += 5;
     return true;
 }
 
