@@ -59,13 +59,14 @@ static struct rollcall_bytes cut(struct rollcall_bytes *rest, char separator, bo
 /* Digits without a leading zero that fit 64 bits. */
 static bool parse_number(struct rollcall_bytes text, uint64_t *number)
 {
+    enum { DIGITS_SAFE = 19 }; /* so many nines fit */
     if (!is_all_digits(text) || (text.size_bytes > 1 && text.data[0] == '0')) {
         return false;
     }
     *number = 0;
     for (size_t i = 0; i < text.size_bytes; i++) {
         const uint64_t digit = (uint64_t)(text.data[i] - '0');
-        if (*number > (UINT64_MAX - digit) / 10) {
+        if (i >= DIGITS_SAFE && *number > (UINT64_MAX - digit) / 10) {
             return false;
         }
         *number = *number * 10 + digit;
