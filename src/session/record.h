@@ -24,16 +24,15 @@ enum { ROLLCALL__RECORD_USUAL_LABELS = 16 };
 
 /* Holds what a record that was read has besides its JSON.  Not to be moved while that is used. */
 struct rollcall__record_scratch {
-    struct rollcall__arena
-        arena; /* texts that had to be resolved, and labels when there are many */
+    struct rollcall__arena arena; /* texts that had to be resolved; labels, if there are many */
     struct rollcall_label labels[ROLLCALL__RECORD_USUAL_LABELS];
 };
 
 /*
- * Fills *record from what etcd holds, in one pass.
+ * Fills *record from what etcd holds: in one pass if Go wrote it, else in a second.
  * Limits:  ROLLCALL__RECORD_SIZE_MAX_BYTES in all, ROLLCALL__JSON_DEPTH_MAX levels of nesting; the
  *          size alone bounds the strings and the number of labels.  The scratch's arena is all the
- *          memory that is taken, and usually none: at worst, for two mebibytes of nothing but
+ *          memory that is taken, and usually none is: at worst, for two mebibytes of nothing but
  *          labels, 64 MiB.
  * scratch: need not be initialised; the caller frees its arena in every case.
  * record:  its strings and labels are views of `json` or of the scratch, without a NUL behind; none
@@ -47,12 +46,12 @@ rollcall__record_read(struct rollcall_bytes json, struct rollcall__record_scratc
 
 /* How many bytes the strings and labels of a record take in one piece, a NUL behind each string. */
 size_t rollcall__record_texts_bytes(const struct rollcall_record *record);
-/* Moves them into `memory`, which is that large and aligned for a label; the record owns nothing of
- * where they were any more. */
+/* Moves them into `memory`, which is that large and aligned for a label: where they were before is
+ * not used any more. */
 void rollcall__record_move_texts(struct rollcall_record *record, void *memory);
 
 /* Reads as rollcall__record_read does, and moves strings and labels into the arena, each string
- * with a NUL behind.  The caller frees the arena in every case. */
+ * with a NUL behind: at worst 16 MiB.  The caller frees the arena in every case. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__record_decode(struct rollcall_bytes json,
                                                                struct rollcall__arena *arena,
                                                                struct rollcall_record *record,

@@ -7,8 +7,8 @@
 
 #include "session/record.h"
 
-/* As rollcall__record_read, but the size and the version are not checked, and the scratch's arena
- * is initialised. */
+/* As rollcall__record_read, but neither size nor version are checked, and the caller has
+ * initialised the scratch's arena. */
 ROLLCALL_MUST_USE enum rollcall_status
 rollcall__record_read_any(struct rollcall_bytes json, struct rollcall__record_scratch *scratch,
                           struct rollcall_record *record, struct rollcall_error *error);

@@ -37,7 +37,7 @@ extern const struct rollcall__field rollcall__index_fields[ROLLCALL__INDEX_FIELD
 /* Makes it a record of nothing: no string is NULL. */
 void rollcall__record_clear(struct rollcall_record *record);
 
-enum rollcall_status rollcall__record_no_memory(size_t json_bytes, struct rollcall_error *error);
+enum rollcall_status rollcall__record_no_memory(size_t size_bytes, struct rollcall_error *error);
 
 #define ROLLCALL__RECORD_REPAIR "; have its owner register again, or delete the key"
 
