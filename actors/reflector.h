@@ -43,10 +43,11 @@ struct reflector_config {
 /* One session as stored at one revision.  Immutable; shared by all who tell of it. */
 struct reflector_item {
     struct rollcall_object object;
-    struct rollcall__arena arena; /* holds the key, the value and the record's strings */
     struct rollcall_bytes key, value;
     struct rollcall_record record;
     int64_t create_revision, mod_revision, lease_id;
+    struct rollcall_label
+        memory[]; /* the record's labels and strings, then the key and the value */
 };
 
 /* kv: borrowed, copied.

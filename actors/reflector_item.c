@@ -8,39 +8,62 @@
 #include "session/record.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void destroy_item(struct rollcall_object *object)
 {
-    struct reflector_item *item = (struct reflector_item *)object;
-    rollcall__arena_free(&item->arena);
-    free(item);
+    free(object);
+}
+
+/* Copies bytes, a NUL behind them, and moves *to behind that. */
+static struct rollcall_bytes put(char **to, struct rollcall_bytes from)
+{
+    const struct rollcall_bytes copy = {*to, from.size_bytes};
+    if (from.size_bytes > 0) {
+        memcpy(*to, from.data, from.size_bytes);
+    }
+    (*to)[from.size_bytes] = '\0';
+    *to += from.size_bytes + 1;
+    return copy;
+}
+
+/* The item, with all that it holds in the same block; NULL: out of memory. */
+static struct reflector_item *make_item(const struct transport_kv *kv,
+                                        const struct rollcall_record *record)
+{
+    const size_t texts_bytes = rollcall__record_texts_bytes(record);
+    struct reflector_item *item = rollcall__allocate(sizeof *item + texts_bytes +
+                                                     kv->key.size_bytes + kv->value.size_bytes + 2);
+    if (item == NULL) {
+        return NULL;
+    }
+    char *to = (char *)item->memory + texts_bytes;
+    rollcall_object_init(&item->object, destroy_item);
+    item->key = put(&to, kv->key);
+    item->value = put(&to, kv->value);
+    item->record = *record;
+    rollcall__record_move_texts(&item->record, item->memory);
+    item->create_revision = kv->create_revision;
+    item->mod_revision = kv->mod_revision;
+    item->lease_id = kv->lease_id;
+    return item;
 }
 
 enum rollcall_status reflector_item_create(const struct transport_kv *kv,
                                            struct reflector_item **made,
                                            struct rollcall_error *error)
 {
+    struct rollcall__record_scratch scratch;
+    struct rollcall_record record;
     *made = NULL;
-    struct reflector_item *item = rollcall__allocate_zeroed(1, sizeof *item);
-    if (item == NULL) {
-        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
-    }
-    rollcall_object_init(&item->object, destroy_item);
-    item->create_revision = kv->create_revision;
-    item->mod_revision = kv->mod_revision;
-    item->lease_id = kv->lease_id;
-    enum rollcall_status status;
-    if (rollcall__arena_copy(&item->arena, kv->key, &item->key) &&
-        rollcall__arena_copy(&item->arena, kv->value, &item->value)) {
-        status = rollcall__record_decode(item->value, &item->arena, &item->record, error);
-    } else {
-        status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
-    }
+    enum rollcall_status status = rollcall__record_read(kv->value, &scratch, &record, error);
     if (status == ROLLCALL_OK) {
-        *made = item;
-    } else {
-        rollcall_object_drop(&item->object);
+        *made = make_item(kv, &record);
+        if (*made == NULL) {
+            status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "out of memory for a session");
+        }
     }
+    rollcall__arena_free(&scratch.arena);
     return status;
 }
 

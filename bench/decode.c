@@ -2,9 +2,11 @@
  * bench/decode.c - what it costs to read a session record, beside a general JSON library:
  *     decode [ROUNDS [DECODES]]        (15, 20000)
  * For each of a few records: ROUNDS times DECODES decodes by us (the arena freed each time) and by
- * jansson (parsed, the same fields looked up by name, freed), alternating who goes first.  One JSON
- * line each, in nanoseconds of CPU time for one decode.  Exit 1 if the two do not agree on a field.
+ * jansson (parsed, the same fields looked up by name, freed), and as many times what a watch does
+ * with an event: the item made, and dropped; alternating who goes first.  One JSON line each, in
+ * nanoseconds of CPU time for one.  Exit 1 if the two readers do not agree on a field.
  */
+#include "actors/reflector.h"
 #include "session/record.h"
 #include "support/measure.h"
 
@@ -43,6 +45,7 @@ static const struct input {
 /* What one library makes of an input; `labels` is room for jansson's. */
 struct reading {
     struct rollcall__arena arena;
+    struct reflector_item *item;
     json_t *root;
     struct rollcall_record record;
     struct rollcall_label labels[LABELS_MAX];
@@ -59,6 +62,18 @@ static bool read_ours(struct reading *reading, struct rollcall_bytes json)
 static void forget_ours(struct reading *reading)
 {
     rollcall__arena_free(&reading->arena);
+}
+
+static bool make_item(struct reading *reading, struct rollcall_bytes json)
+{
+    const struct transport_kv kv = {.key = rollcall__bytes("by-dev/meta/session/querynode-1042"),
+                                    .value = json};
+    return reflector_item_create(&kv, &reading->item, NULL) == ROLLCALL_OK;
+}
+
+static void drop_item(struct reading *reading)
+{
+    rollcall_object_drop(&reading->item->object);
 }
 
 static struct rollcall_bytes text_of(const json_t *value)
@@ -123,9 +138,9 @@ static void forget_jansson(struct reading *reading)
 static const struct reader {
     bool (*read)(struct reading *, struct rollcall_bytes);
     void (*forget)(struct reading *);
-} READERS[] = {{read_ours, forget_ours}, {read_jansson, forget_jansson}};
+} READERS[] = {{read_ours, forget_ours}, {read_jansson, forget_jansson}, {make_item, drop_item}};
 
-enum { OURS, JANSSON, READER_COUNT };
+enum { OURS, JANSSON, READER_COUNT, ITEM = READER_COUNT, MEASURED_COUNT };
 
 /* Whether both read the same; a record that is written again shows every field. */
 static bool agree(struct rollcall_bytes json)
@@ -184,26 +199,28 @@ static void print_spread(const char *name, const double *sorted_ns, int rounds)
 
 static int run(const struct input *input, int rounds, int decodes)
 {
-    static double taken_ns[READER_COUNT][ROUNDS_MAX];
+    static double taken_ns[MEASURED_COUNT][ROUNDS_MAX];
     const struct rollcall_bytes json = rollcall__bytes(input->json);
     if (!agree(json)) {
         fprintf(stderr, "decode: %s: the two do not read the same\n", input->name);
         return 1;
     }
-    for (int i = 0; i < rounds * READER_COUNT; i++) {
-        const int round = i / READER_COUNT, which = (i + round) % READER_COUNT;
+    for (int i = 0; i < rounds * MEASURED_COUNT; i++) {
+        const int round = i / MEASURED_COUNT, which = (i + round) % MEASURED_COUNT;
         taken_ns[which][round] = measure(&READERS[which], json, decodes);
         if (taken_ns[which][round] < 0) {
             fprintf(stderr, "decode: %s: out of memory\n", input->name);
             return 1;
         }
     }
-    qsort(taken_ns[OURS], (size_t)rounds, sizeof(double), compare);
-    qsort(taken_ns[JANSSON], (size_t)rounds, sizeof(double), compare);
+    for (int i = 0; i < MEASURED_COUNT; i++) {
+        qsort(taken_ns[i], (size_t)rounds, sizeof(double), compare);
+    }
     printf("{\"event\":\"bench\",\"name\":\"decode\",\"input\":\"%s\",\"record_bytes\":%zu,"
            "\"rounds\":%d,\"decodes_per_round\":%d,",
            input->name, json.size_bytes, rounds, decodes);
     print_spread("ours", taken_ns[OURS], rounds);
+    print_spread("item", taken_ns[ITEM], rounds);
     print_spread("jansson", taken_ns[JANSSON], rounds);
     printf("\"jansson_by_ours\":%.2f,\"jansson\":\"%s\",",
            taken_ns[JANSSON][rounds / 2] / taken_ns[OURS][rounds / 2], JANSSON_VERSION);

@@ -101,27 +101,37 @@ static enum rollcall__json_token close_level(struct rollcall__json_reader *reade
 
 /* ---- scalars ---- */
 
-/* Whether one of eight bytes is a quote, a backslash, a control character or beyond ASCII.  Each
- * difference borrows into its byte's top bit when that byte is what is looked for; a borrow into
- * the next byte needs such a byte before it, so it adds nothing false. */
-static bool has_special(uint64_t eight)
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/*
+ * Eight bytes as one number, the first in memory lowest; and in it a top bit for each byte that is
+ * a quote, a backslash, a control character or beyond ASCII.  Each difference borrows into its
+ * byte's top bit when that byte is what is looked for; a borrow into the next byte needs such a
+ * byte before it, so the lowest bit that is set is always right.
+ */
+static uint64_t load_eight(const char *data)
 {
-    const uint64_t each = UINT64_C(0x0101010101010101), top = each * 0x80;
-    const uint64_t quotes = (eight ^ each * '"') - each, slashes = (eight ^ each * '\\') - each;
-    return ((quotes | slashes | (eight - each * 0x20) | eight) & top) != 0;
+    uint64_t eight;
+    memcpy(&eight, data, sizeof eight);
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(eight) : eight;
 }
 
-/* How many bytes from `at` on stand for themselves in a string: ASCII, nothing to escape. */
-static size_t plain_run(const char *data, size_t at, size_t size_bytes)
+static uint64_t find_special(uint64_t eight)
 {
-    const size_t begin = at;
-    uint64_t eight;
-    while (size_bytes - at >= sizeof eight) {
-        memcpy(&eight, data + at, sizeof eight);
-        if (has_special(eight)) {
-            break;
+    const uint64_t each = EACH_BYTE, top = each * 0x80;
+    const uint64_t quotes = (eight ^ each * '"') - each, slashes = (eight ^ each * '\\') - each;
+    return (quotes | slashes | (eight - each * 0x20) | eight) & top;
+}
+
+size_t rollcall__json_plain_run(const char *data, size_t size_bytes)
+{
+    size_t at = 0;
+    while (size_bytes - at >= sizeof(uint64_t)) {
+        const uint64_t special = find_special(load_eight(data + at));
+        if (special != 0) {
+            return at + (size_t)__builtin_ctzll(special) / 8;
         }
-        at += sizeof eight;
+        at += sizeof(uint64_t);
     }
     while (at < size_bytes) {
         const unsigned char c = (unsigned char)data[at];
@@ -130,7 +140,41 @@ static size_t plain_run(const char *data, size_t at, size_t size_bytes)
         }
         at++;
     }
-    return at - begin;
+    return at;
+}
+
+static bool are_digits(uint64_t eight)
+{
+    const uint64_t off = eight ^ EACH_BYTE * '0'; /* 0 to 9 in each byte when they are */
+    return ((((off & EACH_BYTE * 0x7F) + EACH_BYTE * (0x80 - 10)) | off) & EACH_BYTE * 0x80) == 0;
+}
+
+/* Eight digits, the first in the lowest byte: made to four pairs, and those weighed and added. */
+static uint64_t sum_digits(uint64_t eight)
+{
+    const uint64_t pairs = (eight & EACH_BYTE * 0x0F) * 10 + ((eight & EACH_BYTE * 0x0F) >> 8);
+    const uint64_t even = UINT64_C(0x000000FF000000FF);
+    const uint64_t first = (pairs & even) * (100 + (UINT64_C(1000000) << 32));
+    const uint64_t second = (pairs >> 16 & even) * (1 + (UINT64_C(10000) << 32));
+    return (first + second) >> 32;
+}
+
+size_t rollcall__json_digits(const char *data, size_t size_bytes, uint64_t *value)
+{
+    enum { DIGITS_MAX = 19 }; /* of INT64_MAX; so many nines still fit 64 bits */
+    const size_t end = size_bytes < DIGITS_MAX ? size_bytes : DIGITS_MAX;
+    size_t at = 0;
+    uint64_t sum = 0;
+    while (end - at >= sizeof(uint64_t) && are_digits(load_eight(data + at))) {
+        sum = sum * 100000000 + sum_digits(load_eight(data + at));
+        at += sizeof(uint64_t);
+    }
+    while (at < end && is_digit((unsigned char)data[at])) {
+        sum = sum * 10 + (uint64_t)(data[at] - '0');
+        at++;
+    }
+    *value = sum;
+    return at;
 }
 
 /* Steps over one escape; `at` is at the backslash. */
@@ -163,7 +207,8 @@ static enum rollcall__json_token scan_string(struct rollcall__json_reader *reade
     const size_t begin = ++reader->at;
     reader->text_is_plain = true;
     for (;;) {
-        reader->at += plain_run(reader->data, reader->at, reader->size_bytes);
+        reader->at +=
+            rollcall__json_plain_run(reader->data + reader->at, reader->size_bytes - reader->at);
         const int c = peek(reader);
         if (c == '"') {
             break;
@@ -340,20 +385,12 @@ bool rollcall__json_skip(struct rollcall__json_reader *reader, enum rollcall__js
 
 bool rollcall__json_int64(struct rollcall_bytes text, int64_t *value)
 {
-    enum { DIGITS_MAX = 19 }; /* of INT64_MAX; so many nines still fit 64 bits */
     const size_t begin = text.size_bytes > 0 && text.data[0] == '-' ? 1 : 0;
     const bool negative = begin > 0;
-    uint64_t sum = 0;
-    if (text.size_bytes - begin > DIGITS_MAX) {
-        return false; /* there are no leading zeros */
-    }
-    for (size_t i = begin; i < text.size_bytes; i++) {
-        if (!is_digit((unsigned char)text.data[i])) {
-            return false;
-        }
-        sum = sum * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    if (sum > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
+    uint64_t sum;
+    if (rollcall__json_digits(text.data + begin, text.size_bytes - begin, &sum) !=
+            text.size_bytes - begin ||
+        sum > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
         return false;
     }
     /* Negated as unsigned, because -INT64_MIN has no int64_t. */
@@ -461,7 +498,7 @@ size_t rollcall__json_unescape(struct rollcall_bytes text, char *out)
     while (text.size_bytes > 0) {
         char encoded[4];
         const char *from = text.data;
-        size_t taken = plain_run(text.data, 0, text.size_bytes);
+        size_t taken = rollcall__json_plain_run(text.data, text.size_bytes);
         if (taken == 0 && text.data[0] != '\\') {
             taken = utf8_size(text);
         }

@@ -62,6 +62,10 @@ bool rollcall__json_skip(struct rollcall__json_reader *reader, enum rollcall__js
  * U+FFFD, one per bad byte or escape.
  */
 size_t rollcall__json_unescape(struct rollcall_bytes text, char *out);
+/* How many bytes at the front stand for themselves in a string: ASCII, nothing to escape. */
+size_t rollcall__json_plain_run(const char *data, size_t size_bytes);
+/* How many digits are at the front, 19 at most, and the number they are. */
+size_t rollcall__json_digits(const char *data, size_t size_bytes, uint64_t *value);
 /* False if the text of a NUMBER has a fraction, an exponent, or does not fit. */
 bool rollcall__json_int64(struct rollcall_bytes text, int64_t *value);
 

@@ -59,13 +59,14 @@ static struct rollcall_bytes cut(struct rollcall_bytes *rest, char separator, bo
 /* Digits without a leading zero that fit 64 bits. */
 static bool parse_number(struct rollcall_bytes text, uint64_t *number)
 {
+    enum { DIGITS_SAFE = 19 }; /* so many nines fit */
     if (!is_all_digits(text) || (text.size_bytes > 1 && text.data[0] == '0')) {
         return false;
     }
     *number = 0;
     for (size_t i = 0; i < text.size_bytes; i++) {
         const uint64_t digit = (uint64_t)(text.data[i] - '0');
-        if (*number > (UINT64_MAX - digit) / 10) {
+        if (i >= DIGITS_SAFE && *number > (UINT64_MAX - digit) / 10) {
             return false;
         }
         *number = *number * 10 + digit;
@@ -99,6 +100,28 @@ static bool are_identifiers(struct rollcall_bytes rest, bool numeric)
     return true;
 }
 
+/* Takes a number off the front of *rest: digits without a leading zero that fit 64 bits. */
+static bool take_number(struct rollcall_bytes *rest, uint64_t *number)
+{
+    struct rollcall_bytes digits = {rest->data, 0};
+    while (digits.size_bytes < rest->size_bytes && is_digit(digits.data[digits.size_bytes])) {
+        digits.size_bytes++;
+    }
+    rest->data += digits.size_bytes;
+    rest->size_bytes -= digits.size_bytes;
+    return parse_number(digits, number);
+}
+
+static bool take_dot(struct rollcall_bytes *rest)
+{
+    if (rest->size_bytes == 0 || *rest->data != '.') {
+        return false;
+    }
+    rest->data++;
+    rest->size_bytes--;
+    return true;
+}
+
 /* Returns which part is at fault, or NULL. */
 static const char *parse(struct rollcall_bytes text, struct rollcall__semver *version)
 {
@@ -106,11 +129,17 @@ static const char *parse(struct rollcall_bytes text, struct rollcall__semver *ve
     const struct rollcall_bytes none = {"", 0};
     struct rollcall_bytes rest = text;
     *version = (struct rollcall__semver){.prerelease = none, .build = none};
-    if (!parse_number(cut(&rest, '.', &found), &version->major) || !found) {
+    if (!take_number(&rest, &version->major) || !take_dot(&rest)) {
         return "the major number";
     }
-    if (!parse_number(cut(&rest, '.', &found), &version->minor) || !found) {
+    if (!take_number(&rest, &version->minor) || !take_dot(&rest)) {
         return "the minor number";
+    }
+    if (!take_number(&rest, &version->patch)) {
+        return "the patch number";
+    }
+    if (rest.size_bytes == 0) {
+        return NULL;
     }
     /* The build is cut off first: it may hold a '-', a prerelease never a '+'. */
     version->build = rest;
@@ -123,7 +152,7 @@ static const char *parse(struct rollcall_bytes text, struct rollcall__semver *ve
     if (found && !are_identifiers(version->prerelease, true)) {
         return "the prerelease";
     }
-    return parse_number(rest, &version->patch) ? NULL : "the patch number";
+    return rest.size_bytes == 0 ? NULL : "the patch number";
 }
 
 enum rollcall_status rollcall__semver_parse(struct rollcall_bytes text,

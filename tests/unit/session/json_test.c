@@ -68,6 +68,40 @@ TEST(json, a_string_ends_at_its_first_quote)
     }
 }
 
+/* Each byte value at each place, all others plain: before, in and behind a group of eight. */
+TEST(json, a_run_of_plain_text_ends_at_the_first_byte_that_does_not_stand_for_itself)
+{
+    char text[20];
+    for (size_t at = 0; at < sizeof text; at++) {
+        for (int byte = 0; byte < 0x100; byte++) {
+            const bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+            memset(text, 'a', sizeof text);
+            text[at] = (char)byte;
+            memset(text + at + 1, at % 2 == 0 ? '"' : 0xFF, sizeof text - at - 1);
+            CHECK_INT(rollcall__json_plain_run(text, sizeof text), plain ? at + 1 : at);
+            CHECK_INT(rollcall__json_plain_run(text, at), at);
+        }
+    }
+}
+
+TEST(json, digits_end_at_the_first_byte_that_is_none_and_at_nineteen)
+{
+    static const char DIGITS[] = "12345678901234567890123";
+    for (size_t at = 0; at < sizeof DIGITS - 1; at++) {
+        for (int byte = 0; byte < 0x100; byte++) {
+            char text[sizeof DIGITS];
+            uint64_t value;
+            memcpy(text, DIGITS, sizeof DIGITS);
+            text[at] = (char)byte;
+            const size_t end = at + strspn(text + at, "0123456789");
+            const size_t digits = end < 19 ? end : 19;
+            CHECK_INT(rollcall__json_digits(text, sizeof DIGITS - 1, &value), digits);
+            text[digits] = '\0';
+            CHECK(value == strtoull(text, NULL, 10));
+        }
+    }
+}
+
 /* Runs of plain text are copied as a whole, so text must not be lost where they meet the rest. */
 TEST(json, unescaping_keeps_what_is_around_an_escape)
 {
