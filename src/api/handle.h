@@ -17,6 +17,8 @@
 #include <rollcall/actor.h>
 #include <rollcall/etcd.h>
 
+#include <stdatomic.h>
+
 struct rollcall__handle {
     struct rollcall_object object;
     struct rollcall_etcd *etcd; /* held until the handle is closed; unattended: until it is gone */
@@ -24,8 +26,8 @@ struct rollcall__handle {
     uint32_t worker; /* of the application actor; set before start; init: the one for data */
     bool unattended; /* nobody closes it: etcd is released when it is gone; set before start, or by
                         let_go */
-    struct rollcall__monitor monitor; /* guards the two below, and what the owner puts under it */
-    bool closed;                      /* no callback is begun any more */
+    atomic_bool closed;               /* no callback is begun any more; see is_closed */
+    struct rollcall__monitor monitor; /* guards the next, and what the owner puts under it */
     bool gone;                        /* the application actor has ended */
 };
 
