@@ -16,7 +16,9 @@
     X(REFLECTOR_RESPONSE, sizeof(struct transport_watch_answer)) /* from transport; _response */   \
     X(REFLECTOR_TAKEN, 0)                                        /* from hub: one CHANGED */       \
     X(REFLECTOR_RESUME, sizeof(struct reflector_resume))         /* from hub: some is lost */      \
+    X(REFLECTOR_REVISION, sizeof(struct transport_answer))       /* from transport; _result */     \
     X(REFLECTOR_AGAIN, 0)      /* timer: the hub's mailbox was full */                             \
+    X(REFLECTOR_BEHIND, 0)     /* timer: the member should have got as far */                      \
     X(REFLECTOR_NO_CONTACT, 0) /* timer: etcd has not answered */
 ROLLCALL_MESSAGES(reflector_message, REFLECTOR_LIST, REFLECTOR_COUNT);
 

@@ -70,6 +70,7 @@ void rollcall__check_session_key(const struct rollcall__session_check *check,
  * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held then;
  * "every-change-once"    between them each change is told, once, in the order of its revision;
  * "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
+ * "no-false-alarm"       a RESYNC is told for a reason there is;
  * "watch-goes-on"        a watch that etcd has answered once does not fail for what may pass;
  * "view-converges"       after healing it has told all there is.
  */

@@ -202,9 +202,20 @@ static void move_cursor(struct rollcall__watch_check *check, int64_t revision)
 
 /* ---- events ---- */
 
+/* A difference has a cause: the model's revision never goes back, so nothing was restored. */
+static void check_cause(struct rollcall__watch_check *check,
+                        const struct rollcall_watch_event *event)
+{
+    if (event->type == ROLLCALL_WATCH_RESYNC_BEGIN && strstr(event->reason, "restored") != NULL) {
+        rollcall_world_violate(check->world, "no-false-alarm", "a resync was told: %s",
+                               event->reason);
+    }
+}
+
 static void begin_telling(struct rollcall__watch_check *check,
                           const struct rollcall_watch_event *event)
 {
+    check_cause(check, event);
     const bool snapshot = event->type == ROLLCALL_WATCH_SNAPSHOT_BEGIN;
     if (check->phase != (snapshot ? ROLLCALL__VIEW_NONE : ROLLCALL__VIEW_LIVE)) {
         rollcall_world_violate(check->world, "view-is-history", "a %s begins out of turn",

@@ -203,6 +203,8 @@ struct transport_watch {
 
 struct transport_watch_id {
     uint64_t watch_id;
+    bool
+        elsewhere; /* of a CANCEL: for a moment another member is preferred for watches and calls */
 };
 
 /* Payload of each response; the object is a struct transport_watch_response, never NULL.  At most

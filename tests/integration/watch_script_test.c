@@ -206,6 +206,105 @@ TEST(watch_script, it_goes_on_after_the_last_event_and_not_after_the_header)
     end(&stage);
 }
 
+/* ---- a member that is behind, and an etcd that was restored ---- */
+
+/* C1: the member has not applied yet what was told, and will in a moment. */
+TEST(watch_script, a_member_that_lags_behind_is_not_taken_for_an_etcd_that_was_restored)
+{
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_end(stage.etcd, 0);
+    await_watch(&stage, 1);
+    create(stage.etcd, 1, 12);
+    tell(&stage, 1, 3, 16, 16);
+    await_told(&stage, 16);
+    check_told(&stage, (const int64_t[]){15, 16, 0});
+    end(&stage);
+}
+
+/* It lags for good, and the cluster has what was told. */
+TEST(watch_script, a_member_that_stays_behind_is_left_and_nothing_is_listed_again)
+{
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 2, 15, 15);
+    scripted_etcd_end(stage.etcd, 0);
+    for (size_t nth = 1; nth <= 3; nth++) {
+        CHECK(await_watch(&stage, nth) <= 16);
+        create(stage.etcd, nth, 12);
+        CHECK(scripted_etcd_await_ended(stage.etcd, nth, API_SOON_MS));
+    }
+    CHECK(await_watch(&stage, 4) <= 16);
+    create(stage.etcd, 4, 15);
+    tell(&stage, 4, 3, 16, 16);
+    await_told(&stage, 16);
+    check_told(&stage, (const int64_t[]){15, 16, 0});
+    end(&stage);
+}
+
+static void end_after_resync(struct stage *stage)
+{
+    api_watch_close(stage->watch, &stage->log);
+    CHECK_INT(api_watch_count(&stage->log, ROLLCALL_WATCH_FAILED), 0);
+    api_watch_log_fini(&stage->log);
+    api_scene_close(&stage->scene);
+    scripted_etcd_destroy(stage->etcd);
+}
+
+/* C21: whoever is asked says so, for longer than a member can be late. */
+TEST(watch_script, an_etcd_that_was_restored_is_listed_again_once_it_has_said_so_for_five_seconds)
+{
+    enum { RESTORED_MS = 5000 };
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 3, 12, 12); /* and it has no datanode-2 */
+    scripted_etcd_end(stage.etcd, 0);
+    CHECK(await_watch(&stage, 1) <= 16);
+    const int64_t began_ms = process_now_ms();
+    create(stage.etcd, 1, 12);
+    CHECK(api_watch_await(&stage.log, ROLLCALL_WATCH_RESYNC_END, 1, API_SOON_MS));
+    CHECK(process_now_ms() - began_ms >= RESTORED_MS);
+    const struct api_watch_note resync = api_watch_at(&stage.log, SNAPSHOT_NOTES + 1);
+    CHECK_INT(resync.type, ROLLCALL_WATCH_RESYNC_BEGIN);
+    api_check_contains(resync.reason, "restored");
+    CHECK_INT(api_watch_told(&stage.log), 2); /* datanode-1 and -3 */
+    CHECK(await_watch(&stage, 2) <= 13);
+    create(stage.etcd, 2, 12);
+    tell(&stage, 2, 4, 13, 13);
+    CHECK(api_watch_await_told(&stage.log, 3, API_SOON_MS));
+    end_after_resync(&stage);
+}
+
+/* C21: it need not be waited for. */
+TEST(watch_script, another_cluster_at_the_same_address_is_listed_again_at_once)
+{
+    enum { AT_ONCE_MS = 4000 };
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_set_cluster(stage.etcd, 0xc2);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 3, 12, 12);
+    scripted_etcd_end(stage.etcd, 0);
+    CHECK(await_watch(&stage, 1) <= 16);
+    const int64_t began_ms = process_now_ms();
+    create(stage.etcd, 1, 12);
+    CHECK(api_watch_await(&stage.log, ROLLCALL_WATCH_RESYNC_END, 1, API_SOON_MS));
+    CHECK(process_now_ms() - began_ms <= AT_ONCE_MS);
+    CHECK_INT(api_watch_told(&stage.log), 2);
+    end_after_resync(&stage);
+}
+
 /* ---- fragments ---- */
 
 /* Sends the first `sent` of so many pieces of one revision, each with one key. */

@@ -45,6 +45,7 @@ struct scripted_etcd {
     atomic_bool stop;
     struct rollcall__monitor monitor; /* guards the rest */
     const char *root;
+    uint64_t cluster;
     int64_t revision;
     struct session sessions[SCRIPTED_SESSIONS_MAX]; /* by id; those without a revision are not */
     struct watch watches[SCRIPTED_WATCHES_MAX];
@@ -83,7 +84,7 @@ static void answer(struct canned_call *call, const ProtobufCMessage *message)
 static Etcd__ResponseHeader header_of(const struct scripted_etcd *etcd, int64_t revision)
 {
     Etcd__ResponseHeader header = ETCD__RESPONSE_HEADER__INIT;
-    header.cluster_id = CLUSTER;
+    header.cluster_id = etcd->cluster;
     header.member_id = etcd->member;
     header.revision = revision;
     header.raft_term = 2;
@@ -320,6 +321,13 @@ void scripted_etcd_store(struct scripted_etcd *etcd, const char *root, int id, i
     rollcall__monitor_unlock(&etcd->monitor);
 }
 
+void scripted_etcd_set_cluster(struct scripted_etcd *etcd, uint64_t cluster)
+{
+    rollcall__monitor_lock(&etcd->monitor);
+    etcd->cluster = cluster;
+    rollcall__monitor_unlock(&etcd->monitor);
+}
+
 /* ---- life ---- */
 
 static void *run(void *argument)
@@ -334,6 +342,7 @@ struct scripted_etcd *scripted_etcd_create(uint64_t member)
     struct scripted_etcd *etcd = calloc(1, sizeof *etcd);
     CHECK(etcd != NULL);
     etcd->member = member;
+    etcd->cluster = CLUSTER;
     etcd->last = &etcd->first;
     etcd->script = (struct canned_script){
         .user = etcd, .message = on_message, .ended = on_ended, .due = on_due};

@@ -35,6 +35,9 @@ const char *scripted_etcd_endpoint(const struct scripted_etcd *etcd);
 void scripted_etcd_store(struct scripted_etcd *etcd, const char *root, int id, int64_t number,
                          int64_t revision);
 
+/* From now on it is a member of that cluster. */
+void scripted_etcd_set_cluster(struct scripted_etcd *etcd, uint64_t cluster);
+
 struct scripted_watch {
     int64_t start_revision, watch_id; /* as it was asked for */
     int64_t at_ms;                    /* of process_now_ms */
