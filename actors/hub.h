@@ -26,8 +26,17 @@ enum {
 };
 
 /* Why the reflector lists. */
-enum hub_list_cause { HUB_LIST_FIRST, HUB_LIST_COMPACTED, HUB_LIST_WENT_BACK };
+enum hub_list_cause {
+    HUB_LIST_FIRST,
+    HUB_LIST_COMPACTED,
+    HUB_LIST_WENT_BACK,
+    HUB_LIST_TOO_LARGE, /* what came at once was more than may be held */
+    HUB_LIST_CAUSES
+};
+/* As what the reflector fails: of class RETRY. */
 enum rollcall_status hub_list_status(enum hub_list_cause cause);
+/* What watchers are told, and in words. */
+enum rollcall_status hub_list_told(enum hub_list_cause cause);
 const char *hub_list_words(enum hub_list_cause cause);
 
 struct hub_list {

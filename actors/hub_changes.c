@@ -133,7 +133,7 @@ enum rollcall_status hub_take_list(struct rollcall_context *cx, struct hub_hando
         reuse(listed, held->roster);
         for (size_t i = 0; i < held->count; i++) {
             if (held->subscribers[i].phase == HUB_FOLLOWING) {
-                hub_lag(held, &held->subscribers[i], ROLLCALL_E_COMPACTED,
+                hub_lag(held, &held->subscribers[i], hub_list_told(held->list.cause),
                         hub_list_words(held->list.cause));
             }
         }

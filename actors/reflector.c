@@ -104,7 +104,9 @@ static int follow(struct rollcall_context *cx, struct reflector *re)
 {
     const struct transport_watch watch = {.watch_id = REFLECTOR_WATCH_ID,
                                           .answer = REFLECTOR_RESPONSE};
-    struct transport_range *range = reflector_request_watch(re->config, re->held->next_revision);
+    const int64_t next = re->held->next_revision;
+    struct transport_range *range =
+        reflector_request_watch(re->config, next, next == re->held->exact_revision);
     if (range == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
     }
@@ -309,6 +311,8 @@ static bool stream_ended(struct rollcall_context *cx, struct reflector *re,
     const enum rollcall_status status = response->error.status;
     if (response->compact_revision != 0 || status == ROLLCALL_E_COMPACTED) {
         *next = reflector_relist(cx, re, HUB_LIST_COMPACTED);
+    } else if (response->too_large) {
+        *next = reflector_relist(cx, re, HUB_LIST_TOO_LARGE);
     } else if (status != ROLLCALL_OK) {
         *next = reflector_in_trouble(cx, re, &response->error); /* cancellations among them */
     } else if (response->canceled) {
@@ -400,6 +404,7 @@ static int pass_on_list(struct rollcall_context *cx, struct reflector *re)
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the hub's mailbox is full");
     }
     re->held->next_revision = revision + 1;
+    re->held->exact_revision = listed.cause == HUB_LIST_TOO_LARGE ? revision + 1 : 0;
     if (re->config->list_only) {
         re->held->over = true;
         return OVER;

@@ -104,8 +104,9 @@ struct transport_request *reflector_request_page(const struct reflector_config *
                                                  struct rollcall_bytes after, int64_t revision);
 /* Everything from next_revision on, and what came just before.  For etcd before 3.4.34 and 3.5.16
  * lets a watch begin at the revision it has compacted at, and then drops a DELETE of exactly that
- * one without a word; of a watch from one revision earlier it says that it is compacted. */
+ * one without a word; of a watch from one revision earlier it says that it is compacted.
+ * exact: without that, for what came just before is known to be too large. */
 struct transport_range *reflector_request_watch(const struct reflector_config *config,
-                                                int64_t next_revision);
+                                                int64_t next_revision, bool exact);
 
 #endif /* ACTORS_REFLECTOR_H */

@@ -19,6 +19,7 @@ struct reflector_handover {
     bool behind;             /* the member that began the last watch has not got so far: */
     int64_t behind_since_ms; /* since when */
     uint64_t cluster_id;     /* of the last list; 0: not known */
+    int64_t exact_revision; /* a watch that begins there begins not one before: that is too large */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing */
     bool over;
     struct rollcall_reason *failure; /* why, if it failed */

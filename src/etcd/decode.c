@@ -440,6 +440,7 @@ static bool add_message(struct rollcall__watch_block *block, struct rollcall_byt
                            "one watch response holds more than %zu bytes: change fewer keys in "
                            "one transaction",
                            bytes_max);
+        block->response.too_large = true;
     }
     if (error->status != ROLLCALL_OK) {
         block->response.fragment = false;

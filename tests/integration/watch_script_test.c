@@ -350,6 +350,37 @@ TEST(watch_script, a_revision_in_pieces_is_told_once_and_whole_wherever_its_stre
     end(&stage);
 }
 
+/* A revision that is larger than what may be held at once, whenever it is asked for: it is told as
+ * the difference that it made, and not asked for again. */
+TEST(watch_script, a_response_of_more_than_256_megabytes_is_told_as_a_resync_and_the_watch_goes_on)
+{
+    enum { PIECES = 132, PIECE_BYTES = 2 << 20 };
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 2, 11, 11);
+    scripted_etcd_send_large(stage.etcd, 0, 11, PIECES, PIECE_BYTES);
+    for (size_t nth = 1; nth <= 2; nth++) { /* and when it is begun once more, too */
+        CHECK_INT(await_watch(&stage, nth), 12);
+        CHECK(api_watch_await(&stage.log, ROLLCALL_WATCH_RESYNC_END, 1, API_SOON_MS));
+        create(stage.etcd, nth, 11);
+        if (nth == 1) {
+            scripted_etcd_end(stage.etcd, nth);
+        }
+    }
+    tell(&stage, 2, 3, 12, 12);
+    await_told(&stage, 12);
+    const struct api_watch_note resync = api_watch_at(&stage.log, SNAPSHOT_NOTES);
+    CHECK_INT(resync.type, ROLLCALL_WATCH_RESYNC_BEGIN);
+    CHECK_INT(resync.status, ROLLCALL_E_NO_MEMORY);
+    api_check_contains(resync.reason, "at once");
+    CHECK_INT(api_watch_told(&stage.log), 3);
+    scripted_etcd_end(stage.etcd, 2);
+    CHECK_INT(await_watch(&stage, 3), 12); /* what came just before is asked for again */
+    api_watch_check(&stage.log);
+    end_after_resync(&stage);
+}
+
 /* ---- what is not said ---- */
 
 /* C14 */

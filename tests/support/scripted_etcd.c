@@ -263,6 +263,36 @@ void scripted_etcd_send(struct scripted_etcd *etcd, size_t nth,
     put_order(etcd, nth, pack(&message.base), false);
 }
 
+void scripted_etcd_send_large(struct scripted_etcd *etcd, size_t nth, int64_t revision, int pieces,
+                              size_t piece_bytes)
+{
+    Etcd__ResponseHeader header = header_of(etcd, revision);
+    Etcd__WatchResponse message = ETCD__WATCH_RESPONSE__INIT;
+    Etcd__Event event = ETCD__EVENT__INIT, *list = &event;
+    Etcd__KeyValue kv = ETCD__KEY_VALUE__INIT;
+    char key[TEXT_BYTES];
+    numbered_key(etcd->root, SCRIPTED_SESSIONS_MAX, key);
+    kv.key = data(key);
+    kv.value.len = piece_bytes;
+    kv.value.data = calloc(1, piece_bytes);
+    CHECK(kv.value.data != NULL);
+    kv.create_revision = kv.mod_revision = revision;
+    event.kv = &kv;
+    message.header = &header;
+    message.watch_id = etcd->watches[nth].begun.watch_id;
+    message.fragment = true;
+    message.events = &list;
+    message.n_events = 1;
+    grpc_slice piece = pack(&message.base);
+    for (int i = 1; i < pieces; i++) {
+        put_order(etcd, nth, grpc_slice_ref(piece), false);
+    }
+    grpc_slice_unref(piece);
+    message.fragment = false;
+    put_order(etcd, nth, pack(&message.base), false);
+    free(kv.value.data);
+}
+
 void scripted_etcd_end(struct scripted_etcd *etcd, size_t nth)
 {
     put_order(etcd, nth, grpc_empty_slice(), true);

@@ -65,6 +65,9 @@ struct scripted_response {
 /* Sends it after all that was sent before; to a stream that has ended: nothing. */
 void scripted_etcd_send(struct scripted_etcd *etcd, size_t nth,
                         const struct scripted_response *response);
+/* One response of one revision in so many fragments, of one event each that is no session. */
+void scripted_etcd_send_large(struct scripted_etcd *etcd, size_t nth, int64_t revision, int pieces,
+                              size_t piece_bytes);
 /* Ends the stream as UNAVAILABLE, after all that was sent before. */
 void scripted_etcd_end(struct scripted_etcd *etcd, size_t nth);
 

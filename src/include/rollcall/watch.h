@@ -2,10 +2,12 @@
  * rollcall/watch.h - see the others: the sessions of a role now, and every change after.
  *
  * A watch tells a snapshot (SNAPSHOT_BEGIN, one SESSION each, SNAPSHOT_END), then every ADD, UPDATE
- * and DELETE in revision order.  When it cannot tell every step (compaction, or a reader slower
- * than the changes: then RESYNC_BEGIN has the status E_FULL) it tells the difference instead,
+ * and DELETE in revision order.  When it cannot tell every step it tells the difference instead,
  * between RESYNC_BEGIN and RESYNC_END: after RESYNC_END what was told is again exactly what etcd
- * holds. Nothing is lost silently.
+ * holds.  Nothing is lost silently.  RESYNC_BEGIN has the cause, and in words the reason:
+ *   E_COMPACTED  etcd has compacted the steps, or was restored and does not know them any more
+ *   E_FULL       the changes were faster than the watch was told of them
+ *   E_NO_MEMORY  etcd told more than 256 MB at once
  *
  * Watches of one range on one connection share one watch of etcd, and every event: ten thousand
  * cost etcd as much as one, and a record is decoded once.  A snapshot is what the connection knows
