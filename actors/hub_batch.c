@@ -20,6 +20,8 @@ static const struct {
     [HUB_LIST_TOO_LARGE] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_NO_MEMORY,
                             "etcd told more changes at once than may be held: change fewer keys in "
                             "one transaction"},
+    [HUB_LIST_LOST] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_CORRUPT,
+                       "an audit found that etcd has not told a change which it holds"},
 };
 
 enum rollcall_status hub_list_status(enum hub_list_cause cause)

@@ -36,7 +36,8 @@ static enum rollcall_status take_unknown(struct rollcall_context *cx, struct hub
     const struct transport_kv *kv = &change->event->kv;
     struct reflector_item *before = NULL;
     enum rollcall_status status = ROLLCALL_OK;
-    if (change->item == NULL && change->event->kind == TRANSPORT_DELETE) {
+    if (change->item == NULL && change->event->kind == TRANSPORT_DELETE &&
+        held->listed_revision == 0) { /* else it was garbage, or etcd has not told that it came */
         status = read_previous(change->event, &before);
     }
     if (status != ROLLCALL_OK || (change->item == NULL && before == NULL)) {

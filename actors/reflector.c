@@ -33,6 +33,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [LISTING]  [REFLECTOR_TAKEN]      = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_RESUME]     = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_PAGE]       = {on_page,         ROLLCALL_TO(LISTING) | FOLLOWING_OR_OVER},
+    [LISTING]  [REFLECTOR_UNTOLD]     = {rollcall_ignore, 0}, /* the list is to come */
+    [LISTING]  [REFLECTOR_LOST]       = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_NO_CONTACT] = {on_no_contact,   ROLLCALL_TO(OVER)},
 
     [FOLLOWING][ROLLCALL_DOWN]        = {on_hub_down,     0},
@@ -40,6 +42,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [FOLLOWING][REFLECTOR_RESUME]     = {on_resume,       0},
     [FOLLOWING][REFLECTOR_RESPONSE]   = {on_response,     ROLLCALL_TO(OVER)},
     [FOLLOWING][REFLECTOR_AGAIN]      = {on_again,        0},
+    [FOLLOWING][REFLECTOR_UNTOLD]     = {reflector_on_untold, 0},
+    [FOLLOWING][REFLECTOR_LOST]       = {reflector_on_lost, 0},
     [FOLLOWING][REFLECTOR_BEHIND]     = {reflector_on_behind, 0},
     [FOLLOWING][REFLECTOR_REVISION]   = {reflector_on_revision, ROLLCALL_TO(OVER)},
     [FOLLOWING][REFLECTOR_NO_CONTACT] = {on_no_contact,   ROLLCALL_TO(OVER)},
@@ -50,6 +54,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [OVER]     [REFLECTOR_PAGE]       = {rollcall_ignore, 0}, /* was on its way */
     [OVER]     [REFLECTOR_RESPONSE]   = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_AGAIN]      = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_UNTOLD]     = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_LOST]       = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_BEHIND]     = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_REVISION]   = {rollcall_ignore, 0},
 };
@@ -404,6 +410,7 @@ static int pass_on_list(struct rollcall_context *cx, struct reflector *re)
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the hub's mailbox is full");
     }
     re->held->next_revision = revision + 1;
+    re->held->listed_revision = revision;
     re->held->exact_revision = listed.cause == HUB_LIST_TOO_LARGE ? revision + 1 : 0;
     if (re->config->list_only) {
         re->held->over = true;

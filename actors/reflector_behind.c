@@ -1,19 +1,23 @@
 /*
- * What a reflector makes of a member that begins a watch, and whose revision is below what was
- * told.
+ * What a reflector makes of a member that is behind, or tells too little.
  *
- * It lags, and will catch up: then its watch tells what is new, and repeats what is dropped.  Or
- * etcd was restored from a backup, and the watch would wait, without a word, until its revision is
- * reached again.  Which of the two, a moment later the cluster is asked, by a linearizable read: if
- * it has got as far, the watch moves to another member.  If it has not, for so long that no member
- * can be late any more, or it is another cluster, all is listed again.  Long, because an etcd
- * before 3.4.42 that was stopped for a while answers such a read from before.
+ * One begins a watch, and its revision is below what was told.  It lags, and will catch up: then
+ * its watch tells what is new, and repeats what is dropped.  Or etcd was restored from a backup,
+ * and the watch would wait, without a word, until its revision is reached again.  Which of the two,
+ * a moment later the cluster is asked, by a linearizable read: if it has got as far, the watch
+ * moves to another member.  If it has not, for so long that no member can be late any more, or it
+ * is another cluster, all is listed again.  Long, because an etcd before 3.4.42 that was stopped
+ * for a while answers such a read from before.
+ *
+ * Of another the auditor says that it tells nothing though something was changed: the watch is
+ * begun by another member, which tells it, from what etcd has stored.  If none does, all is listed
+ * again.
  */
 #include "actors/reflector_internal.h"
 
 #include "transport/request.h"
 
-enum { LAG_MS = 500, RESTORED_MS = 5000, LOOK_MS = 1000 };
+enum { LAG_MS = 500, RESTORED_MS = 5000, LOOK_MS = 1000, UNTOLD_MAX = 2 };
 
 /* It has applied all that was passed on. */
 static bool knows_all(const struct reflector *re, const struct transport_watch_response *response)
@@ -28,6 +32,7 @@ void reflector_look_at(struct rollcall_context *cx, struct reflector *re,
                        const struct transport_watch_response *response)
 {
     struct reflector_handover *held = re->held;
+    re->begun |= response->created;
     if (knows_all(re, response)) {
         held->behind = false;
         rollcall_timer_cancel(cx, REFLECTOR_BEHIND);
@@ -92,4 +97,38 @@ int reflector_on_revision(struct rollcall_context *cx, void *self,
     }
     rollcall_timer_set(cx, REFLECTOR_BEHIND, rollcall_now_ms(cx) + LOOK_MS);
     return ROLLCALL_STAY;
+}
+
+/* ---- what the auditor says ---- */
+
+/* It counts only of a watch that has been there all along, and has nothing on its way to the hub.
+ */
+int reflector_on_untold(struct rollcall_context *cx, void *self,
+                        const struct rollcall_message *message)
+{
+    struct reflector *re = self;
+    const struct reflector_audit *audit = message->payload;
+    struct reflector_handover *held = re->held;
+    if (!re->begun || held->behind || re->passed > 0 || re->waiting.count > 0 ||
+        held->next_revision != audit->next_revision) {
+        return ROLLCALL_STAY;
+    }
+    held->untold = held->untold_revision == held->next_revision ? held->untold + 1 : 1;
+    held->untold_revision = held->next_revision;
+    if (held->untold > UNTOLD_MAX) {
+        return reflector_relist(cx, re, HUB_LIST_LOST);
+    }
+    reflector_leave_member(cx, re);
+    return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE,
+                         "a member of etcd does not tell what was changed: another is asked");
+}
+
+int reflector_on_lost(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    struct reflector *re = self;
+    const struct reflector_audit *audit = message->payload;
+    return audit->listed_revision == re->held->listed_revision
+               ? reflector_relist(cx, re, HUB_LIST_LOST)
+               : ROLLCALL_STAY; /* listed again since */
 }

@@ -19,6 +19,9 @@ struct reflector_handover {
     bool behind;             /* the member that began the last watch has not got so far: */
     int64_t behind_since_ms; /* since when */
     uint64_t cluster_id;     /* of the last list; 0: not known */
+    int64_t listed_revision; /* of the last list */
+    int64_t untold_revision; /* audits found the watch to tell nothing from there on, */
+    uint32_t untold;         /* so many in a row */
     int64_t exact_revision; /* a watch that begins there begins not one before: that is too large */
     char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing */
     bool over;
@@ -35,6 +38,7 @@ struct reflector {
     struct reflector_changes *changes; /* of the first that waits: the hub had no room */
     uint32_t passed;                   /* on to the hub, which has not taken them in yet */
     uint32_t unused;                   /* without news: to be given back */
+    bool begun;                        /* etcd has said that it watches */
 };
 
 /* ---- reflector.c; each as a handler returns ---- */
@@ -45,9 +49,10 @@ int reflector_relist(struct rollcall_context *cx, struct reflector *re, enum hub
 int reflector_in_trouble(struct rollcall_context *cx, struct reflector *re,
                          const struct rollcall_error *error);
 
-/* ---- a member that is behind (reflector_behind.c) ---- */
+/* ---- a member that is behind, or tells too little (reflector_behind.c) ---- */
 
-rollcall_handler_fn reflector_on_behind, reflector_on_revision;
+rollcall_handler_fn reflector_on_behind, reflector_on_revision, reflector_on_untold,
+    reflector_on_lost;
 /* A response that ends nothing: does who tells it know all that was told? */
 void reflector_look_at(struct rollcall_context *cx, struct reflector *re,
                        const struct transport_watch_response *response);

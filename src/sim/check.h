@@ -78,6 +78,7 @@ enum { ROLLCALL__VIEW_MAX = 64 };
 struct rollcall__watch_check {
     struct rollcall_world *world;
     const char *root, *role;
+    bool audited; /* often enough for what etcd loses to be told in the end */
     enum { ROLLCALL__VIEW_NONE, ROLLCALL__VIEW_TELLING, ROLLCALL__VIEW_LIVE } phase;
     bool failed, closed;
     size_t cursor; /* into the model's history: what is before has been told */

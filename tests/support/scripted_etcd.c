@@ -47,6 +47,8 @@ struct scripted_etcd {
     const char *root;
     uint64_t cluster;
     int64_t revision;
+    size_t reads;
+    bool compacted;                                 /* all but now */
     struct session sessions[SCRIPTED_SESSIONS_MAX]; /* by id; those without a revision are not */
     struct watch watches[SCRIPTED_WATCHES_MAX];
     size_t watch_count;
@@ -91,8 +93,24 @@ static Etcd__ResponseHeader header_of(const struct scripted_etcd *etcd, int64_t 
     return header;
 }
 
-static void answer_range(struct scripted_etcd *etcd, struct canned_call *call)
+/* Of what was before now it keeps nothing: a revision is answered as now, or is compacted. */
+static void answer_range(struct scripted_etcd *etcd, struct canned_call *call,
+                         struct rollcall_bytes message)
 {
+    Etcd__RangeRequest *request =
+        etcd__range_request__unpack(NULL, message.size_bytes, (const uint8_t *)message.data);
+    if (request == NULL) {
+        give_up("a range that cannot be read");
+    }
+    const bool refused = etcd->compacted && request->revision != 0;
+    const bool keys_only = request->keys_only;
+    etcd__range_request__free_unpacked(request, NULL);
+    etcd->reads++;
+    if (refused) {
+        canned_call_end(call, GRPC_STATUS_OUT_OF_RANGE,
+                        "etcdserver: mvcc: required revision has been compacted");
+        return;
+    }
     Etcd__ResponseHeader header = header_of(etcd, etcd->revision);
     Etcd__RangeResponse response = ETCD__RANGE_RESPONSE__INIT;
     Etcd__KeyValue kvs[SCRIPTED_SESSIONS_MAX], *list[SCRIPTED_SESSIONS_MAX];
@@ -104,7 +122,7 @@ static void answer_range(struct scripted_etcd *etcd, struct canned_call *call)
         if (session->revision != 0) {
             etcd__key_value__init(kv);
             kv->key = data(session->key);
-            kv->value = data(session->value);
+            kv->value = data(keys_only ? "" : session->value);
             kv->create_revision = kv->mod_revision = session->revision;
             kv->version = 1;
             list[response.n_kvs++] = kv;
@@ -155,7 +173,7 @@ static void on_message(void *user, struct canned_call *call, struct rollcall_byt
     struct scripted_etcd *etcd = user;
     rollcall__monitor_lock(&etcd->monitor);
     if (is_method(call, "/etcdserverpb.KV/Range")) {
-        answer_range(etcd, call);
+        answer_range(etcd, call, message);
     } else if (is_method(call, "/etcdserverpb.Maintenance/Status")) {
         answer_status(etcd, call);
     } else if (is_method(call, "/etcdserverpb.Watch/Watch")) {
@@ -336,6 +354,34 @@ size_t scripted_etcd_watches(struct scripted_etcd *etcd)
     const size_t count = etcd->watch_count;
     rollcall__monitor_unlock(&etcd->monitor);
     return count;
+}
+
+size_t scripted_etcd_reads(struct scripted_etcd *etcd)
+{
+    rollcall__monitor_lock(&etcd->monitor);
+    const size_t reads = etcd->reads;
+    rollcall__monitor_unlock(&etcd->monitor);
+    return reads;
+}
+
+bool scripted_etcd_await_reads(struct scripted_etcd *etcd, size_t reads, int64_t timeout_ms)
+{
+    const int64_t until_ns = (process_now_ms() + timeout_ms) * 1000000;
+    bool waiting = true;
+    rollcall__monitor_lock(&etcd->monitor);
+    while (etcd->reads < reads && waiting) {
+        waiting = rollcall__monitor_wait(&etcd->monitor, until_ns);
+    }
+    const bool read = etcd->reads >= reads;
+    rollcall__monitor_unlock(&etcd->monitor);
+    return read;
+}
+
+void scripted_etcd_compact(struct scripted_etcd *etcd, bool compacted)
+{
+    rollcall__monitor_lock(&etcd->monitor);
+    etcd->compacted = compacted;
+    rollcall__monitor_unlock(&etcd->monitor);
 }
 
 void scripted_etcd_store(struct scripted_etcd *etcd, const char *root, int id, int64_t number,

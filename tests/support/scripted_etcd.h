@@ -35,6 +35,13 @@ const char *scripted_etcd_endpoint(const struct scripted_etcd *etcd);
 void scripted_etcd_store(struct scripted_etcd *etcd, const char *root, int id, int64_t number,
                          int64_t revision);
 
+/* How often something was read of it. */
+size_t scripted_etcd_reads(struct scripted_etcd *etcd);
+/* Until that was `reads` times; false: not within timeout_ms. */
+bool scripted_etcd_await_reads(struct scripted_etcd *etcd, size_t reads, int64_t timeout_ms);
+/* From now on what is read at a revision of before is compacted, or, false, is not. */
+void scripted_etcd_compact(struct scripted_etcd *etcd, bool compacted);
+
 /* From now on it is a member of that cluster. */
 void scripted_etcd_set_cluster(struct scripted_etcd *etcd, uint64_t cluster);
 
