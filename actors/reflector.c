@@ -45,6 +45,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [FOLLOWING][REFLECTOR_UNTOLD]     = {reflector_on_untold, 0},
     [FOLLOWING][REFLECTOR_LOST]       = {reflector_on_lost, 0},
     [FOLLOWING][REFLECTOR_BEHIND]     = {reflector_on_behind, 0},
+    [FOLLOWING][REFLECTOR_LEAVE]      = {reflector_on_leave, 0},
     [FOLLOWING][REFLECTOR_REVISION]   = {reflector_on_revision, ROLLCALL_TO(OVER)},
     [FOLLOWING][REFLECTOR_NO_CONTACT] = {on_no_contact,   ROLLCALL_TO(OVER)},
 
@@ -57,6 +58,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [OVER]     [REFLECTOR_UNTOLD]     = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_LOST]       = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_BEHIND]     = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_LEAVE]      = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_REVISION]   = {rollcall_ignore, 0},
 };
 /* clang-format on */

@@ -22,6 +22,7 @@
     X(REFLECTOR_LOST, sizeof(struct reflector_audit)) /* from auditor: etcd never told it */       \
     X(REFLECTOR_AGAIN, 0)                             /* timer: the hub's mailbox was full */      \
     X(REFLECTOR_BEHIND, 0)     /* timer: the member should have got as far */                      \
+    X(REFLECTOR_LEAVE, 0)      /* timer: the watch was given up */                                 \
     X(REFLECTOR_NO_CONTACT, 0) /* timer: etcd has not answered */
 ROLLCALL_MESSAGES(reflector_message, REFLECTOR_LIST, REFLECTOR_COUNT);
 

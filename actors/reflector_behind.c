@@ -17,7 +17,7 @@
 
 #include "transport/request.h"
 
-enum { LAG_MS = 500, RESTORED_MS = 5000, LOOK_MS = 1000, UNTOLD_MAX = 2 };
+enum { LAG_MS = 500, RESTORED_MS = 5000, LOOK_MS = 1000, UNTOLD_MAX = 2, LEAVES_MS = 1 };
 
 /* It has applied all that was passed on. */
 static bool knows_all(const struct reflector *re, const struct transport_watch_response *response)
@@ -63,11 +63,23 @@ int reflector_on_behind(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
-void reflector_leave_member(struct rollcall_context *cx, const struct reflector *re)
+/* Gives up the watch; the next is begun by another member, if there is one.  It does not fail yet:
+ * that would be known before the cancellation. */
+static int leave_member(struct rollcall_context *cx, const struct reflector *re)
 {
     const struct transport_watch_id cancel = {.watch_id = REFLECTOR_WATCH_ID, .elsewhere = true};
     ROLLCALL_DROP(rollcall_send(cx, re->transport, TRANSPORT_WATCH_CANCEL, &cancel, sizeof cancel),
                   "the watch ends with this incarnation, and the next may meet the same member");
+    rollcall_timer_set(cx, REFLECTOR_LEAVE, rollcall_now_ms(cx) + LEAVES_MS);
+    return ROLLCALL_STAY;
+}
+
+int reflector_on_leave(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
+{
+    (void)self, (void)message;
+    return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE,
+                         "a member of etcd tells less than the others know: another is asked");
 }
 
 int reflector_on_revision(struct rollcall_context *cx, void *self,
@@ -88,9 +100,7 @@ int reflector_on_revision(struct rollcall_context *cx, void *self,
         return reflector_relist(cx, re, HUB_LIST_WENT_BACK);
     }
     if (result->revision + 1 >= held->next_revision) {
-        reflector_leave_member(cx, re);
-        return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE,
-                             "a member of etcd lags behind what was told: another is asked");
+        return leave_member(cx, re);
     }
     if (rollcall_now_ms(cx) - held->behind_since_ms >= RESTORED_MS) {
         return reflector_relist(cx, re, HUB_LIST_WENT_BACK);
@@ -118,9 +128,7 @@ int reflector_on_untold(struct rollcall_context *cx, void *self,
     if (held->untold > UNTOLD_MAX) {
         return reflector_relist(cx, re, HUB_LIST_LOST);
     }
-    reflector_leave_member(cx, re);
-    return rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE,
-                         "a member of etcd does not tell what was changed: another is asked");
+    return leave_member(cx, re);
 }
 
 int reflector_on_lost(struct rollcall_context *cx, void *self,

@@ -51,12 +51,10 @@ int reflector_in_trouble(struct rollcall_context *cx, struct reflector *re,
 
 /* ---- a member that is behind, or tells too little (reflector_behind.c) ---- */
 
-rollcall_handler_fn reflector_on_behind, reflector_on_revision, reflector_on_untold,
-    reflector_on_lost;
+rollcall_handler_fn reflector_on_behind, reflector_on_revision, reflector_on_leave,
+    reflector_on_untold, reflector_on_lost;
 /* A response that ends nothing: does who tells it know all that was told? */
 void reflector_look_at(struct rollcall_context *cx, struct reflector *re,
                        const struct transport_watch_response *response);
-/* Gives up the watch; the next is begun by another member, if there is one. */
-void reflector_leave_member(struct rollcall_context *cx, const struct reflector *re);
 
 #endif /* ACTORS_REFLECTOR_INTERNAL_H */

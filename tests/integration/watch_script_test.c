@@ -174,6 +174,66 @@ TEST(watch_script, a_member_that_stays_behind_is_left_and_nothing_is_listed_agai
     end(&stage);
 }
 
+/* Two members: whichever of them has begun a watch since it was asked last. */
+struct pair {
+    struct scripted_etcd *members[2];
+    size_t begun[2];
+};
+
+static int await_either(struct pair *pair)
+{
+    const int64_t until_ms = process_now_ms() + API_SOON_MS;
+    struct scripted_watch watch;
+    for (int i = 0; process_now_ms() < until_ms; i = 1 - i) {
+        if (scripted_etcd_await_watch(pair->members[i], pair->begun[i], 5, &watch)) {
+            pair->begun[i]++;
+            return i;
+        }
+    }
+    CHECK(false);
+    return 0;
+}
+
+/* Of the last watch of that member. */
+static void say(struct pair *pair, int member, const struct scripted_response *response)
+{
+    scripted_etcd_send(pair->members[member], pair->begun[member] - 1, response);
+}
+
+TEST(watch_script, a_watch_leaves_the_member_that_stays_behind_for_the_other)
+{
+    struct pair pair = {.members = {scripted_etcd_create(1), scripted_etcd_create(2)}};
+    struct api_scene scene;
+    struct api_watch_log log;
+    char endpoints[128];
+    snprintf(endpoints, sizeof endpoints, "%s,%s", scripted_etcd_endpoint(pair.members[0]),
+             scripted_etcd_endpoint(pair.members[1]));
+    api_scene_open(&scene, endpoints);
+    scripted_etcd_store(pair.members[0], scene.root, 1, 15, 15);
+    scripted_etcd_store(pair.members[1], scene.root, 1, 15, 15);
+    api_watch_log_init(&log);
+    struct rollcall_watch *watch = api_watch(&scene, "datanode", 0, &log);
+    int member = await_either(&pair);
+    for (int round = 0; round < 2; round++) {
+        say(&pair, member, &(const struct scripted_response){.created = true, .revision = 12});
+        const int next = await_either(&pair);
+        CHECK(next != member);
+        member = next;
+    }
+    say(&pair, member, &(const struct scripted_response){.created = true, .revision = 15});
+    say(&pair, member,
+        &(const struct scripted_response){.revision = 16,
+                                          .events = {{.id = 2, .number = 16, .revision = 16}}});
+    CHECK(api_watch_await_revision(&log, 16, API_SOON_MS));
+    CHECK_INT(api_watch_count(&log, ROLLCALL_WATCH_RESYNC_BEGIN), 0);
+    api_watch_close(watch, &log);
+    api_watch_check(&log);
+    api_watch_log_fini(&log);
+    api_scene_close(&scene);
+    scripted_etcd_destroy(pair.members[0]);
+    scripted_etcd_destroy(pair.members[1]);
+}
+
 /* C21: whoever is asked says so, for longer than a member can be late. */
 TEST(watch_script, an_etcd_that_was_restored_is_listed_again_once_it_has_said_so_for_five_seconds)
 {
