@@ -18,6 +18,7 @@
  */
 #include "actors/hub.h"
 
+#include "actors/auditor.h"
 #include "actors/hub_internal.h"
 
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct hub {
 };
 
 static rollcall_handler_fn on_listed, on_changed, on_failed, on_where, on_join, on_join_over,
-    on_credit, on_repeat, on_view, on_flush, on_down;
+    on_credit, on_repeat, on_audit, on_view, on_flush, on_down;
 
 #define IGNORE rollcall_ignore
 /* clang-format off */
@@ -43,6 +44,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][HUB_COUNT] = {
     [GATHERING][HUB_JOIN]      = {on_join,      0},
     [GATHERING][HUB_CREDIT]    = {IGNORE,       0}, /* nothing was sent yet */
     [GATHERING][HUB_REPEAT]    = {IGNORE,       0},
+    [GATHERING][HUB_AUDIT]     = {IGNORE,       0}, /* there is nothing to compare */
     [GATHERING][HUB_VIEW]      = {on_view,      0},
 
     [SERVING]  [ROLLCALL_DOWN] = {on_down,      0},
@@ -53,6 +55,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][HUB_COUNT] = {
     [SERVING]  [HUB_JOIN]      = {on_join,      0},
     [SERVING]  [HUB_CREDIT]    = {on_credit,    0},
     [SERVING]  [HUB_REPEAT]    = {on_repeat,    0},
+    [SERVING]  [HUB_AUDIT]     = {on_audit,     0},
     [SERVING]  [HUB_VIEW]      = {on_view,      0},
     [SERVING]  [HUB_FLUSH]     = {on_flush,     0},
 
@@ -64,6 +67,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][HUB_COUNT] = {
     [OVER]     [HUB_JOIN]      = {on_join_over, 0},
     [OVER]     [HUB_CREDIT]    = {IGNORE,       0},
     [OVER]     [HUB_REPEAT]    = {on_join_over, 0},
+    [OVER]     [HUB_AUDIT]     = {IGNORE,       0},
     [OVER]     [HUB_VIEW]      = {on_view,      0},
     [OVER]     [HUB_FLUSH]     = {IGNORE,       0}, /* all was sent before the failure */
 };
@@ -117,7 +121,8 @@ static int on_listed(struct rollcall_context *cx, void *self,
     held->list = *(const struct hub_list *)message->payload;
     held->work = rollcall_object_keep(message->object);
     held->work_is_list = true;
-    held->next_revision = ((const struct rollcall__roster *)message->object)->revision + 1;
+    held->listed_revision = ((const struct rollcall__roster *)message->object)->revision;
+    held->next_revision = held->listed_revision + 1;
     return work(cx, hub, SERVING);
 }
 
@@ -267,6 +272,17 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
     held->waiting -= gone->phase != HUB_FOLLOWING;
     hub_release(gone);
     *gone = held->subscribers[--held->count];
+    return ROLLCALL_STAY;
+}
+
+static int on_audit(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
+{
+    const struct hub_handover *held = ((struct hub *)self)->held;
+    const struct auditor_roster roster = {.next_revision = held->next_revision,
+                                          .listed_revision = held->listed_revision};
+    ROLLCALL_DROP(rollcall_reply(cx, message->from, AUDITOR_ROSTER, &roster, sizeof roster,
+                                 rollcall_object_keep(&held->roster->object)),
+                  "it asks again at its next audit");
     return ROLLCALL_STAY;
 }
 

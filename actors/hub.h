@@ -16,6 +16,7 @@
     X(HUB_JOIN, 0)                            /* from a watcher: it wants to be told */            \
     X(HUB_CREDIT, sizeof(struct hub_credit))  /* from a watcher: it has told what came so far */   \
     X(HUB_REPEAT, sizeof(struct hub_repeat))  /* from a watcher: it may have missed something */   \
+    X(HUB_AUDIT, 0)                           /* from auditor: it wants the roster */              \
     X(HUB_VIEW, 0)                            /* from anybody; a hub_view_request */               \
     X(HUB_FLUSH, 0)                           /* from itself: what came meanwhile goes together */
 ROLLCALL_MESSAGES(hub_message, HUB_LIST, HUB_COUNT);
@@ -26,8 +27,18 @@ enum {
 };
 
 /* Why the reflector lists. */
-enum hub_list_cause { HUB_LIST_FIRST, HUB_LIST_COMPACTED, HUB_LIST_WENT_BACK };
+enum hub_list_cause {
+    HUB_LIST_FIRST,
+    HUB_LIST_COMPACTED,
+    HUB_LIST_WENT_BACK,
+    HUB_LIST_TOO_LARGE, /* what came at once was more than may be held */
+    HUB_LIST_LOST,      /* an audit found that etcd did not tell a change */
+    HUB_LIST_CAUSES
+};
+/* As what the reflector fails: of class RETRY. */
 enum rollcall_status hub_list_status(enum hub_list_cause cause);
+/* What watchers are told, and in words. */
+enum rollcall_status hub_list_told(enum hub_list_cause cause);
 const char *hub_list_words(enum hub_list_cause cause);
 
 struct hub_list {

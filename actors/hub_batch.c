@@ -7,17 +7,36 @@
 
 enum { FIRST_CAPACITY = 4 };
 
+static const struct {
+    enum rollcall_status fails, told;
+    const char *words;
+} CAUSES[HUB_LIST_CAUSES] = {
+    [HUB_LIST_FIRST] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_UNAVAILABLE, "nothing is known yet"},
+    [HUB_LIST_COMPACTED] = {ROLLCALL_E_COMPACTED, ROLLCALL_E_COMPACTED,
+                            "etcd has compacted revisions that were not told yet"},
+    [HUB_LIST_WENT_BACK] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_COMPACTED,
+                            "etcd's revision is below the one to go on from: it was restored, or "
+                            "the revision asked for is of the future"},
+    [HUB_LIST_TOO_LARGE] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_NO_MEMORY,
+                            "etcd told more changes at once than may be held: change fewer keys in "
+                            "one transaction"},
+    [HUB_LIST_LOST] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_CORRUPT,
+                       "an audit found that etcd has not told a change which it holds"},
+};
+
 enum rollcall_status hub_list_status(enum hub_list_cause cause)
 {
-    return cause == HUB_LIST_WENT_BACK ? ROLLCALL_E_UNAVAILABLE : ROLLCALL_E_COMPACTED;
+    return CAUSES[cause].fails;
+}
+
+enum rollcall_status hub_list_told(enum hub_list_cause cause)
+{
+    return CAUSES[cause].told;
 }
 
 const char *hub_list_words(enum hub_list_cause cause)
 {
-    return cause == HUB_LIST_WENT_BACK
-               ? "etcd's revision is below the one to go on from: it was restored, or the revision "
-                 "asked for is of the future"
-               : "etcd has compacted revisions that were not told yet";
+    return CAUSES[cause].words;
 }
 
 /* ---- batches ---- */

@@ -43,7 +43,8 @@ static enum rollcall_status take_unknown(struct hub_handover *held, const struct
     const int64_t mod_revision = change->event->kv.mod_revision;
     struct reflector_item *before = NULL;
     enum rollcall_status status = ROLLCALL_OK;
-    if (change->item == NULL && change->event->kind == TRANSPORT_DELETE) {
+    if (change->item == NULL && change->event->kind == TRANSPORT_DELETE &&
+        held->listed_revision == 0) { /* else it was garbage, or etcd has not told that it came */
         status = read_previous(change->event, &before);
     }
     if (status != ROLLCALL_OK || (change->item == NULL && before == NULL)) {
@@ -141,7 +142,7 @@ enum rollcall_status hub_take_list(struct rollcall_context *cx, struct hub_hando
         reuse(listed, held->roster);
         for (size_t i = 0; i < held->count; i++) {
             if (held->subscribers[i].phase == HUB_FOLLOWING) {
-                hub_lag(held, &held->subscribers[i], ROLLCALL_E_COMPACTED,
+                hub_lag(held, &held->subscribers[i], hub_list_told(held->list.cause),
                         hub_list_words(held->list.cause));
             }
         }

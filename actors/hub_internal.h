@@ -40,6 +40,7 @@ struct hub_handover {
     size_t work_at;             /* the change that is next */
     int64_t work_from_revision; /* of what is older it knows already */
     int64_t next_revision;      /* all below is known; 0: nothing is */
+    int64_t listed_revision;    /* of the last list; 0: there was none */
     struct hub_subscriber *subscribers;
     size_t count, capacity;
     size_t starved; /* of those that follow: without room */

@@ -263,7 +263,7 @@ static int on_response(struct rollcall_context *cx, void *self,
     struct liveness *li = self;
     const struct transport_watch_response *response =
         (const struct transport_watch_response *)message->object;
-    const struct transport_watch_id id = {WATCH_ID};
+    const struct transport_watch_id id = {.watch_id = WATCH_ID};
     if (response->error.status != ROLLCALL_OK) {
         return look_again(cx, &response->error);
     }

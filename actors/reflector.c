@@ -15,36 +15,13 @@
  */
 #include "actors/reflector.h"
 
-#include "actors/hub.h"
+#include "actors/reflector_internal.h"
+
 #include "session/names.h"
 
 #include <stdio.h>
 
-enum { WATCH_ID = 1, AGAIN_MS = 5 };
-enum state { LISTING, FOLLOWING, OVER, STATE_COUNT };
-
-/* Survives a restart. */
-struct reflector_handover {
-    int64_t next_revision;     /* 0: list first */
-    enum hub_list_cause cause; /* why it lists */
-    int64_t contact_by_ms;     /* when etcd must have answered once */
-    bool contact;
-    char trouble[ROLLCALL_ERROR_TEXT_BYTES]; /* what was in the way last; "": nothing */
-    bool over;
-    struct rollcall_reason *failure; /* why, if it failed */
-};
-
-struct reflector {
-    const struct reflector_config *config;
-    struct rollcall_ref hub, transport;
-    struct reflector_handover *held;
-    uint64_t asked;                  /* id of the page that is awaited */
-    struct rollcall__roster *roster; /* the pages so far, all at the revision of the first */
-    struct reflector_waiting waiting;
-    struct reflector_changes *changes; /* of the first that waits: the hub had no room */
-    uint32_t passed;                   /* on to the hub, which has not taken them in yet */
-    uint32_t unused;                   /* without news: to be given back */
-};
+enum { AGAIN_MS = 5 };
 
 static rollcall_handler_fn on_hub_down, on_page, on_response, on_again, on_no_contact, on_down,
     on_taken, on_resume;
@@ -56,6 +33,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [LISTING]  [REFLECTOR_TAKEN]      = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_RESUME]     = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_PAGE]       = {on_page,         ROLLCALL_TO(LISTING) | FOLLOWING_OR_OVER},
+    [LISTING]  [REFLECTOR_UNTOLD]     = {rollcall_ignore, 0}, /* the list is to come */
+    [LISTING]  [REFLECTOR_LOST]       = {rollcall_ignore, 0},
     [LISTING]  [REFLECTOR_NO_CONTACT] = {on_no_contact,   ROLLCALL_TO(OVER)},
 
     [FOLLOWING][ROLLCALL_DOWN]        = {on_hub_down,     0},
@@ -63,6 +42,11 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [FOLLOWING][REFLECTOR_RESUME]     = {on_resume,       0},
     [FOLLOWING][REFLECTOR_RESPONSE]   = {on_response,     ROLLCALL_TO(OVER)},
     [FOLLOWING][REFLECTOR_AGAIN]      = {on_again,        0},
+    [FOLLOWING][REFLECTOR_UNTOLD]     = {reflector_on_untold, 0},
+    [FOLLOWING][REFLECTOR_LOST]       = {reflector_on_lost, 0},
+    [FOLLOWING][REFLECTOR_BEHIND]     = {reflector_on_behind, 0},
+    [FOLLOWING][REFLECTOR_LEAVE]      = {reflector_on_leave, 0},
+    [FOLLOWING][REFLECTOR_REVISION]   = {reflector_on_revision, ROLLCALL_TO(OVER)},
     [FOLLOWING][REFLECTOR_NO_CONTACT] = {on_no_contact,   ROLLCALL_TO(OVER)},
 
     [OVER]     [ROLLCALL_DOWN]        = {on_down,         0},
@@ -71,6 +55,11 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REFLECTOR_COUNT] = {
     [OVER]     [REFLECTOR_PAGE]       = {rollcall_ignore, 0}, /* was on its way */
     [OVER]     [REFLECTOR_RESPONSE]   = {rollcall_ignore, 0},
     [OVER]     [REFLECTOR_AGAIN]      = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_UNTOLD]     = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_LOST]       = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_BEHIND]     = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_LEAVE]      = {rollcall_ignore, 0},
+    [OVER]     [REFLECTOR_REVISION]   = {rollcall_ignore, 0},
 };
 /* clang-format on */
 
@@ -121,8 +110,11 @@ static int over(struct rollcall_context *cx, struct reflector *re, enum rollcall
 
 static int follow(struct rollcall_context *cx, struct reflector *re)
 {
-    const struct transport_watch watch = {.watch_id = WATCH_ID, .answer = REFLECTOR_RESPONSE};
-    struct transport_range *range = reflector_request_watch(re->config, re->held->next_revision);
+    const struct transport_watch watch = {.watch_id = REFLECTOR_WATCH_ID,
+                                          .answer = REFLECTOR_RESPONSE};
+    const int64_t next = re->held->next_revision;
+    struct transport_range *range =
+        reflector_request_watch(re->config, next, next == re->held->exact_revision);
     if (range == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
     }
@@ -184,7 +176,7 @@ static int64_t next_after(const struct reflector *re,
 /* Lets the transport send so many more. */
 static bool give_back(struct rollcall_context *cx, const struct reflector *re, uint32_t count)
 {
-    const struct transport_watch_id ack = {.watch_id = WATCH_ID};
+    const struct transport_watch_id ack = {.watch_id = REFLECTOR_WATCH_ID};
     bool sent = true;
     for (uint32_t i = 0; i < count && sent; i++) {
         sent =
@@ -274,10 +266,10 @@ static int on_again(struct rollcall_context *cx, void *self, const struct rollca
     return pump(cx, self);
 }
 
-/* The next incarnation begins with a list. */
-static int relist(struct rollcall_context *cx, struct reflector *re, enum hub_list_cause cause)
+int reflector_relist(struct rollcall_context *cx, struct reflector *re, enum hub_list_cause cause)
 {
     re->held->next_revision = 0;
+    re->held->behind = false;
     re->held->cause = cause;
     return rollcall_fail(cx, hub_list_status(cause), "%s", hub_list_words(cause));
 }
@@ -295,7 +287,7 @@ static void contact(struct rollcall_context *cx, struct reflector *re)
 static int on_no_contact(struct rollcall_context *cx, void *self,
                          const struct rollcall_message *message)
 {
-    const struct transport_watch_id cancel = {.watch_id = WATCH_ID};
+    const struct transport_watch_id cancel = {.watch_id = REFLECTOR_WATCH_ID};
     struct reflector *re = self;
     char reason[ROLLCALL_ERROR_TEXT_BYTES];
     (void)message;
@@ -306,9 +298,9 @@ static int on_no_contact(struct rollcall_context *cx, void *self,
     return over(cx, re, ROLLCALL_E_UNAVAILABLE, reason);
 }
 
-/* What may pass is for the supervisor.  A refused connection is faster than a restarted timer. */
-static int in_trouble(struct rollcall_context *cx, struct reflector *re,
-                      const struct rollcall_error *error)
+/* A refused connection is faster than a restarted timer. */
+int reflector_in_trouble(struct rollcall_context *cx, struct reflector *re,
+                         const struct rollcall_error *error)
 {
     if (rollcall_status_class(error->status) != ROLLCALL_RETRY) {
         return over(cx, re, error->status, error->text);
@@ -326,14 +318,13 @@ static bool stream_ended(struct rollcall_context *cx, struct reflector *re,
 {
     const enum rollcall_status status = response->error.status;
     if (response->compact_revision != 0 || status == ROLLCALL_E_COMPACTED) {
-        *next = relist(cx, re, HUB_LIST_COMPACTED);
+        *next = reflector_relist(cx, re, HUB_LIST_COMPACTED);
+    } else if (response->too_large) {
+        *next = reflector_relist(cx, re, HUB_LIST_TOO_LARGE);
     } else if (status != ROLLCALL_OK) {
-        *next = in_trouble(cx, re, &response->error); /* cancellations among them */
+        *next = reflector_in_trouble(cx, re, &response->error); /* cancellations among them */
     } else if (response->canceled) {
         *next = rollcall_fail(cx, ROLLCALL_E_UNAVAILABLE, "etcd ended the watch");
-    } else if (response->created && response->revision != 0 &&
-               response->revision + 1 < re->held->next_revision) {
-        *next = relist(cx, re, HUB_LIST_WENT_BACK);
     } else {
         return false;
     }
@@ -350,6 +341,7 @@ static int on_response(struct rollcall_context *cx, void *self,
         return next;
     }
     contact(cx, re);
+    reflector_look_at(cx, re, response);
     /* Progress, a response without events, is a sign of life and no bookmark: etcd before 3.4.25
      * may send it ahead of events still to come. */
     if (!reflector_waiting_push(&re->waiting, response)) {
@@ -420,6 +412,8 @@ static int pass_on_list(struct rollcall_context *cx, struct reflector *re)
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the hub's mailbox is full");
     }
     re->held->next_revision = revision + 1;
+    re->held->listed_revision = revision;
+    re->held->exact_revision = listed.cause == HUB_LIST_TOO_LARGE ? revision + 1 : 0;
     if (re->config->list_only) {
         re->held->over = true;
         return OVER;
@@ -436,11 +430,12 @@ static int on_page(struct rollcall_context *cx, void *self, const struct rollcal
         return ROLLCALL_STAY;
     }
     if (answer->status != ROLLCALL_OK) {
-        return in_trouble(cx, re, &page->error);
+        return reflector_in_trouble(cx, re, &page->error);
     }
     contact(cx, re);
     if (re->roster->revision == 0) {
         re->roster->revision = page->revision;
+        re->held->cluster_id = page->cluster_id;
     }
     if (!take_page(cx, re, page)) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a list");

@@ -16,7 +16,13 @@
     X(REFLECTOR_RESPONSE, sizeof(struct transport_watch_answer)) /* from transport; _response */   \
     X(REFLECTOR_TAKEN, 0)                                        /* from hub: one CHANGED */       \
     X(REFLECTOR_RESUME, sizeof(struct reflector_resume))         /* from hub: some is lost */      \
-    X(REFLECTOR_AGAIN, 0)      /* timer: the hub's mailbox was full */                             \
+    X(REFLECTOR_REVISION, sizeof(struct transport_answer))       /* from transport; _result */     \
+    X(REFLECTOR_UNTOLD,                                                                            \
+      sizeof(struct reflector_audit))                 /* from auditor: etcd keeps it to itself */  \
+    X(REFLECTOR_LOST, sizeof(struct reflector_audit)) /* from auditor: etcd never told it */       \
+    X(REFLECTOR_AGAIN, 0)                             /* timer: the hub's mailbox was full */      \
+    X(REFLECTOR_BEHIND, 0)     /* timer: the member should have got as far */                      \
+    X(REFLECTOR_LEAVE, 0)      /* timer: the watch was given up */                                 \
     X(REFLECTOR_NO_CONTACT, 0) /* timer: etcd has not answered */
 ROLLCALL_MESSAGES(reflector_message, REFLECTOR_LIST, REFLECTOR_COUNT);
 
@@ -24,6 +30,12 @@ enum { REFLECTOR_MAILBOX = 32 }; /* the watch responses, one page, and to spare 
 
 struct reflector_resume {
     int64_t next_revision; /* all below is known; 0: nothing is */
+};
+
+/* What was compared with etcd: the hub's roster, */
+struct reflector_audit {
+    int64_t next_revision;   /* when it knew all below */
+    int64_t listed_revision; /* of the last list in it */
 };
 
 /* What it reflects.  Immutable; shared. */
@@ -38,6 +50,7 @@ struct reflector_config {
     bool list_only;        /* ends after the list */
     int64_t from_revision; /* 0: a list first; else only what comes from there on */
     int64_t connect_timeout_ms;
+    int64_t audit_ms; /* how often it is compared with etcd; 0: never */
 };
 
 /* One session as stored at one revision.  Immutable; shared by all who tell of it. */
@@ -103,8 +116,9 @@ struct transport_request *reflector_request_page(const struct reflector_config *
                                                  struct rollcall_bytes after, int64_t revision);
 /* Everything from next_revision on, and what came just before.  For etcd before 3.4.34 and 3.5.16
  * lets a watch begin at the revision it has compacted at, and then drops a DELETE of exactly that
- * one without a word; of a watch from one revision earlier it says that it is compacted. */
+ * one without a word; of a watch from one revision earlier it says that it is compacted.
+ * exact: without that, for what came just before is known to be too large. */
 struct transport_range *reflector_request_watch(const struct reflector_config *config,
-                                                int64_t next_revision);
+                                                int64_t next_revision, bool exact);
 
 #endif /* ACTORS_REFLECTOR_H */

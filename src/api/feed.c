@@ -1,5 +1,6 @@
 #include "api/feed.h"
 
+#include "actors/auditor.h"
 #include "actors/supervisor.h"
 #include "base/buffer.h"
 #include "base/memory.h"
@@ -55,17 +56,34 @@ static enum rollcall_status spawn(const struct rollcall__feed *feed,
                                   options, ref, error);
 }
 
+/* What compares what they are told with etcd. */
+static enum rollcall_status audit(const struct rollcall__feed *feed, struct rollcall_ref reflector,
+                                  struct rollcall_error *error)
+{
+    const struct auditor_options auditor = {
+        .config = (struct reflector_config *)rollcall_object_keep(&feed->config->object),
+        .hub = feed->hub,
+        .reflector = reflector,
+        .transport = rollcall__etcd_bulk(feed->handle.etcd)};
+    struct rollcall_ref ref;
+    return spawn(feed,
+                 ROLLCALL_SPAWN_OPTIONS(.type = &auditor_type, .options = &auditor,
+                                        .supervisor = feed->supervisor,
+                                        .mailbox_messages = AUDITOR_MAILBOX),
+                 &ref, error);
+}
+
 /* What tells the watchers.  first: of a feed of its own; else nobody. */
 static enum rollcall_status begin(struct rollcall__feed *feed, struct rollcall_ref first,
                                   struct rollcall_error *error)
 {
     const struct hub_options hub = {.from_revision = feed->config->from_revision, .first = first};
     struct rollcall_ref ref;
-    const enum rollcall_status status = spawn(
-        feed,
-        ROLLCALL_SPAWN_OPTIONS(.type = &hub_type, .options = &hub, .supervisor = feed->supervisor,
-                               .mailbox_messages = HUB_MAILBOX),
-        &feed->hub, error);
+    enum rollcall_status status = spawn(feed,
+                                        ROLLCALL_SPAWN_OPTIONS(.type = &hub_type, .options = &hub,
+                                                               .supervisor = feed->supervisor,
+                                                               .mailbox_messages = HUB_MAILBOX),
+                                        &feed->hub, error);
     if (status != ROLLCALL_OK) {
         return status;
     }
@@ -73,11 +91,12 @@ static enum rollcall_status begin(struct rollcall__feed *feed, struct rollcall_r
         .config = (struct reflector_config *)rollcall_object_keep(&feed->config->object),
         .hub = feed->hub,
         .transport = rollcall__etcd_bulk(feed->handle.etcd)};
-    return spawn(feed,
-                 ROLLCALL_SPAWN_OPTIONS(.type = &reflector_type, .options = &reflector,
-                                        .supervisor = feed->supervisor,
-                                        .mailbox_messages = REFLECTOR_MAILBOX),
-                 &ref, error);
+    status = spawn(feed,
+                   ROLLCALL_SPAWN_OPTIONS(.type = &reflector_type, .options = &reflector,
+                                          .supervisor = feed->supervisor,
+                                          .mailbox_messages = REFLECTOR_MAILBOX),
+                   &ref, error);
+    return status == ROLLCALL_OK && feed->config->audit_ms != 0 ? audit(feed, ref, error) : status;
 }
 
 /* The root and the supervisor, and of one that is shared all the rest. */
@@ -117,7 +136,7 @@ static bool is_same(const struct reflector_config *a, const struct reflector_con
 {
     return rollcall__bytes_equal(a->range_start, b->range_start) &&
            rollcall__bytes_equal(a->range_end, b->range_end) && a->raw_prefix == b->raw_prefix &&
-           a->connect_timeout_ms == b->connect_timeout_ms;
+           a->connect_timeout_ms == b->connect_timeout_ms && a->audit_ms == b->audit_ms;
 }
 
 static struct rollcall__feed *find(const struct rollcall__feeds *feeds,

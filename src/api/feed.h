@@ -1,8 +1,8 @@
 /*
- * api/feed.h - what watches of one range share: a hub, its reflector, and a supervisor over them
- * and the watchers.
+ * api/feed.h - what watches of one range share: a hub, its reflector, an auditor unless none is
+ * wanted, and a supervisor over them and the watchers.
  *
- *    application ("feed") -- supervisor -- hub, reflector, watcher, watcher, ...
+ *    application ("feed") -- supervisor -- hub, reflector, auditor, watcher, watcher, ...
  *
  * A connection has one for every range that is watched, from the first watch of it to the last.  A
  * watch that begins in the past, or is over after a snapshot of now, has one of its own.

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { LIST_TIMEOUT_MS = 5000 };
+enum { LIST_TIMEOUT_MS = 5000, AUDIT_MS = 300000, AUDIT_MIN_MS = 1000 };
 
 /* The events of a list, kept until they are told on the caller's thread. */
 struct collection {
@@ -30,7 +30,7 @@ struct rollcall_watch {
     rollcall_watch_event_fn *on_event;
     rollcall_watch_events_fn *on_events;
     struct rollcall_queue *queue;
-    _Atomic uint64_t events, lags; /* the worker counts; relaxed: nothing hangs on them */
+    _Atomic uint64_t events, lags, repairs; /* the worker counts; relaxed: nothing hangs on them */
     void *user;
     bool failed;                   /* FAILED was told; the worker's */
     struct collection *collection; /* NULL: events are told; guarded by handle.monitor */
@@ -62,8 +62,24 @@ static enum rollcall_status check(const struct rollcall_watch_options *o,
         status = rollcall_error_set(error, ROLLCALL_E_INVALID,
                                     "a snapshot alone is of now: leave out the revision, or once");
     }
+    if (status == ROLLCALL_OK && o->audit_ms != 0 && o->audit_ms != ROLLCALL_WATCH_NO_AUDIT &&
+        o->audit_ms < AUDIT_MIN_MS) {
+        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                    "audit_ms is %lld: give %d or more, 0 for %d, or "
+                                    "ROLLCALL_WATCH_NO_AUDIT",
+                                    (long long)o->audit_ms, AUDIT_MIN_MS, AUDIT_MS);
+    }
     return status == ROLLCALL_OK ? rollcall__connect_timeout_check(o->connect_timeout_ms, error)
                                  : status;
+}
+
+/* How often what the watch knows is compared with etcd; 0: never. */
+static int64_t audit_ms(const struct rollcall_watch_options *o)
+{
+    if (o->once || o->from_revision != 0 || o->audit_ms == ROLLCALL_WATCH_NO_AUDIT) {
+        return 0; /* all that is there is not known */
+    }
+    return o->audit_ms == 0 ? AUDIT_MS : o->audit_ms;
 }
 
 /* ---- what is watched ---- */
@@ -125,6 +141,7 @@ static enum rollcall_status create_config(struct rollcall_etcd *etcd,
     if (list != NULL && config->connect_timeout_ms > list->contact_ms) {
         config->connect_timeout_ms = list->contact_ms;
     }
+    config->audit_ms = list != NULL ? 0 : audit_ms(o);
     fill_keys(config, o, &failed);
     if (failed) {
         rollcall_object_drop(&config->object);
@@ -206,10 +223,12 @@ static void tell_collection(struct rollcall_watch *watch, struct hub_batch *batc
 static void count_told(struct rollcall_watch *watch, const struct rollcall_watch_event *first,
                        size_t count)
 {
-    const bool lagged =
-        first->type == ROLLCALL_WATCH_RESYNC_BEGIN && first->status == ROLLCALL_E_FULL;
+    const bool resync = first->type == ROLLCALL_WATCH_RESYNC_BEGIN;
+    const bool lagged = resync && first->status == ROLLCALL_E_FULL;
+    const bool repaired = resync && first->status == ROLLCALL_E_CORRUPT;
     atomic_fetch_add_explicit(&watch->events, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&watch->lags, lagged ? 1 : 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&watch->repairs, repaired ? 1 : 0, memory_order_relaxed);
 }
 
 /* False: there is no room. */
@@ -455,7 +474,8 @@ struct rollcall_watch_stats rollcall_watch_stats(const struct rollcall_watch *wa
 {
     return (struct rollcall_watch_stats){
         .events = atomic_load_explicit(&watch->events, memory_order_relaxed),
-        .lags = atomic_load_explicit(&watch->lags, memory_order_relaxed)};
+        .lags = atomic_load_explicit(&watch->lags, memory_order_relaxed),
+        .repairs = atomic_load_explicit(&watch->repairs, memory_order_relaxed)};
 }
 
 enum rollcall_status rollcall_watch_view(struct rollcall_watch *watch, int64_t timeout_ms,

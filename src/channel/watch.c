@@ -347,11 +347,16 @@ int rollcall__channel_on_watch_cancel(struct rollcall_context *cx, void *self,
                                       const struct rollcall_message *message)
 {
     const struct transport_watch_id *cancel = message->payload;
-    struct rollcall__watch *watch = find(self, message->from.ref, cancel->watch_id);
-    (void)cx;
-    if (watch != NULL) {
-        forget(self, watch);
+    struct rollcall__channel *channel = self;
+    struct rollcall__watch *watch = find(channel, message->from.ref, cancel->watch_id);
+    if (watch == NULL) {
+        return ROLLCALL_STAY;
     }
+    if (cancel->elsewhere && watch->stream != NULL) {
+        rollcall__pool_silent(&channel->pool, watch->stream->endpoint, rollcall_random(cx),
+                              rollcall_now_ms(cx));
+    }
+    forget(channel, watch);
     return ROLLCALL_STAY;
 }
 

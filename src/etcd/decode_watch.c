@@ -420,6 +420,7 @@ static void add_message(struct rollcall__watch_block *block, const struct summar
                            "one watch response holds more than %zu bytes: change fewer keys in "
                            "one transaction",
                            bytes_max);
+        response->too_large = true;
     }
     if (response->error.status != ROLLCALL_OK) {
         drop_events(block);

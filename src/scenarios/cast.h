@@ -45,6 +45,7 @@ struct cast_play {
     bool slow;   /* watches have short queues, which are read now and then */
     bool evict;  /* members are revoked by others */
     bool outage; /* sessions have TTLs of some variety, and are held to be renewed in time */
+    bool audit;  /* what watches know is compared with etcd every few seconds */
     bool share;  /* most members share the lease of their process, for one of two TTLs */
 };
 

@@ -4,6 +4,8 @@
 #include "sim/sim.h"
 
 enum { PAUSES_MAX_S = 60, READ_MS = 400 };
+/* Of ten minutes: none in a run, but the auditor is there. */
+enum { AUDIT_MS = 2500, AUDIT_OFF_MS = 600000 };
 
 static void on_watch(void *user, const struct rollcall_watch_event *event)
 {
@@ -29,9 +31,10 @@ void cast_open_watch(struct cast *cast, struct cast_watch *watch)
                                              .root = CAST_ROOT,
                                              .role = CAST_ROLE,
                                              .connect_timeout_ms = 20000,
+                                             .audit_ms = cast->play.audit ? AUDIT_MS : AUDIT_OFF_MS,
                                              .user = &watch->check};
-    watch->check =
-        (struct rollcall__watch_check){.world = cast->world, .root = CAST_ROOT, .role = CAST_ROLE};
+    watch->check = (struct rollcall__watch_check){
+        .world = cast->world, .root = CAST_ROOT, .role = CAST_ROLE, .audited = cast->play.audit};
     watch->queue = NULL;
     if (cast->play.slow && cast_draw(cast, 4) != 0) {
         const enum rollcall_status made =

@@ -3,9 +3,9 @@
 #include "scenarios/gang.h"
 
 /* All that a supervisor restarts. */
-static const char *const MORTAL[] = {"registration", "keepalive",   "liveness", "departure",
-                                     "allocator",    "watcher",     "hub",      "reflector",
-                                     "lease_keeper", "lease_share", NULL};
+static const char *const MORTAL[] = {"auditor",   "registration", "keepalive",   "liveness",
+                                     "departure", "allocator",    "watcher",     "hub",
+                                     "reflector", "lease_keeper", "lease_share", NULL};
 
 #define PLAY(name, ...)                                                                            \
     static void begin_##name(struct rollcall_world *world, void *state)                            \
@@ -20,6 +20,20 @@ PLAY(exclusive, .processes = 3, .members = 3, .watches = 1, .exclusive = true, .
 PLAY(shared, .processes = 2, .members = 6, .watches = 1, .leave = true, .mark = true, .share = true)
 PLAY(slow, .processes = 2, .members = 4, .watches = 4, .mark = true, .leave = true, .slow = true)
 PLAY(admin, .processes = 2, .members = 3, .watches = 1, .mark = true, .evict = true, .leave = true)
+
+PLAY(audit, .processes = 2, .members = 3, .watches = 2, .mark = true, .leave = true, .audit = true)
+
+/* Mostly changes that etcd does not tell; of all else a little, for what comes of both. */
+static const struct rollcall_fault_weight LOSSES[] = {
+    {ROLLCALL_FAULT_LOSE_EVENT, 80},  {ROLLCALL_FAULT_CUT, 30},
+    {ROLLCALL_FAULT_KILL, 30},        {ROLLCALL_FAULT_COMPACT, 30},
+    {ROLLCALL_FAULT_CRASH, 30},       {ROLLCALL_FAULT_STALL, 20},
+    {ROLLCALL_FAULT_ISOLATE, 20},     {ROLLCALL_FAULT_LEADER, 20},
+    {ROLLCALL_FAULT_PAUSE, 20},       {ROLLCALL_FAULT_DELAY, 20},
+    {ROLLCALL_FAULT_STRANGER, 30},    {ROLLCALL_FAULT_REVOKE, 20},
+    {ROLLCALL_FAULT_FULL, 20},        {ROLLCALL_FAULT_MEMORY, 20},
+    {ROLLCALL_FAULT_LOSE_ANSWER, 10}, {ROLLCALL_FAULT_LOSE_REQUEST, 10},
+    {ROLLCALL_FAULT_UNREACH, 20},     {ROLLCALL_FAULT_COUNT, 0}};
 
 PLAY(outage, .processes = 2, .members = 3, .outage = true)
 
@@ -80,6 +94,11 @@ static const struct rollcall_scenario SCENARIOS[] = {
                       .workers = 4, .members = 3, .state_size_bytes = sizeof(struct cast),
                       .mortal = MORTAL, .faults = OUTAGES, .outages = true, .begin = begin_outage,
                       .act = act, .settled = settled, .heal = heal, .end = end),
+    ROLLCALL_SCENARIO(.name = "audit",
+                      .about = "etcd does not tell all that has changed, and watches notice",
+                      .workers = 4, .heal_ms = 90000, .state_size_bytes = sizeof(struct cast),
+                      .mortal = MORTAL, .faults = LOSSES, .begin = begin_audit, .act = act,
+                      .settled = settled, .heal = heal, .end = end),
 };
 
 const struct rollcall_scenario *rollcall_scenario_at(size_t index)

@@ -70,6 +70,7 @@ void rollcall__check_session_key(const struct rollcall__session_check *check,
  * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held then;
  * "every-change-once"    between them each change is told, once, in the order of its revision;
  * "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
+ * "no-false-alarm"       a RESYNC is told for a reason there is;
  * "watch-goes-on"        a watch that etcd has answered once does not fail for what may pass;
  * "view-converges"       after healing it has told all there is.
  */
@@ -77,6 +78,7 @@ enum { ROLLCALL__VIEW_MAX = 64 };
 struct rollcall__watch_check {
     struct rollcall_world *world;
     const char *root, *role;
+    bool audited; /* often enough for what etcd loses to be told in the end */
     enum { ROLLCALL__VIEW_NONE, ROLLCALL__VIEW_TELLING, ROLLCALL__VIEW_LIVE } phase;
     bool failed, closed;
     size_t cursor; /* into the model's history: what is before has been told */

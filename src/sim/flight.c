@@ -23,7 +23,7 @@ void rollcall__flights_push(struct rollcall__flights *flights, struct rollcall__
     if (flights->count == flights->capacity) {
         grow(flights);
     }
-    flight.sequence = flights->sequence++;
+    flight.sequence = flight.sequence != 0 ? flight.sequence : ++flights->sequence;
     size_t at = flights->count++;
     for (; at > 0 && before(&flight, &flights->heap[(at - 1) / 2]); at = (at - 1) / 2) {
         flights->heap[at] = flights->heap[(at - 1) / 2];

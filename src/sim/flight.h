@@ -22,7 +22,7 @@ enum rollcall__flight_kind {
 
 struct rollcall__flight {
     int64_t at_ms;
-    uint64_t sequence; /* ties are broken in the order things were sent */
+    uint64_t sequence; /* from 1; ties are broken in the order things were sent */
     enum rollcall__flight_kind kind;
     uint32_t link, generation, member;
     uint64_t token, pass;
@@ -38,7 +38,8 @@ struct rollcall__flights {
     uint64_t sequence;
 };
 
-/* Stamps the sequence.  flight: copied, its object moved. */
+/* Stamps the sequence, unless it has one: what was held keeps its place.  flight: copied, its
+ * object moved. */
 void rollcall__flights_push(struct rollcall__flights *flights, struct rollcall__flight flight);
 /* The first to arrive; there must be one. */
 struct rollcall__flight rollcall__flights_pop(struct rollcall__flights *flights);

@@ -48,6 +48,7 @@ void rollcall__net_send(struct rollcall__net *net, struct rollcall__flight event
 {
     event.at_ms = at_ms;
     event.generation = net->links[event.link].generations[event.member];
+    event.sequence = 0; /* an answer is made of what it answers */
     rollcall__flights_push(&net->flights, event);
 }
 

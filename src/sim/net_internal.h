@@ -21,6 +21,9 @@ struct rollcall__net_stream {
     /* A watch: */
     struct rollcall__model_watch *watch; /* NULL: it has not reached its member */
     uint32_t window, outstanding;        /* responses on their way or not credited */
+    bool wide;                           /* of more than one key */
+    bool in_fragments;                   /* the rest of a response is to come */
+    int64_t deaf_until_ms;               /* what changes until then it is never told */
     /* Renewals: those of a follower whose leader froze wait for that one alone. */
     int64_t stuck_until_ms; /* INT64_MAX: it is not */
     uint32_t stuck_leader;

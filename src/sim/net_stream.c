@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 
+enum { DEAF_MAX_MS = 12000 };
 enum { STUCK_MS = 7000 /* 5 s and two election timeouts: as long as etcd waits for its leader */ };
 
 struct rollcall__net_stream *rollcall__net_stream_find(struct rollcall__net *net, uint32_t link,
@@ -227,6 +228,7 @@ static void open_watch(struct rollcall__net *net, struct rollcall__net_stream *s
         ended.status = ROLLCALL_E_DENIED;
         send_back(net, stream, ended);
     } else {
+        stream->wide = ((const struct transport_range *)range)->end.size_bytes != 0;
         stream->watch =
             rollcall__model_watch_open(net->model, stream->member, (struct transport_range *)range);
         ROLLCALL_ASSERT(stream->watch != NULL);
@@ -243,6 +245,29 @@ void rollcall__net_credit(struct rollcall__net *net, uint32_t link, uint64_t tok
     }
 }
 
+/* A response that is never sent: etcd has forgotten the watch, often for this one alone. */
+static bool is_lost(struct rollcall__net *net, struct rollcall__net_stream *stream,
+                    const struct transport_watch_response *response)
+{
+    const bool whole = !response->fragment && !stream->in_fragments;
+    stream->in_fragments = response->fragment;
+    if (!whole || !stream->wide || response->event_count == 0) {
+        return false;
+    }
+    if (!net->faults->off && stream->deaf_until_ms > net->sim->now_ms) {
+        return true;
+    }
+    if (!rollcall__fault(net->faults, ROLLCALL_FAULT_LOSE_EVENT)) {
+        return false;
+    }
+    if (rollcall__fault_draw(net->faults, ROLLCALL_FAULT_LOSE_EVENT, 2) == 0) {
+        stream->deaf_until_ms =
+            net->sim->now_ms +
+            (int64_t)rollcall__fault_draw(net->faults, ROLLCALL_FAULT_LOSE_EVENT, DEAF_MAX_MS);
+    }
+    return true;
+}
+
 /* Sends what the watch has to tell, as far as its window goes. */
 static void pump_watch(struct rollcall__net *net, struct rollcall__net_stream *stream)
 {
@@ -251,6 +276,10 @@ static void pump_watch(struct rollcall__net *net, struct rollcall__net_stream *s
     while (stream->watch != NULL && stream->outstanding < stream->window &&
            (response = rollcall__model_watch_next(stream->watch, now_ms)) != NULL) {
         const bool last = response->canceled || response->error.status != ROLLCALL_OK;
+        if (is_lost(net, stream, response)) {
+            rollcall_object_drop(&response->object);
+            continue;
+        }
         stream->outstanding += response->fragment ? 0 : 1;
         send_back(net, stream,
                   (struct rollcall__flight){.kind = ROLLCALL__FLIGHT_RESPONSE,

@@ -203,6 +203,8 @@ struct transport_watch {
 
 struct transport_watch_id {
     uint64_t watch_id;
+    bool
+        elsewhere; /* of a CANCEL: for a moment another member is preferred for watches and calls */
 };
 
 /* Payload of each response; the object is a struct transport_watch_response, never NULL.  At most
@@ -229,6 +231,7 @@ struct transport_watch_response {
     int64_t revision;                 /* of the response header: never resume from it; may be 0 */
     int64_t compact_revision;         /* not 0: canceled, for the start is older than this */
     bool created, canceled, fragment; /* canceled is looked at first */
+    bool too_large; /* with an error: it held more than may be held at once, and would again */
     const struct transport_event *events;
     size_t event_count;
 };

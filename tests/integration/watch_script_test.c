@@ -2,81 +2,7 @@
  * Watches of an etcd that says what no etcd should, or says nothing: see support/scripted_etcd.h.
  * Each test has the number of its scenario, which the table in tests/README.md lists.
  */
-#include "support/api_events.h"
-#include "support/numbered.h"
-#include "support/scripted_etcd.h"
-#include "support/test.h"
-
-enum { LISTED = 10, SNAPSHOT_NOTES = 3, QUIET_MS = 200, TOLD_MAX = 64 };
-
-/* One session, listed at revision 10, and a watch that follows. */
-struct stage {
-    struct scripted_etcd *etcd;
-    struct api_scene scene;
-    struct api_watch_log log;
-    struct rollcall_watch *watch;
-};
-
-static void create(struct scripted_etcd *etcd, size_t nth, int64_t revision)
-{
-    scripted_etcd_send(etcd, nth,
-                       &(const struct scripted_response){.created = true, .revision = revision});
-}
-
-/* Returns where it begins. */
-static int64_t await_watch(struct stage *stage, size_t nth)
-{
-    struct scripted_watch watch;
-    CHECK(scripted_etcd_await_watch(stage->etcd, nth, API_SOON_MS, &watch));
-    return watch.start_revision;
-}
-
-static void begin(struct stage *stage)
-{
-    stage->etcd = scripted_etcd_create(1);
-    api_scene_open(&stage->scene, scripted_etcd_endpoint(stage->etcd));
-    scripted_etcd_store(stage->etcd, stage->scene.root, 1, 1, LISTED);
-    api_watch_log_init(&stage->log);
-    stage->watch = api_watch(&stage->scene, "datanode", 0, &stage->log);
-    CHECK(await_watch(stage, 0) <= LISTED + 1);
-    CHECK(api_watch_await(&stage->log, ROLLCALL_WATCH_SNAPSHOT_END, 1, API_SOON_MS));
-}
-
-static void end(struct stage *stage)
-{
-    api_watch_close(stage->watch, &stage->log);
-    api_watch_check(&stage->log);
-    CHECK_INT(api_watch_count(&stage->log, ROLLCALL_WATCH_RESYNC_BEGIN), 0);
-    CHECK_INT(api_watch_count(&stage->log, ROLLCALL_WATCH_FAILED), 0);
-    api_watch_log_fini(&stage->log);
-    api_scene_close(&stage->scene);
-    scripted_etcd_destroy(stage->etcd);
-}
-
-/* One event, of a key that has the number of its revision unless another is given. */
-static void tell(struct stage *stage, size_t nth, int id, int64_t number, int64_t revision)
-{
-    scripted_etcd_send(
-        stage->etcd, nth,
-        &(const struct scripted_response){
-            .revision = revision, .events = {{.id = id, .number = number, .revision = revision}}});
-}
-
-static void await_told(struct stage *stage, int64_t revision)
-{
-    CHECK(api_watch_await_revision(&stage->log, revision, API_SOON_MS));
-}
-
-/* After the snapshot exactly these numbers were told, in this order; 0 ends them. */
-static void check_told(struct stage *stage, const int64_t *numbers)
-{
-    size_t count = 0;
-    for (; numbers[count] != 0; count++) {
-        const struct api_watch_note note = api_watch_at(&stage->log, SNAPSHOT_NOTES + count);
-        CHECK_INT(numbered_read(note.value), numbers[count]);
-    }
-    CHECK_INT(api_watch_total(&stage->log), SNAPSHOT_NOTES + count);
-}
+#include "support/scripted_stage.h"
 
 /* ---- what comes twice, late, or from elsewhere ---- */
 
@@ -206,6 +132,156 @@ TEST(watch_script, it_goes_on_after_the_last_event_and_not_after_the_header)
     end(&stage);
 }
 
+/* ---- a member that is behind, and an etcd that was restored ---- */
+
+/* C1: the member has not applied yet what was told, and will in a moment. */
+TEST(watch_script, a_member_that_lags_behind_is_not_taken_for_an_etcd_that_was_restored)
+{
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_end(stage.etcd, 0);
+    await_watch(&stage, 1);
+    create(stage.etcd, 1, 12);
+    tell(&stage, 1, 3, 16, 16);
+    await_told(&stage, 16);
+    check_told(&stage, (const int64_t[]){15, 16, 0});
+    end(&stage);
+}
+
+/* It lags for good, and the cluster has what was told. */
+TEST(watch_script, a_member_that_stays_behind_is_left_and_nothing_is_listed_again)
+{
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 2, 15, 15);
+    scripted_etcd_end(stage.etcd, 0);
+    for (size_t nth = 1; nth <= 3; nth++) {
+        CHECK(await_watch(&stage, nth) <= 16);
+        create(stage.etcd, nth, 12);
+        CHECK(scripted_etcd_await_ended(stage.etcd, nth, API_SOON_MS));
+    }
+    CHECK(await_watch(&stage, 4) <= 16);
+    create(stage.etcd, 4, 15);
+    tell(&stage, 4, 3, 16, 16);
+    await_told(&stage, 16);
+    check_told(&stage, (const int64_t[]){15, 16, 0});
+    end(&stage);
+}
+
+/* Two members: whichever of them has begun a watch since it was asked last. */
+struct pair {
+    struct scripted_etcd *members[2];
+    size_t begun[2];
+};
+
+static int await_either(struct pair *pair)
+{
+    const int64_t until_ms = process_now_ms() + API_SOON_MS;
+    struct scripted_watch watch;
+    for (int i = 0; process_now_ms() < until_ms; i = 1 - i) {
+        if (scripted_etcd_await_watch(pair->members[i], pair->begun[i], 5, &watch)) {
+            pair->begun[i]++;
+            return i;
+        }
+    }
+    CHECK(false);
+    return 0;
+}
+
+/* Of the last watch of that member. */
+static void say(struct pair *pair, int member, const struct scripted_response *response)
+{
+    scripted_etcd_send(pair->members[member], pair->begun[member] - 1, response);
+}
+
+TEST(watch_script, a_watch_leaves_the_member_that_stays_behind_for_the_other)
+{
+    struct pair pair = {.members = {scripted_etcd_create(1), scripted_etcd_create(2)}};
+    struct api_scene scene;
+    struct api_watch_log log;
+    char endpoints[128];
+    snprintf(endpoints, sizeof endpoints, "%s,%s", scripted_etcd_endpoint(pair.members[0]),
+             scripted_etcd_endpoint(pair.members[1]));
+    api_scene_open(&scene, endpoints);
+    scripted_etcd_store(pair.members[0], scene.root, 1, 15, 15);
+    scripted_etcd_store(pair.members[1], scene.root, 1, 15, 15);
+    api_watch_log_init(&log);
+    struct rollcall_watch *watch = api_watch(&scene, "datanode", 0, &log);
+    int member = await_either(&pair);
+    for (int round = 0; round < 2; round++) {
+        say(&pair, member, &(const struct scripted_response){.created = true, .revision = 12});
+        const int next = await_either(&pair);
+        CHECK(next != member);
+        member = next;
+    }
+    say(&pair, member, &(const struct scripted_response){.created = true, .revision = 15});
+    say(&pair, member,
+        &(const struct scripted_response){.revision = 16,
+                                          .events = {{.id = 2, .number = 16, .revision = 16}}});
+    CHECK(api_watch_await_revision(&log, 16, API_SOON_MS));
+    CHECK_INT(api_watch_count(&log, ROLLCALL_WATCH_RESYNC_BEGIN), 0);
+    api_watch_close(watch, &log);
+    api_watch_check(&log);
+    api_watch_log_fini(&log);
+    api_scene_close(&scene);
+    scripted_etcd_destroy(pair.members[0]);
+    scripted_etcd_destroy(pair.members[1]);
+}
+
+/* C21: whoever is asked says so, for longer than a member can be late. */
+TEST(watch_script, an_etcd_that_was_restored_is_listed_again_once_it_has_said_so_for_five_seconds)
+{
+    enum { RESTORED_MS = 5000 };
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 3, 12, 12); /* and it has no datanode-2 */
+    scripted_etcd_end(stage.etcd, 0);
+    CHECK(await_watch(&stage, 1) <= 16);
+    const int64_t began_ms = process_now_ms();
+    create(stage.etcd, 1, 12);
+    CHECK(api_watch_await(&stage.log, ROLLCALL_WATCH_RESYNC_END, 1, API_SOON_MS));
+    CHECK(process_now_ms() - began_ms >= RESTORED_MS);
+    const struct api_watch_note resync = api_watch_at(&stage.log, SNAPSHOT_NOTES + 1);
+    CHECK_INT(resync.type, ROLLCALL_WATCH_RESYNC_BEGIN);
+    api_check_contains(resync.reason, "restored");
+    CHECK_INT(api_watch_told(&stage.log), 2); /* datanode-1 and -3 */
+    CHECK(await_watch(&stage, 2) <= 13);
+    create(stage.etcd, 2, 12);
+    tell(&stage, 2, 4, 13, 13);
+    CHECK(api_watch_await_told(&stage.log, 3, API_SOON_MS));
+    end_after_resync(&stage);
+}
+
+/* C21: it need not be waited for. */
+TEST(watch_script, another_cluster_at_the_same_address_is_listed_again_at_once)
+{
+    enum { AT_ONCE_MS = 4000 };
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    tell(&stage, 0, 2, 15, 15);
+    await_told(&stage, 15);
+    scripted_etcd_set_cluster(stage.etcd, 0xc2);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 3, 12, 12);
+    scripted_etcd_end(stage.etcd, 0);
+    CHECK(await_watch(&stage, 1) <= 16);
+    const int64_t began_ms = process_now_ms();
+    create(stage.etcd, 1, 12);
+    CHECK(api_watch_await(&stage.log, ROLLCALL_WATCH_RESYNC_END, 1, API_SOON_MS));
+    CHECK(process_now_ms() - began_ms <= AT_ONCE_MS);
+    CHECK_INT(api_watch_told(&stage.log), 2);
+    end_after_resync(&stage);
+}
+
 /* ---- fragments ---- */
 
 /* Sends the first `sent` of so many pieces of one revision, each with one key. */
@@ -285,6 +361,35 @@ TEST(watch_script, a_burst_of_single_news_is_told_whole_and_in_order_with_what_s
     }
     CHECK_INT(api_watch_total(&stage.log), told);
     end(&stage);
+/* A revision that is larger than what may be held at once, whenever it is asked for: it is told as
+ * the difference that it made, and not asked for again. */
+TEST(watch_script, a_response_of_more_than_256_megabytes_is_told_as_a_resync_and_the_watch_goes_on)
+{
+    enum { PIECES = 132, PIECE_BYTES = 2 << 20 };
+    struct stage stage;
+    begin(&stage);
+    create(stage.etcd, 0, LISTED);
+    scripted_etcd_store(stage.etcd, stage.scene.root, 2, 11, 11);
+    scripted_etcd_send_large(stage.etcd, 0, 11, PIECES, PIECE_BYTES);
+    for (size_t nth = 1; nth <= 2; nth++) { /* and when it is begun once more, too */
+        CHECK_INT(await_watch(&stage, nth), 12);
+        CHECK(api_watch_await(&stage.log, ROLLCALL_WATCH_RESYNC_END, 1, API_SOON_MS));
+        create(stage.etcd, nth, 11);
+        if (nth == 1) {
+            scripted_etcd_end(stage.etcd, nth);
+        }
+    }
+    tell(&stage, 2, 3, 12, 12);
+    await_told(&stage, 12);
+    const struct api_watch_note resync = api_watch_at(&stage.log, SNAPSHOT_NOTES);
+    CHECK_INT(resync.type, ROLLCALL_WATCH_RESYNC_BEGIN);
+    CHECK_INT(resync.status, ROLLCALL_E_NO_MEMORY);
+    api_check_contains(resync.reason, "at once");
+    CHECK_INT(api_watch_told(&stage.log), 3);
+    scripted_etcd_end(stage.etcd, 2);
+    CHECK_INT(await_watch(&stage, 3), 12); /* what came just before is asked for again */
+    api_watch_check(&stage.log);
+    end_after_resync(&stage);
 }
 
 /* ---- what is not said ---- */

@@ -170,7 +170,8 @@ static struct response *collect(const struct fake_etcd *etcd, const struct fake_
     *last = 0;
     for (size_t i = 0; i < etcd->history_count; i++) {
         const struct transport_event *event = &etcd->history[i];
-        if (event->kv.mod_revision < first || !fake_etcd__in_range(watch->range, event->kv.key)) {
+        if (event->kv.mod_revision < first || event->kv.mod_revision == etcd->hidden_revision ||
+            !fake_etcd__in_range(watch->range, event->kv.key)) {
             continue;
         }
         if (event->kv.mod_revision != *last && revisions++ == revisions_max) {
@@ -393,6 +394,13 @@ void fake_etcd_pump(struct fake_etcd *etcd, struct rollcall_runtime *rt)
 {
     if (rollcall_runtime_send(rt, etcd->ref, PUMP, NULL, 0, NULL) != ROLLCALL_OK) {
         fake_etcd__give_up("the application's lane is full: settle between pumps");
+    }
+}
+
+void fake_etcd_lose(struct fake_etcd *etcd)
+{
+    for (size_t i = 0; i < FAKE_ETCD_WATCHES_MAX; i++) {
+        etcd->watches[i].next_revision = etcd->revision + 1;
     }
 }
 

@@ -62,6 +62,7 @@ struct fake_etcd {
     size_t revisions_per_response; /* 0: one */
     bool forgets_previous;         /* as after a compaction: no prev_kv */
     bool repeats;                  /* a part of each response comes again, alone */
+    int64_t hidden_revision;       /* a change that no watch is ever told; 0: none */
     bool no_leader, no_space;      /* so its status, and its alarms, say */
 
     /* Read by the test: */
@@ -118,6 +119,8 @@ size_t fake_etcd_leases_alive(const struct fake_etcd *etcd);
 
 /* Lets it tell what the store has become. */
 void fake_etcd_pump(struct fake_etcd *etcd, struct rollcall_runtime *rt);
+/* What watches that are open have not been told yet they never are; new ones are. */
+void fake_etcd_lose(struct fake_etcd *etcd);
 /* Ends every watch with `status`, before anything more is told. */
 void fake_etcd_break(struct fake_etcd *etcd, struct rollcall_runtime *rt,
                      enum rollcall_status status);

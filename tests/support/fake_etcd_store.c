@@ -274,7 +274,9 @@ static struct transport_result *range(struct fake_etcd *etcd,
         block->result.count++;
         block->result.more |= block->result.kv_count == limit;
         if (block->result.kv_count < limit) {
-            block->kvs[block->result.kv_count++] = *kv;
+            struct transport_kv *copy = &block->kvs[block->result.kv_count++];
+            *copy = *kv;
+            copy->value = asked->keys_only ? (struct rollcall_bytes){NULL, 0} : kv->value;
         }
     }
     return &block->result;

@@ -45,7 +45,10 @@ struct scripted_etcd {
     atomic_bool stop;
     struct rollcall__monitor monitor; /* guards the rest */
     const char *root;
+    uint64_t cluster;
     int64_t revision;
+    size_t reads;
+    bool compacted;                                 /* all but now */
     struct session sessions[SCRIPTED_SESSIONS_MAX]; /* by id; those without a revision are not */
     struct watch watches[SCRIPTED_WATCHES_MAX];
     size_t watch_count;
@@ -83,15 +86,31 @@ static void answer(struct canned_call *call, const ProtobufCMessage *message)
 static Etcd__ResponseHeader header_of(const struct scripted_etcd *etcd, int64_t revision)
 {
     Etcd__ResponseHeader header = ETCD__RESPONSE_HEADER__INIT;
-    header.cluster_id = CLUSTER;
+    header.cluster_id = etcd->cluster;
     header.member_id = etcd->member;
     header.revision = revision;
     header.raft_term = 2;
     return header;
 }
 
-static void answer_range(struct scripted_etcd *etcd, struct canned_call *call)
+/* Of what was before now it keeps nothing: a revision is answered as now, or is compacted. */
+static void answer_range(struct scripted_etcd *etcd, struct canned_call *call,
+                         struct rollcall_bytes message)
 {
+    Etcd__RangeRequest *request =
+        etcd__range_request__unpack(NULL, message.size_bytes, (const uint8_t *)message.data);
+    if (request == NULL) {
+        give_up("a range that cannot be read");
+    }
+    const bool refused = etcd->compacted && request->revision != 0;
+    const bool keys_only = request->keys_only;
+    etcd__range_request__free_unpacked(request, NULL);
+    etcd->reads++;
+    if (refused) {
+        canned_call_end(call, GRPC_STATUS_OUT_OF_RANGE,
+                        "etcdserver: mvcc: required revision has been compacted");
+        return;
+    }
     Etcd__ResponseHeader header = header_of(etcd, etcd->revision);
     Etcd__RangeResponse response = ETCD__RANGE_RESPONSE__INIT;
     Etcd__KeyValue kvs[SCRIPTED_SESSIONS_MAX], *list[SCRIPTED_SESSIONS_MAX];
@@ -103,7 +122,7 @@ static void answer_range(struct scripted_etcd *etcd, struct canned_call *call)
         if (session->revision != 0) {
             etcd__key_value__init(kv);
             kv->key = data(session->key);
-            kv->value = data(session->value);
+            kv->value = data(keys_only ? "" : session->value);
             kv->create_revision = kv->mod_revision = session->revision;
             kv->version = 1;
             list[response.n_kvs++] = kv;
@@ -154,7 +173,7 @@ static void on_message(void *user, struct canned_call *call, struct rollcall_byt
     struct scripted_etcd *etcd = user;
     rollcall__monitor_lock(&etcd->monitor);
     if (is_method(call, "/etcdserverpb.KV/Range")) {
-        answer_range(etcd, call);
+        answer_range(etcd, call, message);
     } else if (is_method(call, "/etcdserverpb.Maintenance/Status")) {
         answer_status(etcd, call);
     } else if (is_method(call, "/etcdserverpb.Watch/Watch")) {
@@ -262,6 +281,36 @@ void scripted_etcd_send(struct scripted_etcd *etcd, size_t nth,
     put_order(etcd, nth, pack(&message.base), false);
 }
 
+void scripted_etcd_send_large(struct scripted_etcd *etcd, size_t nth, int64_t revision, int pieces,
+                              size_t piece_bytes)
+{
+    Etcd__ResponseHeader header = header_of(etcd, revision);
+    Etcd__WatchResponse message = ETCD__WATCH_RESPONSE__INIT;
+    Etcd__Event event = ETCD__EVENT__INIT, *list = &event;
+    Etcd__KeyValue kv = ETCD__KEY_VALUE__INIT;
+    char key[TEXT_BYTES];
+    numbered_key(etcd->root, SCRIPTED_SESSIONS_MAX, key);
+    kv.key = data(key);
+    kv.value.len = piece_bytes;
+    kv.value.data = calloc(1, piece_bytes);
+    CHECK(kv.value.data != NULL);
+    kv.create_revision = kv.mod_revision = revision;
+    event.kv = &kv;
+    message.header = &header;
+    message.watch_id = etcd->watches[nth].begun.watch_id;
+    message.fragment = true;
+    message.events = &list;
+    message.n_events = 1;
+    grpc_slice piece = pack(&message.base);
+    for (int i = 1; i < pieces; i++) {
+        put_order(etcd, nth, grpc_slice_ref(piece), false);
+    }
+    grpc_slice_unref(piece);
+    message.fragment = false;
+    put_order(etcd, nth, pack(&message.base), false);
+    free(kv.value.data);
+}
+
 void scripted_etcd_end(struct scripted_etcd *etcd, size_t nth)
 {
     put_order(etcd, nth, grpc_empty_slice(), true);
@@ -307,6 +356,34 @@ size_t scripted_etcd_watches(struct scripted_etcd *etcd)
     return count;
 }
 
+size_t scripted_etcd_reads(struct scripted_etcd *etcd)
+{
+    rollcall__monitor_lock(&etcd->monitor);
+    const size_t reads = etcd->reads;
+    rollcall__monitor_unlock(&etcd->monitor);
+    return reads;
+}
+
+bool scripted_etcd_await_reads(struct scripted_etcd *etcd, size_t reads, int64_t timeout_ms)
+{
+    const int64_t until_ns = (process_now_ms() + timeout_ms) * 1000000;
+    bool waiting = true;
+    rollcall__monitor_lock(&etcd->monitor);
+    while (etcd->reads < reads && waiting) {
+        waiting = rollcall__monitor_wait(&etcd->monitor, until_ns);
+    }
+    const bool read = etcd->reads >= reads;
+    rollcall__monitor_unlock(&etcd->monitor);
+    return read;
+}
+
+void scripted_etcd_compact(struct scripted_etcd *etcd, bool compacted)
+{
+    rollcall__monitor_lock(&etcd->monitor);
+    etcd->compacted = compacted;
+    rollcall__monitor_unlock(&etcd->monitor);
+}
+
 void scripted_etcd_store(struct scripted_etcd *etcd, const char *root, int id, int64_t number,
                          int64_t revision)
 {
@@ -317,6 +394,13 @@ void scripted_etcd_store(struct scripted_etcd *etcd, const char *root, int id, i
     etcd->sessions[id].revision = revision;
     numbered_key(root, id, etcd->sessions[id].key);
     numbered_value(id, number, etcd->sessions[id].value);
+    rollcall__monitor_unlock(&etcd->monitor);
+}
+
+void scripted_etcd_set_cluster(struct scripted_etcd *etcd, uint64_t cluster)
+{
+    rollcall__monitor_lock(&etcd->monitor);
+    etcd->cluster = cluster;
     rollcall__monitor_unlock(&etcd->monitor);
 }
 
@@ -334,6 +418,7 @@ struct scripted_etcd *scripted_etcd_create(uint64_t member)
     struct scripted_etcd *etcd = calloc(1, sizeof *etcd);
     CHECK(etcd != NULL);
     etcd->member = member;
+    etcd->cluster = CLUSTER;
     etcd->last = &etcd->first;
     etcd->script = (struct canned_script){
         .user = etcd, .message = on_message, .ended = on_ended, .due = on_due};

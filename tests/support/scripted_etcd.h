@@ -35,6 +35,16 @@ const char *scripted_etcd_endpoint(const struct scripted_etcd *etcd);
 void scripted_etcd_store(struct scripted_etcd *etcd, const char *root, int id, int64_t number,
                          int64_t revision);
 
+/* How often something was read of it. */
+size_t scripted_etcd_reads(struct scripted_etcd *etcd);
+/* Until that was `reads` times; false: not within timeout_ms. */
+bool scripted_etcd_await_reads(struct scripted_etcd *etcd, size_t reads, int64_t timeout_ms);
+/* From now on what is read at a revision of before is compacted, or, false, is not. */
+void scripted_etcd_compact(struct scripted_etcd *etcd, bool compacted);
+
+/* From now on it is a member of that cluster. */
+void scripted_etcd_set_cluster(struct scripted_etcd *etcd, uint64_t cluster);
+
 struct scripted_watch {
     int64_t start_revision, watch_id; /* as it was asked for */
     int64_t at_ms;                    /* of process_now_ms */
@@ -62,6 +72,9 @@ struct scripted_response {
 /* Sends it after all that was sent before; to a stream that has ended: nothing. */
 void scripted_etcd_send(struct scripted_etcd *etcd, size_t nth,
                         const struct scripted_response *response);
+/* One response of one revision in so many fragments, of one event each that is no session. */
+void scripted_etcd_send_large(struct scripted_etcd *etcd, size_t nth, int64_t revision, int pieces,
+                              size_t piece_bytes);
 /* Ends the stream as UNAVAILABLE, after all that was sent before. */
 void scripted_etcd_end(struct scripted_etcd *etcd, size_t nth);
 

@@ -115,7 +115,9 @@ ROLLCALL_API uint64_t rollcall_sim_hash(const struct rollcall_sim *sim);
     X(FULL, "full", "a mailbox is full: a send is refused with E_FULL")                            \
     X(MEMORY, "memory", "an allocation of ours fails")                                             \
     X(UNREACH, "unreach", "a member of etcd is out of its clients' reach for up to 12 s")          \
-    X(MUTE, "mute", "a process's streams of renewals go silent for up to 12 s")
+    X(MUTE, "mute", "a process's streams of renewals go silent for up to 12 s")                    \
+    X(LOSE_EVENT, "lose-event",                                                                    \
+      "etcd never tells a watch of a range a change, or any for up to 12 s")
 enum rollcall_fault {
 #define X(name, word, about) ROLLCALL_FAULT_##name,
     ROLLCALL_FAULTS(X)
@@ -146,7 +148,7 @@ struct rollcall_scenario {
                                   those that have a parent; NULL: none */
     int64_t heal_ms;           /* from the last fault to `end`; 0: 60'000 */
     /* Which faults its seeds draw; one that is not listed happens only where it is asked for by
-     * name.  NULL: all but UNREACH and MUTE, each in half of the seeds. */
+     * name.  NULL: all but UNREACH, MUTE and LOSE_EVENT, each in half of the seeds. */
     const struct rollcall_fault_weight *faults;
     bool outages; /* STALL, ISOLATE, KILL and UNREACH last for seconds more often than not, and in
                      eight seeds of nine strike only while no other member is in trouble: what one

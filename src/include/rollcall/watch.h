@@ -2,10 +2,17 @@
  * rollcall/watch.h - see the others: the sessions of a role now, and every change after.
  *
  * A watch tells a snapshot (SNAPSHOT_BEGIN, one SESSION each, SNAPSHOT_END), then every ADD, UPDATE
- * and DELETE in revision order.  When it cannot tell every step (compaction, or a reader slower
- * than the changes: then RESYNC_BEGIN has the status E_FULL) it tells the difference instead,
+ * and DELETE in revision order.  When it cannot tell every step it tells the difference instead,
  * between RESYNC_BEGIN and RESYNC_END: after RESYNC_END what was told is again exactly what etcd
- * holds. Nothing is lost silently.
+ * holds.  Nothing is lost silently.  RESYNC_BEGIN has the cause, and in words the reason:
+ *   E_COMPACTED  etcd has compacted the steps, or was restored and does not know them any more
+ *   E_FULL       the changes were faster than the watch was told of them
+ *   E_NO_MEMORY  etcd told more than 256 MB at once
+ *   E_CORRUPT    etcd holds a change that it has never told: etcds before 3.4.36 and 3.5.18 lose
+ * some at a compaction, without a word.  An audit finds that: it reads keys and revisions, not
+ * records, every few minutes.  What may be on its way is no such change; a watch that etcd has
+ * forgotten, on a member that is well else, is begun again, and tells what it missed, without a
+ * RESYNC
  *
  * Watches of one range on one connection share one watch of etcd, and every event: ten thousand
  * cost etcd as much as one, and a record is decoded once.  A snapshot is what the connection knows
@@ -75,7 +82,12 @@ struct rollcall_watch_options {
     void *user;                          /* borrowed until close returns */
     rollcall_watch_events_fn *on_events; /* instead of on_event */
     struct rollcall_queue *queue; /* instead of both: borrowed until close returns; not in a list */
+    int64_t audit_ms; /* 0: 300'000; 1'000 or more; or ROLLCALL_WATCH_NO_AUDIT.  How often, a
+                         quarter more or less, what is known is compared with what etcd holds: see
+                         above.  An audit takes seconds, so less than 10'000 is for tests.  Nothing
+                         in a list, and of a watch with once or from_revision */
 };
+enum { ROLLCALL_WATCH_NO_AUDIT = -1 };
 #define ROLLCALL_WATCH_OPTIONS(...)                                                                \
     (&(const struct rollcall_watch_options){.size_bytes = sizeof(struct rollcall_watch_options),   \
                                             __VA_ARGS__})
@@ -100,7 +112,9 @@ ROLLCALL_API enum rollcall_status rollcall_watch_close(struct rollcall_watch *wa
 /* What a watch has been told so far. */
 struct rollcall_watch_stats {
     uint64_t events;
-    uint64_t lags; /* how often it was too slow, and was told the difference */
+    uint64_t lags;    /* how often it was too slow, and was told the difference */
+    uint64_t repairs; /* how often an audit found a change that etcd had not told, and the
+                         difference was told; 0 of a sound etcd */
 };
 /* Threads: any, in a callback too. */
 ROLLCALL_API struct rollcall_watch_stats rollcall_watch_stats(const struct rollcall_watch *watch);

@@ -471,7 +471,7 @@ static void close_full(struct full *f)
 /* The transport reads nothing for a while, and there is no room for more. */
 static void fill_transport(struct full *f)
 {
-    const struct transport_watch_id id = {99};
+    const struct transport_watch_id id = {.watch_id = 99};
     rollcall_sim_crash(f->b.world.sim, f->transport_ref, ROLLCALL_E_ACTOR);
     for (int i = 0; i < TRANSPORT_MAILBOX; i++) {
         world_send(&f->b.world, f->transport_ref, TRANSPORT_WATCH_CANCEL, &id, sizeof id, NULL);

@@ -258,6 +258,8 @@ TEST(watcher, a_compaction_is_told_as_a_resync_with_exactly_the_difference)
     }
 }
 
+enum { RESTORED_MS = 7000 }; /* by then it is no member that lags */
+
 TEST(watcher, an_etcd_that_was_restored_is_listed_again)
 {
     while (world_next(SEEDS)) {
@@ -273,6 +275,8 @@ TEST(watcher, an_etcd_that_was_restored_is_listed_again)
         fake_etcd_restore(b.etcd, 4);
         fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
         flow(&b);
+        CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_END), 0); /* it may be a member that lags */
+        world_run(&b.world, RESTORED_MS);
         CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_END), 1);
         check_same(&b, 2);
         put(&b, "node-4", 1, "2.4.2"); /* 5 again, and another one */
@@ -298,7 +302,36 @@ TEST(watcher, a_restored_etcd_may_hold_something_else_at_the_same_revision)
         put(&b, "node-1", 9, "2.4.2"); /* 2 again */
         fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
         flow(&b);
+        world_run(&b.world, RESTORED_MS);
         check_same(&b, 1);
+        bench_close(&b);
+    }
+}
+
+/* The check of whether etcd was restored is one more moment at which it may crash, and be lost. */
+TEST(watcher, a_crash_while_a_member_lags_behind_costs_no_resync)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        put(&b, "node-1", 1, "2.4.2"); /* 2 */
+        watch(&b, &(struct watch_choice){0});
+        flow(&b);
+        put(&b, "node-2", 1, "2.4.2"); /* 3 */
+        put(&b, "node-3", 1, "2.4.2"); /* 4 */
+        flow(&b);
+        b.etcd->revision = 2; /* as a member that lags says */
+        fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
+        flow(&b);
+        rollcall_sim_crash(b.world.sim, b.reflector, ROLLCALL_E_ACTOR);
+        flow(&b);
+        b.etcd->revision = 4;
+        world_run(&b.world, RESTORED_MS);
+        put(&b, "node-4", 1, "2.4.2");
+        flow(&b);
+        check_told(&b, b.listener->count - 1, ROLLCALL_WATCH_ADD, "node-4");
+        CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_BEGIN), 0);
+        check_same(&b, 4);
         bench_close(&b);
     }
 }

@@ -5,6 +5,7 @@
 #ifndef TESTS_UNIT_ACTORS_WATCHER_WORLD_H
 #define TESTS_UNIT_ACTORS_WATCHER_WORLD_H
 
+#include "actors/auditor.h"
 #include "actors/supervisor.h"
 #include "actors/watcher.h"
 #include "base/buffer.h"
@@ -43,13 +44,14 @@ struct bench {
     struct world world;
     struct fake_etcd *etcd;
     struct listener *listener;
-    struct rollcall_ref root, hub, reflector, watcher;
+    struct rollcall_ref root, hub, reflector, auditor, watcher;
 };
 
 struct watch_choice {
     const char *role, *range;         /* NULL: "node", no range */
     bool raw_prefix, list_only, slow; /* slow: no room at first */
     int64_t from_revision;
+    int64_t audit_ms; /* 0: no audits */
 };
 
 /* ---- the application ---- */
@@ -176,6 +178,7 @@ static inline struct reflector_config *reflector_config_create(const struct watc
     config->list_only = choice->list_only;
     config->from_revision = choice->from_revision;
     config->connect_timeout_ms = 5000;
+    config->audit_ms = choice->audit_ms;
     return config;
 }
 
@@ -218,6 +221,18 @@ static inline struct rollcall_ref spawn_watcher(struct bench *b, struct listener
                                               .mailbox_messages = WATCHER_MAILBOX));
 }
 
+static inline void spawn_auditor(struct bench *b, const struct watch_choice *choice)
+{
+    const struct auditor_options auditor = {.config = reflector_config_create(choice),
+                                            .hub = b->hub,
+                                            .reflector = b->reflector,
+                                            .transport = b->etcd->ref};
+    b->auditor = world_spawn(&b->world, 0,
+                             ROLLCALL_SPAWN_OPTIONS(.type = &auditor_type, .options = &auditor,
+                                                    .supervisor = b->root,
+                                                    .mailbox_messages = AUDITOR_MAILBOX));
+}
+
 static inline void spawn_hub(struct bench *b, const struct watch_choice *choice)
 {
     const struct hub_options hub = {.from_revision = choice->from_revision, .first = b->watcher};
@@ -233,6 +248,9 @@ static inline void spawn_hub(struct bench *b, const struct watch_choice *choice)
                                ROLLCALL_SPAWN_OPTIONS(.type = &reflector_type,
                                                       .options = &reflector, .supervisor = b->root,
                                                       .mailbox_messages = REFLECTOR_MAILBOX));
+    if (choice->audit_ms != 0) {
+        spawn_auditor(b, choice);
+    }
 }
 
 static inline struct listener *listener_create(void)

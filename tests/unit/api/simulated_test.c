@@ -248,7 +248,7 @@ TEST(simulated, each_process_keeps_to_its_own_two_workers)
         CHECK_INT(workers[1].stats.actors, before[1]);
         CHECK(workers[2].stats.actors > before[2] + 2); /* a session's actors, the allocator's */
         CHECK_INT(workers[3].stats.actors,
-                  before[3] + 6); /* the session's application, a feed's four, and a watcher */
+                  before[3] + 7); /* the session's application, a feed's five, and a watcher */
         CHECK_INT(rollcall_watch_close(cluster.processes[1].watch), ROLLCALL_OK);
         CHECK_INT(rollcall_session_close(cluster.processes[1].session, TIMEOUT_MS), ROLLCALL_OK);
         close_cluster(&cluster);

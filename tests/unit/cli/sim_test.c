@@ -158,7 +158,7 @@ TEST(sim, every_scenario_runs_with_all_the_seeds_and_has_its_line)
     CHECK_INT(count(said->out, "\"seeds\":3,"), 3);
     check_contains(said->out, "{\"event\":\"sim\",\"scenario\":\"holds\",\"first_seed\":1,");
     check_contains(said->out, "\"violations\":0,\"faults\":{\"delay\":0,");
-    check_contains(said->out, ",\"memory\":0,\"unreach\":0,\"mute\":0}}\n");
+    check_contains(said->out, ",\"memory\":0,\"unreach\":0,\"mute\":0,\"lose-event\":0}}\n");
     CHECK_STR(said->err, "");
 }
 
@@ -291,14 +291,16 @@ TEST(sim, the_matrix_has_a_row_for_each_state_and_the_share_that_was_visited)
     CHECK_INT(said->code, 0);
     check_contains(said->out, "{\"event\":\"matrix\",\"actor\":\"ball\",\"state\":\"FLYING\","
                               "\"faults\":{\"delay\":0,");
-    check_contains(said->out, ",\"full\":2,\"memory\":0,\"unreach\":0,\"mute\":0}}\n{\"event\":"
-                              "\"matrix\",\"actor\":\"ball\","
-                              "\"state\":\"CAUGHT\",");
-    check_contains(said->out, "{\"event\":\"matrix_end\",\"cells\":44,\"visited\":1,"
-                              "\"visited_percent\":2.3,\"left_out\":0}\n");
+    check_contains(
+        said->out,
+        ",\"full\":2,\"memory\":0,\"unreach\":0,\"mute\":0,\"lose-event\":0}}\n{\"event\":"
+        "\"matrix\",\"actor\":\"ball\","
+        "\"state\":\"CAUGHT\",");
+    check_contains(said->out, "{\"event\":\"matrix_end\",\"cells\":46,\"visited\":1,"
+                              "\"visited_percent\":2.2,\"left_out\":0}\n");
     said = TABLE_OF("--scenario", "holds", "--seeds", "2", "--faults", "full@3", "--matrix");
     check_contains(said->out, "\nball/FLYING");
-    check_contains(said->out, "\nvisited: 1 of 44 cells, 2.3 %\n");
+    check_contains(said->out, "\nvisited: 1 of 46 cells, 2.2 %\n");
 }
 
 TEST(sim, no_matrix_is_told_that_nobody_asked_for)

@@ -86,6 +86,7 @@ TEST(decode_watch, fragments_are_bounded)
     }
     CHECK(response != NULL && partial == NULL);
     CHECK_INT(response->error.status, ROLLCALL_E_NO_MEMORY);
+    CHECK(response->too_large);
     CHECK_INT(response->event_count, 0); /* half a response must not be taken for one */
     rollcall_object_drop(&response->object);
 }

@@ -47,7 +47,8 @@ TEST(net, under_each_fault_alone_what_was_asked_is_answered_or_bounced_once)
             const uint64_t hash = ask_under(seed, (enum rollcall_fault)fault, &taken);
             CHECK(ask_under(seed, (enum rollcall_fault)fault, &taken) == hash);
         }
-        const bool has_chances = fault != ROLLCALL_FAULT_CRASH && fault != ROLLCALL_FAULT_MEMORY;
+        const bool has_chances = fault != ROLLCALL_FAULT_CRASH && fault != ROLLCALL_FAULT_MEMORY &&
+                                 fault != ROLLCALL_FAULT_LOSE_EVENT; /* nobody watches */
         CHECK(!has_chances || taken > 0);
     }
 }
@@ -340,6 +341,15 @@ TEST(net, a_revision_is_told_whole)
     }
 }
 
+static size_t events_told(const struct scene *scene, uint32_t process)
+{
+    size_t events = 0;
+    for (size_t n = 0; response_at(scene, process, n) != NULL; n++) {
+        events += response_at(scene, process, n)->event_count;
+    }
+    return events;
+}
+
 TEST(net, no_response_of_a_watch_overtakes_another)
 {
     struct rollcall__fault_plan plan = {.rates = {[ROLLCALL_FAULT_DELAY] = 0.5}};
@@ -368,6 +378,57 @@ TEST(net, no_response_of_a_watch_overtakes_another)
         }
         CHECK_INT(events, 7);
         CHECK(scene.sim->faults.taken[ROLLCALL_FAULT_DELAY] > 0);
+        scene_close(&scene);
+    }
+}
+
+/* Of one that was told less, the next watch is told. */
+TEST(net, a_lost_event_is_told_by_the_next_watch_and_by_no_other)
+{
+    const struct rollcall__fault_at first = {ROLLCALL_FAULT_LOSE_EVENT, 1};
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 2, 1);
+        CHECK(scene_watch(&scene, 1, 1));
+        scene_pass(&scene, 200);
+        scene_faults(&scene, &(struct rollcall__fault_plan){
+                                 .scripted = true, .script = &first, .script_count = 1});
+        CHECK(scene_put(&scene, 0));
+        scene_pass(&scene, 200);
+        CHECK_INT(scene.sim->faults.taken[ROLLCALL_FAULT_LOSE_EVENT], 1);
+        CHECK_INT(events_told(&scene, 1), 0);
+        scene_heal(&scene);
+        CHECK(scene_put(&scene, 0));
+        scene_pass(&scene, 200);
+        CHECK_INT(events_told(&scene, 1), 1);
+        CHECK(scene_watch(&scene, 1, 2));
+        scene_pass(&scene, 200);
+        CHECK_INT(events_told(&scene, 1), 3);
+        scene_close(&scene);
+    }
+}
+
+/* What was held on its way to a process that nobody reached keeps its place. */
+TEST(net, no_response_overtakes_one_that_waited_for_an_etcd_out_of_reach)
+{
+    for (uint64_t seed = 1; seed <= 20 * SEEDS; seed++) {
+        struct scene scene = scene_of(seed, 2, 1);
+        CHECK(scene_watch(&scene, 1, 1));
+        scene_pass(&scene, 200);
+        int64_t last = 1;
+        for (int i = 0; i < 5; i++) {
+            CHECK(scene_put(&scene, 0));
+            scene_pass(&scene, 1);
+        }
+        rollcall__net_set_member(scene.sim->net, 0, ROLLCALL__MEMBER_UNREACHED,
+                                 scene.sim->now_ms + 1 + (int64_t)(seed % 5));
+        scene_pass(&scene, LONG_MS);
+        for (size_t n = 0; response_at(&scene, 1, n) != NULL; n++) {
+            const struct transport_watch_response *response = response_at(&scene, 1, n);
+            for (size_t k = 0; k < response->event_count; k++) {
+                CHECK_INT(response->events[k].kv.mod_revision, ++last);
+            }
+        }
+        CHECK_INT(last, 6);
         scene_close(&scene);
     }
 }
