@@ -4,19 +4,29 @@
 #include "base/buffer.h"
 
 /* Makes room for one change of that revision, in the batch and in a roster that is ours alone. */
-static enum rollcall_status begin_change(struct hub_handover *held, int64_t mod_revision)
+static enum rollcall_status begin_change(struct rollcall_context *cx, struct hub_handover *held,
+                                         int64_t mod_revision)
 {
     if (held->batch == NULL) {
         if ((held->batch = hub_batch_create()) == NULL) {
             return ROLLCALL_E_NO_MEMORY;
         }
-        hub_leave_behind(held);
+        hub_leave_behind(cx, held);
     }
     if (!hub_batch_reserve(held->batch, 1) || !rollcall__roster_reserve(&held->roster, 1)) {
         return ROLLCALL_E_NO_MEMORY;
     }
     held->roster->revision = mod_revision;
     return ROLLCALL_OK;
+}
+
+/* After begin_change. */
+static void add_change(struct rollcall_context *cx, struct hub_handover *held,
+                       enum rollcall_watch_event_type type, int64_t mod_revision,
+                       struct reflector_item *before, struct reflector_item *item)
+{
+    hub_batch_add(held->batch, type, rollcall_wall_ms(cx), mod_revision, before, item);
+    held->batch->through = ++held->changes;
 }
 
 /* What was there, of a DELETE of what we never saw, for we began later: etcd's previous value.
@@ -42,9 +52,9 @@ static enum rollcall_status take_unknown(struct rollcall_context *cx, struct hub
     if (status != ROLLCALL_OK || (change->item == NULL && before == NULL)) {
         return status;
     }
-    if ((status = begin_change(held, kv->mod_revision)) == ROLLCALL_OK) {
-        hub_batch_add(held->batch, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE,
-                      rollcall_wall_ms(cx), kv->mod_revision, before, change->item);
+    if ((status = begin_change(cx, held, kv->mod_revision)) == ROLLCALL_OK) {
+        add_change(cx, held, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE,
+                   kv->mod_revision, before, change->item);
     }
     if (before != NULL) {
         rollcall_object_drop(&before->object);
@@ -59,14 +69,13 @@ static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_h
                                        const struct reflector_change *change)
 {
     const struct transport_kv *kv = &change->event->kv;
-    const enum rollcall_status status = begin_change(held, kv->mod_revision);
+    const enum rollcall_status status = begin_change(cx, held, kv->mod_revision);
     if (status != ROLLCALL_OK) {
         return status;
     }
     struct rollcall_object *before = rollcall__roster_find(held->roster, kv->key)->item;
-    hub_batch_add(held->batch, change->item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE,
-                  rollcall_wall_ms(cx), kv->mod_revision, (struct reflector_item *)before,
-                  change->item);
+    add_change(cx, held, change->item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE,
+               kv->mod_revision, (struct reflector_item *)before, change->item);
     if (change->item == NULL) {
         rollcall__roster_remove(held->roster, kv->key);
     } else {
@@ -74,6 +83,24 @@ static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_h
                              rollcall_object_keep(&change->item->object));
     }
     return ROLLCALL_OK;
+}
+
+static void publish(const struct hub_handover *held)
+{
+    if (held->meter != NULL) {
+        rollcall__gauge_set(&held->meter->changes, held->changes);
+        rollcall__gauge_set(&held->meter->sessions, (int64_t)held->roster->count);
+        rollcall__gauge_set(&held->meter->revision, held->roster->revision);
+    }
+}
+
+static void publish_list(const struct hub_handover *held)
+{
+    publish(held);
+    if (held->meter != NULL) {
+        struct rollcall__gauge *lists = &held->meter->lists[held->list.cause];
+        rollcall__gauge_set(lists, rollcall__gauge_get(lists) + 1);
+    }
 }
 
 /* Not OK: the next incarnation goes on with the same change. */
@@ -93,6 +120,7 @@ enum rollcall_status hub_take_changes(struct rollcall_context *cx, struct hub_ha
             return status;
         }
     }
+    publish(held);
     return ROLLCALL_OK;
 }
 
@@ -133,12 +161,14 @@ enum rollcall_status hub_take_list(struct rollcall_context *cx, struct hub_hando
         reuse(listed, held->roster);
         for (size_t i = 0; i < held->count; i++) {
             if (held->subscribers[i].phase == HUB_FOLLOWING) {
-                hub_lag(held, &held->subscribers[i], ROLLCALL_E_COMPACTED,
+                hub_lag(cx, held, &held->subscribers[i], ROLLCALL_E_COMPACTED,
                         hub_list_words(held->list.cause));
             }
         }
         rollcall_object_drop(&held->roster->object);
     }
     held->roster = listed;
+    held->partial = false;
+    publish_list(held);
     return ROLLCALL_OK;
 }

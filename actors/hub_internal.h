@@ -26,7 +26,9 @@ struct hub_subscriber {
     struct hub_sent sent[HUB_WINDOW]; /* by number, modulo */
     enum rollcall_status status;      /* HUB_LAGGING: why; and in words: */
     const char *words;
-    struct rollcall__roster *since; /* HUB_LAGGING: one reference */
+    struct rollcall__roster *since;  /* HUB_LAGGING: one reference */
+    int64_t since_changes;           /* HUB_LAGGING: how many it had been sent by then */
+    struct hub_watcher_meter *meter; /* one reference; NULL: none */
 };
 
 /* Survives a restart: between two messages it is whole. */
@@ -42,8 +44,11 @@ struct hub_handover {
     int64_t next_revision;      /* all below is known; 0: nothing is */
     struct hub_subscriber *subscribers;
     size_t count, capacity;
-    size_t starved; /* of those that follow: without room */
-    size_t waiting; /* that join or lag */
+    size_t starved;          /* of those that follow: without room */
+    size_t waiting;          /* that join or lag */
+    int64_t changes;         /* taken in, since the beginning */
+    bool partial;            /* the roster is what has changed since a revision, and no more */
+    struct hub_meter *meter; /* the options'; NULL: none */
     bool first_added;
     struct rollcall_reason *failed; /* why it is OVER */
 };
@@ -52,9 +57,13 @@ struct hub_handover {
 
 /* NULL: there is none. */
 struct hub_subscriber *hub_find(struct hub_handover *held, struct rollcall_ref watcher);
-/* knows_all: it follows from here on; else it joins.  False: out of memory. */
+/* meter: kept, or NULL.  knows_all: it follows from here on; else it joins.  False: out of memory.
+ */
 ROLLCALL_MUST_USE bool hub_add(struct rollcall_context *cx, struct hub_handover *held,
-                               struct rollcall_ref watcher, bool knows_all);
+                               struct rollcall_ref watcher, struct hub_watcher_meter *meter,
+                               bool knows_all);
+/* It has ended. */
+void hub_remove(struct hub_handover *held, struct hub_subscriber *gone);
 /* Drops what it holds. */
 void hub_release(struct hub_subscriber *subscriber);
 bool hub_has_room(const struct hub_subscriber *subscriber);
@@ -62,10 +71,10 @@ bool hub_has_room(const struct hub_subscriber *subscriber);
 void hub_forget_told(struct hub_subscriber *subscriber, uint64_t told);
 
 /* From here on it is sent nothing, until it is brought from the roster of now to that of then. */
-void hub_lag(struct hub_handover *held, struct hub_subscriber *subscriber,
-             enum rollcall_status status, const char *words);
+void hub_lag(struct rollcall_context *cx, struct hub_handover *held,
+             struct hub_subscriber *subscriber, enum rollcall_status status, const char *words);
 /* A batch begins: who has no room for it lags from here on. */
-void hub_leave_behind(struct hub_handover *held);
+void hub_leave_behind(struct rollcall_context *cx, struct hub_handover *held);
 
 /* Each of these sends: not OK: E_FULL or E_NO_MEMORY, and the next incarnation goes on. */
 

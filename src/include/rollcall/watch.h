@@ -60,6 +60,19 @@ typedef void rollcall_watch_event_fn(void *user, const struct rollcall_watch_eve
 typedef void rollcall_watch_events_fn(void *user, const struct rollcall_watch_event *events,
                                       size_t count);
 struct rollcall_queue; /* rollcall/queue.h */
+struct rollcall_view;  /* the sessions at one revision: below */
+/*
+ * All sessions there are now, instead of RESYNC_BEGIN .. RESYNC_END: what upstream calls Rewatch.
+ * why:   the RESYNC_BEGIN that is left out: status, reason, revision; `skipped` as in its END.
+ * view:  borrowed for the call; what was told before and is not in it is gone.
+ * error: for the application's own sentence; it is empty at first.
+ * Returns: ROLLCALL_OK: it is taken in, and changes after it follow.  A status of class RETRY: the
+ *          same is given again soon, and nothing else before.  Any other: FAILED is told, with that
+ *          status and sentence, and this watch is over.
+ */
+typedef enum rollcall_status rollcall_rewatch_fn(void *user, const struct rollcall_watch_event *why,
+                                                 const struct rollcall_view *view,
+                                                 struct rollcall_error *error);
 
 struct rollcall_watch_options {
     size_t size_bytes;          /* set by ROLLCALL_WATCH_OPTIONS */
@@ -75,6 +88,9 @@ struct rollcall_watch_options {
     void *user;                          /* borrowed until close returns */
     rollcall_watch_events_fn *on_events; /* instead of on_event */
     struct rollcall_queue *queue; /* instead of both: borrowed until close returns; not in a list */
+    rollcall_rewatch_fn *on_rewatch; /* NULL: differences; else besides on_event or on_events, on
+                                        the same thread; not with a queue, which it would overtake:
+                                        take a view there, at RESYNC_END */
 };
 #define ROLLCALL_WATCH_OPTIONS(...)                                                                \
     (&(const struct rollcall_watch_options){.size_bytes = sizeof(struct rollcall_watch_options),   \
@@ -97,16 +113,33 @@ rollcall_watch_open(struct rollcall_etcd *etcd, const struct rollcall_watch_opti
  */
 ROLLCALL_API enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch);
 
-/* What a watch has been told so far. */
+/* What a watch has been told so far, and what it has not. */
 struct rollcall_watch_stats {
-    uint64_t events;
-    uint64_t lags; /* how often it was too slow, and was told the difference */
+    uint64_t events;  /* told, or put into its queue; marks, and sessions of a view, too */
+    uint64_t lags;    /* how often it was too slow, and was told the difference */
+    uint64_t resyncs; /* differences, or whole sets, for any reason; the lags among them */
+    uint64_t refused; /* on_rewatch answered an error */
+    uint64_t merged;  /* changes of the range that came while it lagged: told as differences */
+    uint64_t waiting; /* changes of the range that it has not been told yet */
+    int64_t lagging_since_ms; /* since 1970; 0: it does not lag, though some may wait */
 };
-/* Threads: any, in a callback too. */
+/* Threads: any, in a callback too.  Never waits; the numbers may be of different moments. */
 ROLLCALL_API struct rollcall_watch_stats rollcall_watch_stats(const struct rollcall_watch *watch);
 
-/* The sessions that a watch is about, at one revision.  Immutable. */
-struct rollcall_view;
+/* What the watches of one range on one connection share: one watch of etcd. */
+struct rollcall_feed_stats {
+    uint64_t watches;  /* now */
+    uint64_t lagging;  /* of these, now */
+    uint64_t sessions; /* that it knows, at `revision` */
+    int64_t revision;  /* of the last change or list */
+    uint64_t changes;  /* read from etcd, decoded, and told or to be told */
+    uint64_t lists;    /* of the range, the first ones: 1, or 0 before and with from_revision */
+    uint64_t relists_compacted; /* etcd had compacted what was not read yet */
+    uint64_t relists_went_back; /* etcd's revision went back: it was restored */
+};
+/* As rollcall_watch_stats, of the feed of that watch: the same for all that share it. */
+ROLLCALL_API struct rollcall_feed_stats
+rollcall_watch_feed_stats(const struct rollcall_watch *watch);
 
 /*
  * What the connection knows now, without asking etcd: all that the watch has been told, or will be
