@@ -35,6 +35,7 @@ struct rollcall_queue {
     _Atomic uint32_t users;
     _Atomic uint32_t pushed; /* the producer's */
     _Atomic uint32_t popped; /* the consumer's */
+    _Atomic uint64_t full;   /* pushes that found no room; the producer's */
     _Atomic bool signaled;   /* the eventfd has been written, or is about to be */
     struct taken taken[TAKEN_MAX];
     size_t taken_count;
@@ -132,6 +133,16 @@ int rollcall_queue_fd(const struct rollcall_queue *queue)
     return queue->fd;
 }
 
+/* popped first: more is never taken than was pushed. */
+struct rollcall_queue_stats rollcall_queue_stats(const struct rollcall_queue *queue)
+{
+    const uint32_t popped = atomic_load(&queue->popped);
+    return (struct rollcall_queue_stats){.slices = queue->slices,
+                                         .waiting = atomic_load(&queue->pushed) - popped,
+                                         .watches = atomic_load(&queue->users),
+                                         .full = atomic_load(&queue->full)};
+}
+
 /* ---- the application's side ---- */
 
 /* Takes slices until the queue is empty, or `max` are taken. */
@@ -209,6 +220,7 @@ bool rollcall__queue_push(struct rollcall_queue *queue, struct rollcall__handle 
     const struct slice slice = {handle, user, (uint32_t)first, (uint32_t)count};
     struct rollcall__cell cell = {.object = &batch->object};
     if (waiting >= queue->slices && !last) {
+        atomic_fetch_add_explicit(&queue->full, 1, memory_order_relaxed);
         return false;
     }
     memcpy(cell.payload, &slice, sizeof slice);

@@ -60,6 +60,16 @@ ROLLCALL_API int rollcall_queue_fd(const struct rollcall_queue *queue);
 ROLLCALL_API size_t rollcall_queue_next(struct rollcall_queue *queue,
                                         struct rollcall_queue_slice *slices, size_t max);
 
+/* How full it is. */
+struct rollcall_queue_stats {
+    uint32_t slices;  /* as many may wait */
+    uint32_t waiting; /* as many do, now */
+    uint32_t watches; /* that put into it */
+    uint64_t full;    /* how often one found no room; whether it lags, its own stats say */
+};
+/* Threads: any, in a callback too.  Never waits; the numbers may be of different moments. */
+ROLLCALL_API struct rollcall_queue_stats rollcall_queue_stats(const struct rollcall_queue *queue);
+
 #ifdef __cplusplus
 }
 #endif
