@@ -90,6 +90,10 @@ struct hub_difference {
 struct hub_difference *hub_difference_create(struct rollcall__roster *before,
                                              struct rollcall__roster *after);
 
+/* Of a delivery, which is a batch or a difference. */
+bool hub_is_difference(const struct rollcall_object *delivery);
+int64_t hub_through(const struct rollcall_object *delivery);
+
 /* Asks for the roster as it is; answered once, on the hub's worker. */
 struct hub_view_request {
     struct rollcall_object object;

@@ -13,18 +13,14 @@ enum hub_phase {
     HUB_LAGGING /* it knows `since` */
 };
 
-/* What was sent to a watcher, until it has told it: a crash loses what was about to be taken in. */
-struct hub_sent {
-    struct rollcall_object *object; /* one reference */
-    bool is_difference;
-};
-
 struct hub_subscriber {
     struct rollcall_ref watcher;
     enum hub_phase phase;
-    uint64_t next, told;              /* numbers of deliveries: the next, and the first not told */
-    struct hub_sent sent[HUB_WINDOW]; /* by number, modulo */
-    enum rollcall_status status;      /* HUB_LAGGING: why; and in words: */
+    uint64_t next, told; /* numbers of deliveries: the next, and the first not told */
+    /* Deliveries by number, modulo, one reference each, until it has told them: a crash loses what
+     * was about to be taken in. */
+    struct rollcall_object *sent[HUB_WINDOW];
+    enum rollcall_status status; /* HUB_LAGGING: why; and in words: */
     const char *words;
     struct rollcall__roster *since;  /* HUB_LAGGING: one reference */
     int64_t since_changes;           /* HUB_LAGGING: how many it had been sent by then */

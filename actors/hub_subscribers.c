@@ -61,7 +61,7 @@ bool hub_add(struct rollcall_context *cx, struct hub_handover *held, struct roll
 void hub_forget_told(struct hub_subscriber *subscriber, uint64_t told)
 {
     for (; subscriber->told < told; subscriber->told++) {
-        rollcall_object_drop(subscriber->sent[subscriber->told % HUB_WINDOW].object);
+        rollcall_object_drop(subscriber->sent[subscriber->told % HUB_WINDOW]);
     }
 }
 
@@ -133,24 +133,24 @@ void hub_leave_behind(struct rollcall_context *cx, struct hub_handover *held)
 static enum rollcall_status send(struct rollcall_context *cx, const struct hub_handover *held,
                                  const struct hub_subscriber *subscriber, uint64_t number)
 {
-    const struct hub_sent *sent = &subscriber->sent[number % HUB_WINDOW];
+    struct rollcall_object *sent = subscriber->sent[number % HUB_WINDOW];
     const struct watcher_delivery delivery = {.number = number,
                                               .place = (uint32_t)(subscriber - held->subscribers)};
     return rollcall_send_object(cx, subscriber->watcher,
-                                sent->is_difference ? WATCHER_DIFFERENCE : WATCHER_BATCH, &delivery,
-                                sizeof delivery, rollcall_object_keep(sent->object));
+                                hub_is_difference(sent) ? WATCHER_DIFFERENCE : WATCHER_BATCH,
+                                &delivery, sizeof delivery, rollcall_object_keep(sent));
 }
 
 /* It follows, and has room.  Not OK: nothing was sent. */
 static enum rollcall_status deliver(struct rollcall_context *cx, struct hub_handover *held,
                                     struct hub_subscriber *subscriber,
-                                    struct rollcall_object *object, bool is_difference)
+                                    struct rollcall_object *object)
 {
-    struct hub_sent *sent = &subscriber->sent[subscriber->next % HUB_WINDOW];
-    *sent = (struct hub_sent){rollcall_object_keep(object), is_difference};
+    struct rollcall_object **sent = &subscriber->sent[subscriber->next % HUB_WINDOW];
+    *sent = rollcall_object_keep(object);
     if (send(cx, held, subscriber, subscriber->next) != ROLLCALL_OK) {
         rollcall_object_drop(object);
-        sent->object = NULL;
+        *sent = NULL;
         return ROLLCALL_E_FULL;
     }
     subscriber->next++;
@@ -167,7 +167,7 @@ enum rollcall_status hub_flush(struct rollcall_context *cx, struct hub_handover 
     for (; held->flushed < held->count; held->flushed++) {
         struct hub_subscriber *subscriber = &held->subscribers[held->flushed];
         if (subscriber->phase == HUB_FOLLOWING &&
-            deliver(cx, held, subscriber, &held->batch->object, false) != ROLLCALL_OK) {
+            deliver(cx, held, subscriber, &held->batch->object) != ROLLCALL_OK) {
             return ROLLCALL_E_FULL;
         }
     }
@@ -189,7 +189,7 @@ static enum rollcall_status catch_up(struct rollcall_context *cx, struct hub_han
     difference->words = subscriber->words;
     difference->whole = !held->partial;
     difference->through = held->changes;
-    const enum rollcall_status status = deliver(cx, held, subscriber, &difference->object, true);
+    const enum rollcall_status status = deliver(cx, held, subscriber, &difference->object);
     rollcall_object_drop(&difference->object);
     if (status != ROLLCALL_OK) {
         return status;

@@ -24,15 +24,10 @@ enum {
 };
 enum state { TELLING, OVER, STATE_COUNT };
 
-/* A delivery of the hub. */
-struct delivery {
-    struct rollcall_object *object; /* one reference */
-    bool is_difference;
-};
-
 /* Survives a restart: between two messages it is whole. */
 struct watcher_handover {
-    struct delivery waiting[HUB_WINDOW]; /* a ring: not told, oldest first */
+    /* A ring: deliveries of the hub that were not told, oldest first, with one reference each. */
+    struct rollcall_object *waiting[HUB_WINDOW];
     uint32_t head, count;
     size_t at;                         /* the event of the first that is next, of a batch */
     struct hub_batch *part;            /* of a difference: what is being told; NULL: none */
@@ -57,12 +52,12 @@ struct watcher {
     bool asking;      /* the hub's mailbox was full when it was asked again */
 };
 
-static rollcall_handler_fn on_batch, on_difference, on_failed, on_where, on_go_on, on_again;
+static rollcall_handler_fn on_delivery, on_failed, on_where, on_go_on, on_again;
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
-    [TELLING][WATCHER_BATCH]      = {on_batch,        ROLLCALL_TO(OVER)},
-    [TELLING][WATCHER_DIFFERENCE] = {on_difference,   ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_BATCH]      = {on_delivery,     ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_DIFFERENCE] = {on_delivery,     ROLLCALL_TO(OVER)},
     [TELLING][WATCHER_FAILED]     = {on_failed,       ROLLCALL_TO(OVER)},
     [TELLING][WATCHER_WHERE]      = {on_where,        0},
     [TELLING][WATCHER_GO_ON]      = {on_go_on,        ROLLCALL_TO(OVER)},
@@ -321,14 +316,11 @@ static void settle(struct rollcall_context *cx, struct watcher_handover *held, u
 static void pop(struct rollcall_context *cx, const struct watcher *wa)
 {
     struct watcher_handover *held = wa->held;
-    const struct delivery *first = &held->waiting[held->head];
+    struct rollcall_object *first = held->waiting[held->head];
     if (wa->options->meter != NULL) {
-        rollcall__gauge_set(&wa->options->meter->through,
-                            first->is_difference
-                                ? ((const struct hub_difference *)first->object)->through
-                                : ((const struct hub_batch *)first->object)->through);
+        rollcall__gauge_set(&wa->options->meter->through, hub_through(first));
     }
-    rollcall_object_drop(first->object);
+    rollcall_object_drop(first);
     held->head = (held->head + 1) % HUB_WINDOW;
     held->count--;
     settle(cx, held, CREDIT_LUMP);
@@ -392,10 +384,10 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
     enum outcome outcome = DONE;
     bool more = false;
     while (held->count > 0 && outcome == DONE && !more && !held->refused) {
-        const struct delivery *first = &held->waiting[held->head];
-        outcome = first->is_difference
-                      ? tell_part(cx, wa, (const struct hub_difference *)first->object, &more)
-                      : tell_batch(wa, (struct hub_batch *)first->object);
+        struct rollcall_object *first = held->waiting[held->head];
+        outcome = hub_is_difference(first)
+                      ? tell_part(cx, wa, (const struct hub_difference *)first, &more)
+                      : tell_batch(wa, (struct hub_batch *)first);
         wa->again_ms = outcome == DONE ? 0 : wa->again_ms;
         if (outcome == DONE && !more) {
             pop(cx, wa);
@@ -423,9 +415,10 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
     return ROLLCALL_STAY;
 }
 
-static int take(struct rollcall_context *cx, struct watcher *wa,
-                const struct rollcall_message *message, bool is_difference)
+static int on_delivery(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
 {
+    struct watcher *wa = self;
     struct watcher_handover *held = wa->held;
     const struct watcher_delivery *delivery = message->payload;
     held->hub = message->from.ref;
@@ -441,19 +434,8 @@ static int take(struct rollcall_context *cx, struct watcher *wa,
     }
     held->next++;
     held->waiting[(held->head + held->count++) % HUB_WINDOW] =
-        (struct delivery){rollcall_object_keep(message->object), is_difference};
+        rollcall_object_keep(message->object);
     return pump(cx, wa);
-}
-
-static int on_batch(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
-{
-    return take(cx, self, message, false);
-}
-
-static int on_difference(struct rollcall_context *cx, void *self,
-                         const struct rollcall_message *message)
-{
-    return take(cx, self, message, true);
 }
 
 static int on_failed(struct rollcall_context *cx, void *self,
@@ -537,7 +519,7 @@ static void handover_fini(void *handover)
 {
     struct watcher_handover *held = handover;
     for (uint32_t i = 0; i < held->count; i++) {
-        rollcall_object_drop(held->waiting[(held->head + i) % HUB_WINDOW].object);
+        rollcall_object_drop(held->waiting[(held->head + i) % HUB_WINDOW]);
     }
     if (held->part != NULL) {
         rollcall_object_drop(&held->part->object);

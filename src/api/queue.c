@@ -12,7 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SLICES = 1024, SLICES_MAX = 65536, TAKEN_MAX = 256 };
+enum { SLICES = 1024, SLICES_MAX = 65536, TAKEN_MAX = 256, SLICE_EVENTS = 64 };
 
 /* In a cell, whose object is the batch. */
 struct slice {
@@ -33,7 +33,7 @@ struct rollcall_queue {
     uint32_t slices;
     int fd;
     _Atomic uint32_t users;
-    _Atomic uint32_t pushed; /* the producer's */
+    _Atomic uint32_t pushed; /* as slices_of counts; the producer's */
     _Atomic uint32_t popped; /* the consumer's */
     _Atomic uint64_t full;   /* pushes that found no room; the producer's */
     _Atomic bool signaled;   /* the eventfd has been written, or is about to be */
@@ -92,6 +92,12 @@ static void give_back(struct rollcall_queue *queue)
     queue->taken_count = 0;
 }
 
+/* As how many it counts: what comes at once may be much. */
+static uint32_t slices_of(const struct slice *slice)
+{
+    return 1 + (slice->count - 1) / SLICE_EVENTS;
+}
+
 static bool pop(struct rollcall_queue *queue, struct slice *slice, struct hub_batch **batch)
 {
     struct rollcall__cell cell;
@@ -101,7 +107,7 @@ static bool pop(struct rollcall_queue *queue, struct slice *slice, struct hub_ba
     memcpy(slice, cell.payload, sizeof *slice);
     *batch = (struct hub_batch *)cell.object;
     /* Relaxed: only how full it is; what the cell holds is ordered by the lane. */
-    atomic_fetch_add_explicit(&queue->popped, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&queue->popped, slices_of(slice), memory_order_relaxed);
     return true;
 }
 
@@ -231,7 +237,7 @@ bool rollcall__queue_push(struct rollcall_queue *queue, struct rollcall__handle 
         rollcall_object_drop(&handle->object);
         return false;
     }
-    atomic_fetch_add_explicit(&queue->pushed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&queue->pushed, slices_of(&slice), memory_order_relaxed);
     signal_reader(queue);
     return true;
 }

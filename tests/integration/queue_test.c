@@ -177,6 +177,29 @@ TEST(queue, who_does_not_read_is_told_the_difference_and_holds_up_no_other)
     stage_close(&stage);
 }
 
+/* Else a queue of few slices could hold any number of events. */
+TEST(queue, a_slice_of_many_events_counts_as_several)
+{
+    enum { AT_ONCE = 100 };
+    struct stage stage;
+    struct rollcall_queue_slice slices[SLICES];
+    struct epoll_event event;
+    stage_open(&stage, 0);
+    struct rollcall_watch *watch = open_watch(&stage, &stage.log);
+    read_until(&stage, ROLLCALL_WATCH_SNAPSHOT_END, 1);
+    api_etcdctl(&stage.scene,
+                "{ echo; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo \"put "
+                "$ROOT/session/querynode-$i \\\"{}\\\"\"; done; echo; echo; } | etcdctl txn",
+                NULL, 0);
+    CHECK_INT(epoll_wait(stage.epoll, &event, 1, API_SOON_MS), 1);
+    CHECK_INT(rollcall_queue_stats(stage.queue).waiting, 2);
+    CHECK_INT(rollcall_queue_next(stage.queue, slices, SLICES), 1);
+    CHECK_INT(slices[0].count, AT_ONCE);
+    CHECK_INT(rollcall_queue_stats(stage.queue).waiting, 0);
+    CHECK_INT(rollcall_watch_close(watch), ROLLCALL_OK);
+    stage_close(&stage);
+}
+
 TEST(queue, a_watch_that_is_closed_is_not_read_any_more)
 {
     struct stage stage;

@@ -36,8 +36,9 @@ struct rollcall_queue_slice {
 };
 
 /*
- * slices: 0: 1'024; 1 to 65'536: how many may wait to be taken; of 64 events of a
- * snapshot or a resync, else of what came at once, never less than a revision.
+ * slices: 0: 1'024; 1 to 65'536: how many may wait to be taken.  A slice is 64 events of a snapshot
+ *         or a resync, else what came at once, never less than a revision; it counts once for each
+ *         64 of its events, so that 64 * slices events wait at most, and one slice more.
  * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID, ROLLCALL_E_NO_MEMORY, or ROLLCALL_E_FULL without
  *          a descriptor to be had.
  */
@@ -63,7 +64,7 @@ ROLLCALL_API size_t rollcall_queue_next(struct rollcall_queue *queue,
 /* How full it is. */
 struct rollcall_queue_stats {
     uint32_t slices;  /* as many may wait */
-    uint32_t waiting; /* as many do, now */
+    uint32_t waiting; /* as many do, now; counted as for create */
     uint32_t watches; /* that put into it */
     uint64_t full;    /* how often one found no room; whether it lags, its own stats say */
 };
