@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum { AT_ONCE = 256, CONTACT_MS = 60000, SETTLE_MS = 1000, LOOK_MS = 1, AGAIN_LOOK_MS = 20 };
-enum { READ_SLICES = 256, READ_AGAIN_MS = 60000 };
+enum { READ_SLICES = 256, STUCK_SLICES = 64, READ_AGAIN_MS = 60000 };
 
 struct client;
 struct watcher {
@@ -191,7 +191,7 @@ static void wait_for_own(const struct watcher *watcher, int timeout_ms)
 /* It reads its snapshot, which is empty, and nothing after that. */
 static enum rollcall_status open_stuck(struct watcher *watcher, struct rollcall_error *error)
 {
-    watcher->queue = create_queue(watcher->client, 0);
+    watcher->queue = create_queue(watcher->client, STUCK_SLICES);
     const enum rollcall_status status = open_in(watcher, watcher->queue, error);
     if (status == ROLLCALL_OK) {
         wait_for_own(watcher, CONTACT_MS);
