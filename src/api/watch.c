@@ -158,6 +158,7 @@ static enum rollcall_status tell_all(struct rollcall_object *handle,
         note_refusal(watch, status, error);
         return status;
     }
+    watch->refuses = false;
     count_told(watch, why, sessions->count);
     return ROLLCALL_OK;
 }

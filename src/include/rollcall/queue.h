@@ -56,7 +56,9 @@ ROLLCALL_API int rollcall_queue_fd(const struct rollcall_queue *queue);
 /*
  * Takes what has come, `max` slices at most (256 if more); never waits.  Of a watch that was closed
  * nothing is returned any more.
- * Returns: how many; 0: nothing, and the descriptor is not readable until something comes.
+ * Returns: how many; 0: nothing, and the descriptor is not readable until something comes.  There
+ *          may be more when it is `max`: then the descriptor is readable still, so that one call
+ * for each time it is found readable is enough.
  */
 ROLLCALL_API size_t rollcall_queue_next(struct rollcall_queue *queue,
                                         struct rollcall_queue_slice *slices, size_t max);
