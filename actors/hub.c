@@ -209,7 +209,8 @@ static int on_join(struct rollcall_context *cx, void *self, const struct rollcal
     if (known != NULL) { /* asked again: it had come */
         return answer(cx, hub_repeat(cx, hub->held, known, 0));
     }
-    return hub_add(cx, hub->held, message->from.ref, false)
+    return hub_add(cx, hub->held, message->from.ref, (struct hub_watcher_meter *)message->object,
+                   false)
                ? work(cx, hub, ROLLCALL_STAY)
                : rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watcher");
 }
@@ -268,10 +269,7 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
     if (down->reason != ROLLCALL_DOWN_ENDED) {
         return answer(cx, rollcall_send(cx, down->who, WATCHER_WHERE, NULL, 0));
     }
-    held->starved -= gone->phase == HUB_FOLLOWING && !hub_has_room(gone);
-    held->waiting -= gone->phase != HUB_FOLLOWING;
-    hub_release(gone);
-    *gone = held->subscribers[--held->count];
+    hub_remove(held, gone);
     return ROLLCALL_STAY;
 }
 
@@ -299,14 +297,17 @@ static int on_view(struct rollcall_context *cx, void *self, const struct rollcal
 static int begin(struct rollcall_context *cx, struct hub_handover *held,
                  const struct hub_options *options)
 {
+    held->meter = options->meter;
     if (held->roster == NULL && options->from_revision != 0) {
         held->next_revision = options->from_revision;
+        held->partial = true;
         if ((held->roster = rollcall__roster_create()) == NULL) {
             return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
         }
     }
     if (!held->first_added && !rollcall_ref_is_nobody(options->first)) {
-        held->first_added = hub_add(cx, held, options->first, options->from_revision != 0);
+        held->first_added =
+            hub_add(cx, held, options->first, options->first_meter, options->from_revision != 0);
         if (!held->first_added) {
             return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watcher");
         }
@@ -347,6 +348,13 @@ static void handover_fini(void *handover)
     rollcall_object_drop(held->failed == NULL ? NULL : &held->failed->object);
 }
 
+static void options_fini(void *options)
+{
+    const struct hub_options *o = options;
+    rollcall_object_drop(o->first_meter == NULL ? NULL : &o->first_meter->object);
+    rollcall_object_drop(o->meter == NULL ? NULL : &o->meter->object);
+}
+
 static const char *const STATE_NAMES[STATE_COUNT] = {"GATHERING", "SERVING", "OVER"};
 static const char *const MESSAGE_NAMES[] = ROLLCALL_MESSAGE_NAMES(HUB_LIST);
 static const uint16_t PAYLOAD_SIZES[] = ROLLCALL_PAYLOAD_SIZES(HUB_LIST);
@@ -358,6 +366,7 @@ const struct rollcall_actor_type hub_type = {
     .handover_size_bytes = sizeof(struct hub_handover),
     .init = init,
     .handover_fini = handover_fini,
+    .options_fini = options_fini,
     .state_count = STATE_COUNT,
     .message_count = HUB_COUNT,
     .state_names = STATE_NAMES,

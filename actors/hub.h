@@ -5,6 +5,7 @@
 #define ACTORS_HUB_H
 
 #include "actors/reflector.h"
+#include "base/gauge.h"
 
 #include <rollcall/watch.h>
 
@@ -13,7 +14,7 @@
     X(HUB_CHANGED, sizeof(struct hub_change)) /* from reflector; a reflector_changes */            \
     X(HUB_FAILED, 0)                          /* from reflector; a reason: nothing more comes */   \
     X(HUB_WHERE, sizeof(struct hub_where))    /* from reflector: is all of that known? */          \
-    X(HUB_JOIN, 0)                            /* from a watcher: it wants to be told */            \
+    X(HUB_JOIN, 0)                            /* from a watcher; its hub_watcher_meter, or none */ \
     X(HUB_CREDIT, sizeof(struct hub_credit))  /* from a watcher: it has told what came so far */   \
     X(HUB_REPEAT, sizeof(struct hub_repeat))  /* from a watcher: it may have missed something */   \
     X(HUB_AUDIT, 0)                           /* from auditor: it wants the roster */              \
@@ -67,6 +68,7 @@ struct hub_repeat {
 struct hub_batch {
     struct rollcall_object object;
     size_t count, capacity;
+    int64_t through;                     /* as in hub_watcher_meter: once all of it is told */
     struct rollcall_watch_event *events; /* view what is held beside them */
     struct hub_held {
         struct reflector_item *before, *item; /* of the change; one reference each, or NULL */
@@ -90,12 +92,18 @@ void hub_batch_mark(struct hub_batch *batch, const struct rollcall_watch_event *
 struct hub_difference {
     struct rollcall_object object;
     struct rollcall__roster *before, *after; /* one reference each; before: NULL: nothing */
-    enum rollcall_status status;             /* why it has to be told so, if it knew something */
-    const char *words;                       /* static */
+    bool whole;      /* `after` is all there is, and not only what has changed since a revision */
+    int64_t through; /* as of a batch */
+    enum rollcall_status status; /* why it has to be told so, if it knew something */
+    const char *words;           /* static */
 };
 /* Keeps both.  NULL: out of memory. */
 struct hub_difference *hub_difference_create(struct rollcall__roster *before,
                                              struct rollcall__roster *after);
+
+/* Of a delivery, which is a batch or a difference. */
+bool hub_is_difference(const struct rollcall_object *delivery);
+int64_t hub_through(const struct rollcall_object *delivery);
 
 /* Asks for the roster as it is; answered once, on the hub's worker. */
 struct hub_view_request {
@@ -104,9 +112,33 @@ struct hub_view_request {
     void (*answer)(struct hub_view_request *request, struct rollcall__roster *roster);
 };
 
+/* What a hub publishes, for any thread to read; counted since the feed began.  Shared. */
+struct hub_meter {
+    struct rollcall_object object;
+    struct rollcall__gauge changes; /* that it has taken in, and tells */
+    struct rollcall__gauge lists[HUB_LIST_CAUSES];
+    struct rollcall__gauge watchers, lagging;
+    struct rollcall__gauge sessions, revision; /* of the roster */
+};
+/* NULL: out of memory. */
+struct hub_meter *hub_meter_create(void);
+
+enum { HUB_THROUGH_NOTHING = -1 };
+/* The same of one watcher.  Shared by it and its hub. */
+struct hub_watcher_meter {
+    struct rollcall_object object;
+    struct rollcall__gauge through; /* the changes of the hub's meter that it has told; by itself */
+    struct rollcall__gauge lagging_since_ms; /* since 1970; 0: it does not lag; by the hub */
+    struct rollcall__gauge merged; /* changes that came while it lagged: told as differences */
+};
+/* from_now: it is told no snapshot.  NULL: out of memory. */
+struct hub_watcher_meter *hub_watcher_meter_create(bool from_now);
+
 struct hub_options {
     int64_t from_revision;     /* not 0: the range is not listed, and only what changes is known */
     struct rollcall_ref first; /* a watcher that need not join; nobody: none */
+    struct hub_watcher_meter *first_meter; /* moved; NULL: none */
+    struct hub_meter *meter;               /* moved; NULL: none */
 };
 
 extern const struct rollcall_actor_type hub_type;

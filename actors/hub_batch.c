@@ -156,3 +156,16 @@ struct hub_difference *hub_difference_create(struct rollcall__roster *before,
     difference->after = after;
     return difference;
 }
+
+/* ---- either ---- */
+
+bool hub_is_difference(const struct rollcall_object *delivery)
+{
+    return delivery->destroy == destroy_difference;
+}
+
+int64_t hub_through(const struct rollcall_object *delivery)
+{
+    return hub_is_difference(delivery) ? ((const struct hub_difference *)delivery)->through
+                                       : ((const struct hub_batch *)delivery)->through;
+}

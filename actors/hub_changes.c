@@ -4,13 +4,14 @@
 #include "base/buffer.h"
 
 /* Makes room for one change of that revision, in the batch and in a roster that is ours alone. */
-static enum rollcall_status begin_change(struct hub_handover *held, int64_t mod_revision)
+static enum rollcall_status begin_change(struct rollcall_context *cx, struct hub_handover *held,
+                                         int64_t mod_revision)
 {
     if (held->batch == NULL) {
         if ((held->batch = hub_batch_create()) == NULL) {
             return ROLLCALL_E_NO_MEMORY;
         }
-        hub_leave_behind(held);
+        hub_leave_behind(cx, held);
     }
     if (!hub_batch_reserve(held->batch, 1) || !rollcall__roster_reserve(&held->roster, 1)) {
         return ROLLCALL_E_NO_MEMORY;
@@ -36,8 +37,18 @@ struct taking {
     int64_t at_ms; /* of the wall clock */
 };
 
+/* After begin_change. */
+static void add_change(struct hub_handover *held, enum rollcall_watch_event_type type,
+                       const struct taking *taking, struct reflector_item *before)
+{
+    hub_batch_add(held->batch, type, taking->at_ms, taking->change->event->kv.mod_revision, before,
+                  taking->change->item);
+    held->batch->through = ++held->changes;
+}
+
 /* Of a key that is not in the roster. */
-static enum rollcall_status take_unknown(struct hub_handover *held, const struct taking *taking)
+static enum rollcall_status take_unknown(struct rollcall_context *cx, struct hub_handover *held,
+                                         const struct taking *taking)
 {
     const struct reflector_change *change = taking->change;
     const int64_t mod_revision = change->event->kv.mod_revision;
@@ -50,9 +61,9 @@ static enum rollcall_status take_unknown(struct hub_handover *held, const struct
     if (status != ROLLCALL_OK || (change->item == NULL && before == NULL)) {
         return status;
     }
-    if ((status = begin_change(held, mod_revision)) == ROLLCALL_OK) {
-        hub_batch_add(held->batch, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE,
-                      taking->at_ms, mod_revision, before, change->item);
+    if ((status = begin_change(cx, held, mod_revision)) == ROLLCALL_OK) {
+        add_change(held, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE, taking,
+                   before);
     }
     if (before != NULL) {
         rollcall_object_drop(&before->object);
@@ -63,17 +74,17 @@ static enum rollcall_status take_unknown(struct hub_handover *held, const struct
     return status;
 }
 
-static enum rollcall_status take_known(struct hub_handover *held, const struct taking *taking)
+static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_handover *held,
+                                       const struct taking *taking)
 {
     struct reflector_item *item = taking->change->item;
-    const int64_t mod_revision = taking->change->event->kv.mod_revision;
-    const enum rollcall_status status = begin_change(held, mod_revision);
+    const enum rollcall_status status =
+        begin_change(cx, held, taking->change->event->kv.mod_revision);
     if (status != ROLLCALL_OK) {
         return status;
     }
-    struct rollcall_object *before = held->roster->entries[taking->place].item;
-    hub_batch_add(held->batch, item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE,
-                  taking->at_ms, mod_revision, (struct reflector_item *)before, item);
+    add_change(held, item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE, taking,
+               (struct reflector_item *)held->roster->entries[taking->place].item);
     if (item == NULL) {
         rollcall__roster_remove(held->roster, taking->place);
     } else {
@@ -81,6 +92,24 @@ static enum rollcall_status take_known(struct hub_handover *held, const struct t
                                  rollcall_object_keep(&item->object));
     }
     return ROLLCALL_OK;
+}
+
+static void publish(const struct hub_handover *held)
+{
+    if (held->meter != NULL) {
+        rollcall__gauge_set(&held->meter->changes, held->changes);
+        rollcall__gauge_set(&held->meter->sessions, (int64_t)held->roster->count);
+        rollcall__gauge_set(&held->meter->revision, held->roster->revision);
+    }
+}
+
+static void publish_list(const struct hub_handover *held)
+{
+    publish(held);
+    if (held->meter != NULL) {
+        struct rollcall__gauge *lists = &held->meter->lists[held->list.cause];
+        rollcall__gauge_set(lists, rollcall__gauge_get(lists) + 1);
+    }
 }
 
 /* Not OK: the next incarnation goes on with the same change. */
@@ -96,12 +125,13 @@ enum rollcall_status hub_take_changes(struct rollcall_context *cx, struct hub_ha
         }
         const enum rollcall_status status =
             rollcall__roster_find(held->roster, kv->key, &taking.place)
-                ? take_known(held, &taking)
-                : take_unknown(held, &taking);
+                ? take_known(cx, held, &taking)
+                : take_unknown(cx, held, &taking);
         if (status != ROLLCALL_OK) {
             return status;
         }
     }
+    publish(held);
     return ROLLCALL_OK;
 }
 
@@ -142,12 +172,14 @@ enum rollcall_status hub_take_list(struct rollcall_context *cx, struct hub_hando
         reuse(listed, held->roster);
         for (size_t i = 0; i < held->count; i++) {
             if (held->subscribers[i].phase == HUB_FOLLOWING) {
-                hub_lag(held, &held->subscribers[i], hub_list_told(held->list.cause),
+                hub_lag(cx, held, &held->subscribers[i], hub_list_told(held->list.cause),
                         hub_list_words(held->list.cause));
             }
         }
         rollcall_object_drop(&held->roster->object);
     }
     held->roster = listed;
+    held->partial = false;
+    publish_list(held);
     return ROLLCALL_OK;
 }

@@ -13,20 +13,18 @@ enum hub_phase {
     HUB_LAGGING /* it knows `since` */
 };
 
-/* What was sent to a watcher, until it has told it: a crash loses what was about to be taken in. */
-struct hub_sent {
-    struct rollcall_object *object; /* one reference */
-    bool is_difference;
-};
-
 struct hub_subscriber {
     struct rollcall_ref watcher;
     enum hub_phase phase;
-    uint64_t next, told;              /* numbers of deliveries: the next, and the first not told */
-    struct hub_sent sent[HUB_WINDOW]; /* by number, modulo */
-    enum rollcall_status status;      /* HUB_LAGGING: why; and in words: */
+    uint64_t next, told; /* numbers of deliveries: the next, and the first not told */
+    /* Deliveries by number, modulo, one reference each, until it has told them: a crash loses what
+     * was about to be taken in. */
+    struct rollcall_object *sent[HUB_WINDOW];
+    enum rollcall_status status; /* HUB_LAGGING: why; and in words: */
     const char *words;
-    struct rollcall__roster *since; /* HUB_LAGGING: one reference */
+    struct rollcall__roster *since;  /* HUB_LAGGING: one reference */
+    int64_t since_changes;           /* HUB_LAGGING: how many it had been sent by then */
+    struct hub_watcher_meter *meter; /* one reference; NULL: none */
 };
 
 /* Survives a restart: between two messages it is whole. */
@@ -43,8 +41,11 @@ struct hub_handover {
     int64_t listed_revision;    /* of the last list; 0: there was none */
     struct hub_subscriber *subscribers;
     size_t count, capacity;
-    size_t starved; /* of those that follow: without room */
-    size_t waiting; /* that join or lag */
+    size_t starved;          /* of those that follow: without room */
+    size_t waiting;          /* that join or lag */
+    int64_t changes;         /* taken in, since the beginning */
+    bool partial;            /* the roster is what has changed since a revision, and no more */
+    struct hub_meter *meter; /* the options'; NULL: none */
     bool first_added;
     struct rollcall_reason *failed; /* why it is OVER */
 };
@@ -53,9 +54,13 @@ struct hub_handover {
 
 /* NULL: there is none. */
 struct hub_subscriber *hub_find(struct hub_handover *held, struct rollcall_ref watcher);
-/* knows_all: it follows from here on; else it joins.  False: out of memory. */
+/* meter: kept, or NULL.  knows_all: it follows from here on; else it joins.  False: out of memory.
+ */
 ROLLCALL_MUST_USE bool hub_add(struct rollcall_context *cx, struct hub_handover *held,
-                               struct rollcall_ref watcher, bool knows_all);
+                               struct rollcall_ref watcher, struct hub_watcher_meter *meter,
+                               bool knows_all);
+/* It has ended. */
+void hub_remove(struct hub_handover *held, struct hub_subscriber *gone);
 /* Drops what it holds. */
 void hub_release(struct hub_subscriber *subscriber);
 bool hub_has_room(const struct hub_subscriber *subscriber);
@@ -63,10 +68,10 @@ bool hub_has_room(const struct hub_subscriber *subscriber);
 void hub_forget_told(struct hub_subscriber *subscriber, uint64_t told);
 
 /* From here on it is sent nothing, until it is brought from the roster of now to that of then. */
-void hub_lag(struct hub_handover *held, struct hub_subscriber *subscriber,
-             enum rollcall_status status, const char *words);
+void hub_lag(struct rollcall_context *cx, struct hub_handover *held,
+             struct hub_subscriber *subscriber, enum rollcall_status status, const char *words);
 /* A batch begins: who has no room for it lags from here on. */
-void hub_leave_behind(struct hub_handover *held);
+void hub_leave_behind(struct rollcall_context *cx, struct hub_handover *held);
 
 /* Each of these sends: not OK: E_FULL or E_NO_MEMORY, and the next incarnation goes on. */
 

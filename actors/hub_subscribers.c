@@ -31,15 +31,29 @@ static bool grow(struct hub_handover *held)
     return true;
 }
 
+/* How many there are, and so many more of them that lag. */
+static void publish_watchers(const struct hub_handover *held, int64_t more_lagging)
+{
+    struct hub_meter *meter = held->meter;
+    if (meter != NULL) {
+        rollcall__gauge_set(&meter->watchers, (int64_t)held->count);
+        rollcall__gauge_set(&meter->lagging, rollcall__gauge_get(&meter->lagging) + more_lagging);
+    }
+}
+
 bool hub_add(struct rollcall_context *cx, struct hub_handover *held, struct rollcall_ref watcher,
-             bool knows_all)
+             struct hub_watcher_meter *meter, bool knows_all)
 {
     if (held->count == held->capacity && !grow(held)) {
         return false;
     }
+    if (meter != NULL) {
+        rollcall_object_keep(&meter->object);
+    }
     held->subscribers[held->count++] = (struct hub_subscriber){
-        .watcher = watcher, .phase = knows_all ? HUB_FOLLOWING : HUB_JOINING};
+        .watcher = watcher, .phase = knows_all ? HUB_FOLLOWING : HUB_JOINING, .meter = meter};
     held->waiting += !knows_all;
+    publish_watchers(held, 0);
     rollcall_monitor(cx, watcher);
     return true;
 }
@@ -47,7 +61,7 @@ bool hub_add(struct rollcall_context *cx, struct hub_handover *held, struct roll
 void hub_forget_told(struct hub_subscriber *subscriber, uint64_t told)
 {
     for (; subscriber->told < told; subscriber->told++) {
-        rollcall_object_drop(subscriber->sent[subscriber->told % HUB_WINDOW].object);
+        rollcall_object_drop(subscriber->sent[subscriber->told % HUB_WINDOW]);
     }
 }
 
@@ -55,6 +69,17 @@ void hub_release(struct hub_subscriber *subscriber)
 {
     hub_forget_told(subscriber, subscriber->next);
     rollcall_object_drop(subscriber->since == NULL ? NULL : &subscriber->since->object);
+    rollcall_object_drop(subscriber->meter == NULL ? NULL : &subscriber->meter->object);
+}
+
+void hub_remove(struct hub_handover *held, struct hub_subscriber *gone)
+{
+    const int64_t lagging = gone->phase == HUB_LAGGING ? 1 : 0;
+    held->starved -= gone->phase == HUB_FOLLOWING && !hub_has_room(gone);
+    held->waiting -= gone->phase != HUB_FOLLOWING;
+    hub_release(gone);
+    *gone = held->subscribers[--held->count];
+    publish_watchers(held, -lagging);
 }
 
 bool hub_has_room(const struct hub_subscriber *subscriber)
@@ -62,8 +87,8 @@ bool hub_has_room(const struct hub_subscriber *subscriber)
     return subscriber->next - subscriber->told < HUB_WINDOW;
 }
 
-void hub_lag(struct hub_handover *held, struct hub_subscriber *subscriber,
-             enum rollcall_status status, const char *words)
+void hub_lag(struct rollcall_context *cx, struct hub_handover *held,
+             struct hub_subscriber *subscriber, enum rollcall_status status, const char *words)
 {
     held->starved -= !hub_has_room(subscriber);
     held->waiting++;
@@ -72,15 +97,33 @@ void hub_lag(struct hub_handover *held, struct hub_subscriber *subscriber,
     subscriber->words = words;
     rollcall_object_keep(&held->roster->object);
     subscriber->since = held->roster;
+    subscriber->since_changes = held->changes;
+    if (subscriber->meter != NULL) {
+        rollcall__gauge_set(&subscriber->meter->lagging_since_ms, rollcall_wall_ms(cx));
+    }
+    publish_watchers(held, 1);
+}
+
+/* It lags no more. */
+static void publish_caught_up(const struct hub_handover *held,
+                              const struct hub_subscriber *subscriber)
+{
+    struct hub_watcher_meter *meter = subscriber->meter;
+    if (meter != NULL) {
+        rollcall__gauge_set(&meter->lagging_since_ms, 0);
+        rollcall__gauge_set(&meter->merged, rollcall__gauge_get(&meter->merged) + held->changes -
+                                                subscriber->since_changes);
+    }
+    publish_watchers(held, -1);
 }
 
 /* A batch begins: who has no room for it will have to be told the difference from here on. */
-void hub_leave_behind(struct hub_handover *held)
+void hub_leave_behind(struct rollcall_context *cx, struct hub_handover *held)
 {
     for (size_t i = 0; held->starved > 0 && i < held->count; i++) {
         struct hub_subscriber *subscriber = &held->subscribers[i];
         if (subscriber->phase == HUB_FOLLOWING && !hub_has_room(subscriber)) {
-            hub_lag(held, subscriber, ROLLCALL_E_FULL,
+            hub_lag(cx, held, subscriber, ROLLCALL_E_FULL,
                     "the changes were faster than this watch was told of them");
         }
     }
@@ -90,24 +133,24 @@ void hub_leave_behind(struct hub_handover *held)
 static enum rollcall_status send(struct rollcall_context *cx, const struct hub_handover *held,
                                  const struct hub_subscriber *subscriber, uint64_t number)
 {
-    const struct hub_sent *sent = &subscriber->sent[number % HUB_WINDOW];
+    struct rollcall_object *sent = subscriber->sent[number % HUB_WINDOW];
     const struct watcher_delivery delivery = {.number = number,
                                               .place = (uint32_t)(subscriber - held->subscribers)};
     return rollcall_send_object(cx, subscriber->watcher,
-                                sent->is_difference ? WATCHER_DIFFERENCE : WATCHER_BATCH, &delivery,
-                                sizeof delivery, rollcall_object_keep(sent->object));
+                                hub_is_difference(sent) ? WATCHER_DIFFERENCE : WATCHER_BATCH,
+                                &delivery, sizeof delivery, rollcall_object_keep(sent));
 }
 
 /* It follows, and has room.  Not OK: nothing was sent. */
 static enum rollcall_status deliver(struct rollcall_context *cx, struct hub_handover *held,
                                     struct hub_subscriber *subscriber,
-                                    struct rollcall_object *object, bool is_difference)
+                                    struct rollcall_object *object)
 {
-    struct hub_sent *sent = &subscriber->sent[subscriber->next % HUB_WINDOW];
-    *sent = (struct hub_sent){rollcall_object_keep(object), is_difference};
+    struct rollcall_object **sent = &subscriber->sent[subscriber->next % HUB_WINDOW];
+    *sent = rollcall_object_keep(object);
     if (send(cx, held, subscriber, subscriber->next) != ROLLCALL_OK) {
         rollcall_object_drop(object);
-        sent->object = NULL;
+        *sent = NULL;
         return ROLLCALL_E_FULL;
     }
     subscriber->next++;
@@ -124,7 +167,7 @@ enum rollcall_status hub_flush(struct rollcall_context *cx, struct hub_handover 
     for (; held->flushed < held->count; held->flushed++) {
         struct hub_subscriber *subscriber = &held->subscribers[held->flushed];
         if (subscriber->phase == HUB_FOLLOWING &&
-            deliver(cx, held, subscriber, &held->batch->object, false) != ROLLCALL_OK) {
+            deliver(cx, held, subscriber, &held->batch->object) != ROLLCALL_OK) {
             return ROLLCALL_E_FULL;
         }
     }
@@ -144,13 +187,18 @@ static enum rollcall_status catch_up(struct rollcall_context *cx, struct hub_han
     }
     difference->status = subscriber->status;
     difference->words = subscriber->words;
-    const enum rollcall_status status = deliver(cx, held, subscriber, &difference->object, true);
+    difference->whole = !held->partial;
+    difference->through = held->changes;
+    const enum rollcall_status status = deliver(cx, held, subscriber, &difference->object);
     rollcall_object_drop(&difference->object);
     if (status != ROLLCALL_OK) {
         return status;
     }
     rollcall_object_drop(subscriber->since == NULL ? NULL : &subscriber->since->object);
     subscriber->since = NULL;
+    if (subscriber->phase == HUB_LAGGING) {
+        publish_caught_up(held, subscriber);
+    }
     subscriber->phase = HUB_FOLLOWING;
     held->waiting--;
     return ROLLCALL_OK;

@@ -7,14 +7,13 @@
  * what is.  Each is told in turn, by slices of events that the application sees as they are: what
  * its filter leaves out is skipped, and only where that turns a change into another (a version that
  * enters or leaves the range) a slice is made for it alone.  A difference is told as a snapshot the
- * first time, and between RESYNC marks after that, a part at a time.
+ * first time, and between RESYNC marks after that, a part at a time; or, to an application that
+ * wants it so, as all there is then.
  * Flow control: the hub sends HUB_WINDOW deliveries at most that were not told.  An application
  * without room is asked again.
  * Invariant: what was told is what the hub has sent, in order, up to `at` of the first that waits.
  */
 #include "actors/watcher.h"
-
-#include "session/record.h"
 
 enum {
     AGAIN_MS = 10,
@@ -25,15 +24,10 @@ enum {
 };
 enum state { TELLING, OVER, STATE_COUNT };
 
-/* A delivery of the hub. */
-struct delivery {
-    struct rollcall_object *object; /* one reference */
-    bool is_difference;
-};
-
 /* Survives a restart: between two messages it is whole. */
 struct watcher_handover {
-    struct delivery waiting[HUB_WINDOW]; /* a ring: not told, oldest first */
+    /* A ring: deliveries of the hub that were not told, oldest first, with one reference each. */
+    struct rollcall_object *waiting[HUB_WINDOW];
     uint32_t head, count;
     size_t at;                         /* the event of the first that is next, of a batch */
     struct hub_batch *part;            /* of a difference: what is being told; NULL: none */
@@ -47,6 +41,7 @@ struct watcher_handover {
     uint32_t place;
     bool snapshot_told, over;
     struct rollcall_reason *failure; /* told last; NULL: none */
+    bool refused;                    /* by the application: nothing else is told before that */
 };
 
 struct watcher {
@@ -57,12 +52,12 @@ struct watcher {
     bool asking;      /* the hub's mailbox was full when it was asked again */
 };
 
-static rollcall_handler_fn on_batch, on_difference, on_failed, on_where, on_go_on, on_again;
+static rollcall_handler_fn on_delivery, on_failed, on_where, on_go_on, on_again;
 
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
-    [TELLING][WATCHER_BATCH]      = {on_batch,        ROLLCALL_TO(OVER)},
-    [TELLING][WATCHER_DIFFERENCE] = {on_difference,   ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_BATCH]      = {on_delivery,     ROLLCALL_TO(OVER)},
+    [TELLING][WATCHER_DIFFERENCE] = {on_delivery,     ROLLCALL_TO(OVER)},
     [TELLING][WATCHER_FAILED]     = {on_failed,       ROLLCALL_TO(OVER)},
     [TELLING][WATCHER_WHERE]      = {on_where,        0},
     [TELLING][WATCHER_GO_ON]      = {on_go_on,        ROLLCALL_TO(OVER)},
@@ -78,18 +73,9 @@ static const struct rollcall_cell TABLE[STATE_COUNT][WATCHER_COUNT] = {
 /* clang-format on */
 
 /* What telling came to. */
-enum outcome { DONE, NO_ROOM };
+enum outcome { DONE, NO_ROOM, REFUSED };
 
 /* ---- what counts ---- */
-
-bool watcher_counts(const struct watcher_filter *filter, const struct reflector_item *item)
-{
-    if (item == NULL || filter == NULL) {
-        return item != NULL;
-    }
-    const struct rollcall__semver version = rollcall__record_semver(&item->record);
-    return rollcall__semver_range_matches(&filter->version_range, &version);
-}
 
 /* What the change from the one to the other is for this watcher; false: nothing. */
 static bool kind_of(const struct watcher_filter *filter, const struct reflector_item *before,
@@ -242,11 +228,56 @@ static struct hub_batch *make_part(struct rollcall_context *cx, const struct wat
     return part;
 }
 
-/* One part of it; *more: it goes on. */
+/* The application did not take it in. */
+static enum outcome refused(struct rollcall_context *cx, const struct watcher *wa,
+                            const struct rollcall_error *error)
+{
+    if (rollcall_status_class(error->status) == ROLLCALL_RETRY) {
+        if (wa->again_ms == 0) { /* said once, however often it is told again */
+            rollcall_log(cx, ROLLCALL_WARN, "sessions were not taken in, and are told again: %s",
+                         error->text);
+        }
+        return NO_ROOM;
+    }
+    struct rollcall_reason *reason = rollcall_reason_create(error);
+    if (reason == NULL) {
+        return NO_ROOM;
+    }
+    rollcall_object_drop(wa->held->failure == NULL ? NULL : &wa->held->failure->object);
+    wa->held->failure = reason;
+    wa->held->refused = true;
+    return REFUSED;
+}
+
+/* All there is after it, at once. */
+static enum outcome tell_all(struct rollcall_context *cx, const struct watcher *wa,
+                             const struct hub_difference *difference)
+{
+    const struct rollcall_watch_event why = {.type = ROLLCALL_WATCH_RESYNC_BEGIN,
+                                             .at_ms = rollcall_wall_ms(cx),
+                                             .revision = difference->after->revision,
+                                             .skipped = difference->after->skipped,
+                                             .status = difference->status,
+                                             .reason = difference->words};
+    struct rollcall_error error = {0};
+    struct hub_batch *sessions = watcher_sessions(wa->options->filter, difference->after);
+    if (sessions == NULL) {
+        return NO_ROOM;
+    }
+    const enum rollcall_status status =
+        wa->options->tell_all(wa->options->handle, &why, sessions, &error);
+    rollcall_object_drop(&sessions->object);
+    return status == ROLLCALL_OK ? DONE : refused(cx, wa, &error);
+}
+
+/* One part of it, or all there is; *more: it goes on. */
 static enum outcome tell_part(struct rollcall_context *cx, const struct watcher *wa,
                               const struct hub_difference *difference, bool *more)
 {
     struct watcher_handover *held = wa->held;
+    if (wa->options->tell_all != NULL && held->snapshot_told && difference->whole) {
+        return tell_all(cx, wa, difference);
+    }
     if (held->part == NULL && (held->part = make_part(cx, wa, difference)) == NULL) {
         return NO_ROOM;
     }
@@ -282,9 +313,14 @@ static void settle(struct rollcall_context *cx, struct watcher_handover *held, u
 }
 
 /* The first that waits is told. */
-static void pop(struct rollcall_context *cx, struct watcher_handover *held)
+static void pop(struct rollcall_context *cx, const struct watcher *wa)
 {
-    rollcall_object_drop(held->waiting[held->head].object);
+    struct watcher_handover *held = wa->held;
+    struct rollcall_object *first = held->waiting[held->head];
+    if (wa->options->meter != NULL) {
+        rollcall__gauge_set(&wa->options->meter->through, hub_through(first));
+    }
+    rollcall_object_drop(first);
     held->head = (held->head + 1) % HUB_WINDOW;
     held->count--;
     settle(cx, held, CREDIT_LUMP);
@@ -347,23 +383,26 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
     struct watcher_handover *held = wa->held;
     enum outcome outcome = DONE;
     bool more = false;
-    while (held->count > 0 && outcome == DONE && !more) {
-        const struct delivery *first = &held->waiting[held->head];
-        outcome = first->is_difference
-                      ? tell_part(cx, wa, (const struct hub_difference *)first->object, &more)
-                      : tell_batch(wa, (struct hub_batch *)first->object);
+    while (held->count > 0 && outcome == DONE && !more && !held->refused) {
+        struct rollcall_object *first = held->waiting[held->head];
+        outcome = hub_is_difference(first)
+                      ? tell_part(cx, wa, (const struct hub_difference *)first, &more)
+                      : tell_batch(wa, (struct hub_batch *)first);
         wa->again_ms = outcome == DONE ? 0 : wa->again_ms;
         if (outcome == DONE && !more) {
-            pop(cx, held);
+            pop(cx, wa);
             held->over = wa->options->once && held->snapshot_told;
         }
         if (held->over) {
             return OVER;
         }
     }
-    if (outcome == DONE && !more && held->failure != NULL &&
+    if (outcome != NO_ROOM && !more && held->failure != NULL &&
         (outcome = tell_failure(cx, wa)) == DONE) {
         held->over = true;
+        if (held->refused) { /* the hub goes on, without this one */
+            rollcall_stop(cx, rollcall_self(cx));
+        }
         return OVER;
     }
     if (outcome == NO_ROOM) {
@@ -376,9 +415,10 @@ static int pump(struct rollcall_context *cx, struct watcher *wa)
     return ROLLCALL_STAY;
 }
 
-static int take(struct rollcall_context *cx, struct watcher *wa,
-                const struct rollcall_message *message, bool is_difference)
+static int on_delivery(struct rollcall_context *cx, void *self,
+                       const struct rollcall_message *message)
 {
+    struct watcher *wa = self;
     struct watcher_handover *held = wa->held;
     const struct watcher_delivery *delivery = message->payload;
     held->hub = message->from.ref;
@@ -394,19 +434,8 @@ static int take(struct rollcall_context *cx, struct watcher *wa,
     }
     held->next++;
     held->waiting[(held->head + held->count++) % HUB_WINDOW] =
-        (struct delivery){rollcall_object_keep(message->object), is_difference};
+        rollcall_object_keep(message->object);
     return pump(cx, wa);
-}
-
-static int on_batch(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
-{
-    return take(cx, self, message, false);
-}
-
-static int on_difference(struct rollcall_context *cx, void *self,
-                         const struct rollcall_message *message)
-{
-    return take(cx, self, message, true);
 }
 
 static int on_failed(struct rollcall_context *cx, void *self,
@@ -439,7 +468,11 @@ static int on_go_on(struct rollcall_context *cx, void *self, const struct rollca
 static void join(struct rollcall_context *cx, const struct watcher *wa)
 {
     if (!rollcall_ref_is_nobody(wa->options->hub)) {
-        const bool sent = rollcall_send(cx, wa->options->hub, HUB_JOIN, NULL, 0) == ROLLCALL_OK;
+        struct hub_watcher_meter *meter = wa->options->meter;
+        const bool sent =
+            rollcall_send_object(cx, wa->options->hub, HUB_JOIN, NULL, 0,
+                                 meter == NULL ? NULL : rollcall_object_keep(&meter->object)) ==
+            ROLLCALL_OK;
         rollcall_timer_set(cx, WATCHER_AGAIN, rollcall_now_ms(cx) + (sent ? JOIN_MS : AGAIN_MS));
     }
 }
@@ -486,7 +519,7 @@ static void handover_fini(void *handover)
 {
     struct watcher_handover *held = handover;
     for (uint32_t i = 0; i < held->count; i++) {
-        rollcall_object_drop(held->waiting[(held->head + i) % HUB_WINDOW].object);
+        rollcall_object_drop(held->waiting[(held->head + i) % HUB_WINDOW]);
     }
     if (held->part != NULL) {
         rollcall_object_drop(&held->part->object);
@@ -501,9 +534,8 @@ static void options_fini(void *options)
     struct watcher_options *o = options;
     o->gone(o->handle);
     rollcall_object_drop(o->handle);
-    if (o->filter != NULL) {
-        rollcall_object_drop(&o->filter->object);
-    }
+    rollcall_object_drop(o->filter == NULL ? NULL : &o->filter->object);
+    rollcall_object_drop(o->meter == NULL ? NULL : &o->meter->object);
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"TELLING", "OVER"};

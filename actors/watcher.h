@@ -31,17 +31,29 @@ struct watcher_filter {
 
 /* Whether it counts; filter: NULL: all do; item: NULL does not. */
 bool watcher_counts(const struct watcher_filter *filter, const struct reflector_item *item);
+/* Those of the roster that count, as SESSION events in the order of their keys, with one reference.
+ * NULL: out of memory. */
+struct hub_batch *watcher_sessions(const struct watcher_filter *filter,
+                                   const struct rollcall__roster *roster);
 
 struct watcher_options {
-    struct rollcall_ref hub;        /* to join; nobody: it adds this watcher by itself */
-    struct watcher_filter *filter;  /* moved; NULL: all count */
-    bool once;                      /* it is over after the snapshot */
-    bool from_now;                  /* no snapshot: a difference is a resync from the first on */
+    struct rollcall_ref hub;         /* to join; nobody: it adds this watcher by itself */
+    struct watcher_filter *filter;   /* moved; NULL: all count */
+    bool once;                       /* it is over after the snapshot */
+    bool from_now;                   /* no snapshot: a difference is a resync from the first on */
+    struct hub_watcher_meter *meter; /* moved; NULL: none */
     struct rollcall_object *handle; /* moved: dropped when the actor is gone, after the last call */
     /* Tells `count` events of the batch, from `first` on.  handle, batch: borrowed.
      * False: there is no room: none was taken, and it is asked again soon. */
     bool (*tell)(struct rollcall_object *handle, struct hub_batch *batch, size_t first,
                  size_t count);
+    /* Tells all there is, in place of the difference that a RESYNC_BEGIN, `why`, would begin.  All
+     * are borrowed.  NULL: differences are told.
+     * Not OK: it was not taken in, and *error says why: of class RETRY it is told again soon, else
+     * that is the end. */
+    enum rollcall_status (*tell_all)(struct rollcall_object *handle,
+                                     const struct rollcall_watch_event *why,
+                                     struct hub_batch *sessions, struct rollcall_error *error);
     /* It was stopped; asked after a restart, for a crash may have lost the signal. */
     bool (*is_closed)(struct rollcall_object *handle);
     void (*gone)(struct rollcall_object *handle); /* called just before handle is dropped */

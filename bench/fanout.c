@@ -1,11 +1,13 @@
 /*
  * bench/fanout.c - what it costs to tell W watchers of one role what happens to its sessions:
- *     fanout PEER WATCHERS SOURCE RATE EVENTS [WINDOW_S [STUCK]]
+ *     fanout PEER WATCHERS SOURCE RATE EVENTS [WINDOW_S [STUCK [LEAST_EVENTS]]]
  * PEER: "callback", or another way of delivery of ours (fanout_client), or the path of a built
  * bench/peers/clientv3.  SOURCE: "etcd", or "canned" for a server that costs next to nothing
  * (fanout_server).  RATE: responses a second, or 0 for flat-out; each of EVENTS events.  STUCK: so
- * many of WATCHERS never read.  The client is a process of its own, and so is the source.
- * Prints one JSON line.  Exit 1 when a watcher lost an event, got it twice or out of order.
+ * many of WATCHERS never read; by "queue" they read in the end, and must come to the true state.
+ * The window goes on until those that read have LEAST_EVENTS.  The client is a process of its own,
+ * and so is the source. Prints one JSON line.  Exit 1 when a watcher lost an event, got it twice or
+ * out of order.
  */
 #include "support/etcd_fixture.h"
 #include "support/measure.h"
@@ -38,6 +40,8 @@ enum {
     START_MS = 180000,
     STALL_MS = 20000,
     LOOK_MS = 10,
+    SAMPLES = 20, /* of the memory, if some never read */
+    LEAST_MS = 300000,
     FOLDER_BYTES = 4096,
     NAME_BYTES = 4200
 };
@@ -45,7 +49,7 @@ enum {
 struct plan {
     const char *peer; /* a way of ours, or the other's program */
     bool is_ours, canned;
-    int64_t watchers, rate_per_s, events, window_s, stuck;
+    int64_t watchers, rate_per_s, events, window_s, stuck, least_events;
 };
 
 /* What is read at the start of the window, and at its end. */
@@ -70,6 +74,10 @@ struct bench {
     struct reading from, to;
     int64_t rss_most_bytes;
     int64_t watchers_of_etcd, streams_of_etcd; /* -1: not known */
+    struct {
+        int64_t events, rss_bytes;
+    } samples[SAMPLES];
+    int sample_count;
     bool complete;
 };
 
@@ -153,6 +161,9 @@ static bool create_tally(struct bench *bench)
     }
     head.lead = (plan->canned ? LEAD_DELIVERIES_CANNED : LEAD_DELIVERIES_ETCD) / plan->watchers;
     head.lead = head.lead < LEAD_MIN ? LEAD_MIN : head.lead > LEAD_MAX ? LEAD_MAX : head.lead;
+    if (plan->is_ours && strcmp(plan->peer, "queue") == 0 && head.lead > tally_slices_each(&head)) {
+        head.lead = tally_slices_each(&head); /* or what waits for the loop would be a lag */
+    }
     if (head.lead < 2 * plan->events << head.lane_shift) {
         head.lead = 2 * plan->events << head.lane_shift;
     }
@@ -222,6 +233,63 @@ static bool watch_memory(struct bench *bench, int64_t lasts_ms)
     return true;
 }
 
+static int64_t events_so_far(const struct bench *bench)
+{
+    const int64_t readers = bench->plan.watchers - bench->plan.stuck;
+    return readers == 0 ? INT64_MAX
+                        : (tally_delivered(&bench->tally) - bench->from.delivered) / readers;
+}
+
+static void take_sample(struct bench *bench)
+{
+    if (bench->plan.stuck > 0 && bench->sample_count < SAMPLES) {
+        bench->samples[bench->sample_count].events = events_so_far(bench);
+        bench->samples[bench->sample_count++].rss_bytes = measure_own_rss_bytes(bench->client.pid);
+    }
+}
+
+/* The window: so long, and so many events. */
+static bool watch_window(struct bench *bench)
+{
+    const struct plan *plan = &bench->plan;
+    const int64_t deadline_ms = process_now_ms() + LEAST_MS;
+    for (int i = 0; i < SAMPLES; i++) {
+        if (!watch_memory(bench, plan->window_s * 1000 / SAMPLES)) {
+            return false;
+        }
+        while (events_so_far(bench) < plan->least_events * (i + 1) / SAMPLES) {
+            if (process_now_ms() > deadline_ms) {
+                return fail("the events do not come in time");
+            }
+            if (!watch_memory(bench, LOOK_MS)) {
+                return false;
+            }
+        }
+        take_sample(bench);
+    }
+    return true;
+}
+
+/* Those that never read do so now; by another way of delivery they cannot. */
+static bool read_again(struct bench *bench)
+{
+    struct tally_head *head = bench->tally.head;
+    const int64_t deadline_ms = process_now_ms() + START_MS;
+    if (!bench->plan.is_ours || strcmp(bench->plan.peer, "queue") != 0 || bench->plan.stuck == 0) {
+        return true;
+    }
+    atomic_store(&head->read_again, 1);
+    while (!atomic_load(&head->again_done)) {
+        if (process_now_ms() > deadline_ms || !process_running(&bench->client)) {
+            return fail(bench->client.err.data == NULL ? "those that never read do not end"
+                                                       : bench->client.err.data);
+        }
+        process_sleep_ms(LOOK_MS);
+    }
+    return atomic_load(&head->converged) == bench->plan.stuck ||
+           fail("one that never read has not come to the true state");
+}
+
 static bool start_feed(struct bench *bench)
 {
     if (bench->plan.canned) {
@@ -280,11 +348,12 @@ static bool play(struct bench *bench)
     }
     bench->from = look(bench);
     bench->rss_most_bytes = bench->from.rss_bytes;
-    if (!watch_memory(bench, bench->plan.window_s * 1000) || !stop_feed(bench, places)) {
+    if (!watch_window(bench) || !stop_feed(bench, places)) {
         return false;
     }
     bench->complete = drain(bench, places);
     bench->to = look(bench);
+    bench->complete = read_again(bench) && bench->complete;
     return true;
 }
 
@@ -345,6 +414,23 @@ static void print_costs(const struct bench *bench)
            (double)(to->source_cpu_ns - from->source_cpu_ns) / 1e7 / window_s);
 }
 
+/* What became of those that never read. */
+static void print_stuck(const struct bench *bench)
+{
+    const struct tally_head *head = bench->tally.head;
+    printf("\"stuck_rss\":[");
+    for (int i = 0; i < bench->sample_count; i++) {
+        printf("%s[%" PRId64 ",%" PRId64 "]", i == 0 ? "" : ",", bench->samples[i].events,
+               bench->samples[i].rss_bytes);
+    }
+    printf("],\"stuck_converged\":%" PRId64 ",\"stuck_read_events\":%" PRId64
+           ",\"stuck_read_resyncs\":%" PRId64 ",\"stuck_read_ms\":%.2f"
+           ",\"stuck_read_rss_bytes\":%" PRId64 ",",
+           head->again_done ? (int64_t)head->converged : -1, (int64_t)head->again_events,
+           (int64_t)head->again_resyncs, (double)head->again_us / 1000,
+           (int64_t)head->again_rss_bytes);
+}
+
 static void print(const struct bench *bench)
 {
     const struct tally_head *head = bench->tally.head;
@@ -364,6 +450,9 @@ static void print(const struct bench *bench)
            ",\"undecoded\":%" PRId64 ",\"resyncs\":%" PRId64 ",\"complete\":%s,",
            bench->watchers_of_etcd, bench->streams_of_etcd, (int64_t)head->faults,
            (int64_t)head->undecoded, (int64_t)head->resyncs, bench->complete ? "true" : "false");
+    if (bench->plan.stuck > 0) {
+        print_stuck(bench);
+    }
     measure_print_etcd();
     printf(",");
     measure_print_host();
@@ -410,7 +499,7 @@ static bool in(int64_t value, int64_t least, int64_t most)
 
 static bool read_plan(struct plan *plan, int argc, char **argv)
 {
-    if (argc < 6 || argc > 8 || (strcmp(argv[3], "etcd") != 0 && strcmp(argv[3], "canned") != 0)) {
+    if (argc < 6 || argc > 9 || (strcmp(argv[3], "etcd") != 0 && strcmp(argv[3], "canned") != 0)) {
         return false;
     }
     plan->peer = argv[1];
@@ -421,16 +510,18 @@ static bool read_plan(struct plan *plan, int argc, char **argv)
     plan->events = strtoll(argv[5], NULL, 10);
     plan->window_s = argc > 6 ? strtoll(argv[6], NULL, 10) : 5;
     plan->stuck = argc > 7 ? strtoll(argv[7], NULL, 10) : 0;
+    plan->least_events = argc > 8 ? strtoll(argv[8], NULL, 10) : 0;
     return in(plan->watchers, 1, WATCHERS_MAX) && in(plan->rate_per_s, 0, 100000) &&
            in(plan->events, 1, EVENTS_MAX) && in(plan->window_s, 1, 3600) &&
-           in(plan->stuck, 0, plan->watchers);
+           in(plan->stuck, 0, plan->watchers) && in(plan->least_events, 0, 100000000);
 }
 
 int main(int argc, char **argv)
 {
     static struct bench bench;
     if (!read_plan(&bench.plan, argc, argv)) {
-        fprintf(stderr, "usage: fanout PEER WATCHERS etcd|canned RATE EVENTS [WINDOW_S [STUCK]]\n");
+        fprintf(stderr, "usage: fanout PEER WATCHERS etcd|canned RATE EVENTS "
+                        "[WINDOW_S [STUCK [LEAST_EVENTS]]]\n");
         return 2;
     }
     const bool good = find_folder(bench.folder) && run(&bench);

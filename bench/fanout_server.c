@@ -1,7 +1,8 @@
 /*
  * bench/fanout_server.c - in place of etcd in bench/fanout, which starts it:
  *     fanout_server TALLY        (prints "ready HOST:PORT", and serves until it is killed)
- * Answers what clients ask at first, and tells every watch the same changes, in bytes that are made
+ * Answers what clients ask at first and, once it is stopped, what there is then; tells every watch
+ * the same changes, in bytes that are made
  * once for all of them: `rate_per_s` a second, or as fast as each stream takes them; each response
  * brings `events_per_response`, and with each the value before if the watch wants it, as etcd does.
  */
@@ -305,6 +306,29 @@ static void answer(struct canned_call *call, const ProtobufCMessage *message)
     canned_call_end(call, GRPC_STATUS_OK, "");
 }
 
+/* Of each key the last event; before the end nothing, for watches begin with the first. */
+static void answer_range(struct feed *feed, struct canned_call *call, Etcd__ResponseHeader *header)
+{
+    static char keys[SESSION_RECORD_KEYS][SESSION_RECORD_KEY_BYTES + 1];
+    static char values[SESSION_RECORD_KEYS][SESSION_RECORD_BYTES];
+    static Etcd__KeyValue kvs[SESSION_RECORD_KEYS];
+    Etcd__KeyValue *all[SESSION_RECORD_KEYS];
+    Etcd__RangeResponse range = ETCD__RANGE_RESPONSE__INIT;
+    const int64_t total = feed->stopped ? feed->head * feed->per_response : 0;
+    range.header = header;
+    for (int64_t key = 0; key < SESSION_RECORD_KEYS && key < total; key++) {
+        const int64_t number = key + (total - 1 - key) / SESSION_RECORD_KEYS * SESSION_RECORD_KEYS;
+        session_record_key(keys[key], key);
+        session_record_value(values[key], number);
+        kvs[key] =
+            key_value(keys[key], values[key], REVISION_BASE + 1 + number / feed->per_response);
+        all[range.n_kvs++] = &kvs[key];
+    }
+    range.kvs = all;
+    range.count = (int64_t)range.n_kvs;
+    answer(call, &range.base);
+}
+
 static void answer_status(struct canned_call *call, Etcd__ResponseHeader *header)
 {
     Etcd__StatusResponse status = ETCD__STATUS_RESPONSE__INIT;
@@ -324,13 +348,12 @@ static void on_message(void *user, struct canned_call *call, struct rollcall_byt
     const char *name = memrchr(method.data, '/', method.size_bytes);
     const size_t size_bytes = name == NULL ? 0 : method.size_bytes - (size_t)(name - method.data);
     Etcd__ResponseHeader header = header_at(REVISION_BASE + feed->furthest);
-    Etcd__RangeResponse range = ETCD__RANGE_RESPONSE__INIT;
     Etcd__MemberListResponse members = ETCD__MEMBER_LIST_RESPONSE__INIT;
-    range.header = members.header = &header;
+    members.header = &header;
     if (size_bytes == 6 && memcmp(name, "/Watch", 6) == 0) {
         on_watch(feed, call, message);
     } else if (size_bytes == 6 && memcmp(name, "/Range", 6) == 0) {
-        answer(call, &range.base); /* there is nothing yet */
+        answer_range(feed, call, &header);
     } else if (size_bytes == 7 && memcmp(name, "/Status", 7) == 0) {
         answer_status(call, &header);
     } else if (size_bytes == 11 && memcmp(name, "/MemberList", 11) == 0) {

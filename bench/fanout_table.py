@@ -9,7 +9,7 @@ import json
 import statistics
 import sys
 
-OURS, THEIRS = "rollcall", "clientv3"
+OURS, BY_QUEUE, THEIRS = "rollcall", "by queue", "clientv3"  # by queue: ours, with an epoll loop
 MIB = 1 << 20
 COLUMNS = (  # heading, member, divisor, decimals
     ("deliveries/s", "deliveries_per_s", 1, 0),
@@ -32,9 +32,14 @@ class Runs:
         self.groups = {}
         for line in lines:
             run = json.loads(line)
+            peer = BY_QUEUE if run["delivery"] == "queue" else run["peer"]
             key = (run["source"], run["rate_per_s"], run["events_per_response"], run["watchers"],
-                   run["stuck"], run["peer"])
+                   run["stuck"], peer)
             self.groups.setdefault(key, []).append(run)
+
+    def stuck(self, peer, least_events):
+        return [run for key, group in self.groups.items() for run in group
+                if key[4] and key[5] == peer and run["deliveries"] >= least_events]
 
     def values(self, peer, source, rate, events, watchers, member, stuck=0):
         runs = self.groups.get((source, rate, events, watchers, stuck, peer), [])
@@ -115,11 +120,33 @@ def targets(runs):
     yield f"W={watchers}: watchers that etcd counts", value, 1, False, ""
     watchers, value = largest(runs, "rss_per_watcher_bytes")
     yield f"W={watchers}: memory of an idle watcher", value, 2048, False, "B"
-    stuck = [run for run in runs.groups.get(("canned", 0, 100, 2, 1, OURS), [])
-             if run["deliveries"] >= 1000000]
-    growth = [run["rss_end_bytes"] - run["rss_window_bytes"] for run in stuck]
-    yield ("a watcher that never reads: growth while the other got 1,000,000 events",
+    growth = [growth_of(run) for run in runs.stuck(BY_QUEUE, 1000000)]
+    yield ("a watcher that never reads: growth in the second half of 1,000,000 events",
            max(growth) / MIB if growth else None, 1, False, "MiB")
+    again = runs.stuck(BY_QUEUE, 0)
+    yield ("those that never read, and read in the end: came to what a list says",
+           sum(run["stuck_converged"] == run["stuck"] for run in again) if again else None,
+           len(again), True, f" of {len(again)} runs")
+
+
+def growth_of(run):
+    """From half to half, by the least of each: what is on its way comes and goes."""
+    sizes = [size for _, size in run["stuck_rss"]]
+    half = len(sizes) // 2
+    return min(sizes[half:]) - min(sizes[:half])
+
+
+def print_stuck(runs):
+    """The memory of clients one of whose watchers never reads, as events went by."""
+    for peer in (BY_QUEUE, THEIRS):
+        for run in runs.stuck(peer, 0):
+            samples = run["stuck_rss"][::4] + run["stuck_rss"][-1:]
+            print(f"never reads, {peer}, {run['source']}: "
+                  + ", ".join(f"{events:,} events {size / MIB:.1f} MiB" for events, size in samples))
+            if peer == BY_QUEUE:
+                print(f"    reads in the end: {run['stuck_read_events']:,} events,"
+                      f" {run['stuck_read_resyncs']} resyncs, {run['stuck_read_ms']:.0f} ms,"
+                      f" {run['stuck_converged']} of {run['stuck']} at the true state")
 
 
 def print_targets(runs):
@@ -140,6 +167,8 @@ def main(arguments):
     with open(arguments[0], encoding="utf-8") as file:
         runs = Runs(file)
     print_table(list(rows(runs)))
+    print()
+    print_stuck(runs)
     print()
     print_targets(runs)
     return 0

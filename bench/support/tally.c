@@ -130,6 +130,22 @@ void tally__note_arrival(struct tally *tally, int64_t slot)
     }
 }
 
+int64_t tally_queues(const struct tally *tally)
+{
+    return (tally->head->watchers + TALLY_QUEUE_WATCHERS - 1) / TALLY_QUEUE_WATCHERS;
+}
+
+int64_t tally_slices(const struct tally_head *head)
+{
+    return head->stuck > 0 ? TALLY_QUEUE_SLICES_FEW : TALLY_QUEUE_SLICES;
+}
+
+int64_t tally_slices_each(const struct tally_head *head)
+{
+    return tally_slices(head) /
+           (head->watchers < TALLY_QUEUE_WATCHERS ? head->watchers : TALLY_QUEUE_WATCHERS);
+}
+
 static uint32_t places_of(const struct tally *tally, int64_t watcher, int64_t lane)
 {
     return atomic_load_explicit(&tally->next[watcher * TALLY_LANES_MAX + lane],

@@ -21,7 +21,13 @@
 enum {
     TALLY_HEAD_BYTES = 4096,
     TALLY_LANES_MAX = 16, /* a power of two; a watcher's counts fill a cache line */
-    TALLY_SHIFT_NEVER = 62
+    TALLY_SHIFT_NEVER = 62,
+    /* Our client's queues: so many watchers share one, and so many slices; fewer where memory is
+     * looked at, for a lane's pages become resident as they are written for the first time. */
+    TALLY_QUEUE_WATCHERS = 1000,
+    TALLY_QUEUE_SLICES = 65536,
+    TALLY_QUEUE_SLICES_FEW = 2048,
+    TALLY_QUEUES_MAX = 128
 };
 
 /* The start of the file, in words of 64 bits. */
@@ -38,6 +44,11 @@ struct tally_head {
     int64_t rate_per_s, events_per_response; /* 0: as fast as they are read */
     _Atomic int64_t started, stopped;        /* the feed: by the driver */
     _Atomic int64_t fed;                     /* once stopped: what each watcher gets; before: -1 */
+    /* Of watchers that never read, with a queue: */
+    _Atomic int64_t read_again; /* by the driver: what is there is read, and held against a list */
+    _Atomic int64_t again_done; /* by the client, when all of these are known: */
+    _Atomic int64_t converged, again_events, again_resyncs, again_us; /* the most of each */
+    _Atomic int64_t again_rss_bytes;
 };
 
 struct tally {
@@ -79,6 +90,11 @@ static inline void tally_note(struct tally *tally, int64_t watcher, int64_t numb
         tally__note_arrival(tally, tally_slot(tally, number));
     }
 }
+
+/* How many queues our client has, how many slices one has, and how many of them are a watcher's. */
+int64_t tally_queues(const struct tally *tally);
+int64_t tally_slices(const struct tally_head *head);
+int64_t tally_slices_each(const struct tally_head *head);
 
 int64_t tally_delivered(const struct tally *tally); /* to all watchers that read */
 /* By how many events the slowest watcher of some that stand for all is through. */

@@ -13,6 +13,7 @@ static void destroy(struct rollcall_object *object)
 {
     struct rollcall__feed *feed = (struct rollcall__feed *)object;
     rollcall_object_drop(&feed->config->object);
+    rollcall_object_drop(&feed->meter->object);
     rollcall__handle_fini(&feed->handle);
     free(feed);
 }
@@ -73,11 +74,19 @@ static enum rollcall_status audit(const struct rollcall__feed *feed, struct roll
                  &ref, error);
 }
 
-/* What tells the watchers.  first: of a feed of its own; else nobody. */
+/* What tells the watchers.  first: of a feed of its own, with its meter; else nobody. */
 static enum rollcall_status begin(struct rollcall__feed *feed, struct rollcall_ref first,
+                                  struct hub_watcher_meter *first_meter,
                                   struct rollcall_error *error)
 {
-    const struct hub_options hub = {.from_revision = feed->config->from_revision, .first = first};
+    const struct hub_options hub = {
+        .from_revision = feed->config->from_revision,
+        .first = first,
+        .first_meter = first_meter,
+        .meter = (struct hub_meter *)rollcall_object_keep(&feed->meter->object)};
+    if (first_meter != NULL) {
+        rollcall_object_keep(&first_meter->object);
+    }
     struct rollcall_ref ref;
     enum rollcall_status status = spawn(feed,
                                         ROLLCALL_SPAWN_OPTIONS(.type = &hub_type, .options = &hub,
@@ -111,8 +120,9 @@ static enum rollcall_status start(struct rollcall__feed *feed, struct rollcall_e
                                               .supervisor = feed->handle.application),
                        &feed->supervisor, error);
     }
-    return status == ROLLCALL_OK && feed->shared ? begin(feed, (struct rollcall_ref){0}, error)
-                                                 : status;
+    return status == ROLLCALL_OK && feed->shared
+               ? begin(feed, (struct rollcall_ref){0}, NULL, error)
+               : status;
 }
 
 /* config: moved.  NULL: *error says why. */
@@ -120,7 +130,8 @@ static struct rollcall__feed *create(struct rollcall_etcd *etcd, struct reflecto
                                      bool shared, struct rollcall_error *error)
 {
     struct rollcall__feed *feed = rollcall__allocate_zeroed(1, sizeof *feed);
-    if (feed == NULL) {
+    if (feed == NULL || (feed->meter = hub_meter_create()) == NULL) {
+        free(feed);
         rollcall_object_drop(&config->object);
         rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
         return NULL;
@@ -202,13 +213,14 @@ enum rollcall_status rollcall__feed_watch(struct rollcall__feed *feed,
                                           struct rollcall_ref *watcher,
                                           struct rollcall_error *error)
 {
-    options->hub = feed->hub; /* nobody: it is begun below */
+    struct hub_watcher_meter *meter = options->meter; /* the caller's, too */
+    options->hub = feed->hub;                         /* nobody: it is begun below */
     const enum rollcall_status status = spawn(
         feed,
         ROLLCALL_SPAWN_OPTIONS(.type = &watcher_type, .options = options,
                                .supervisor = feed->supervisor, .mailbox_messages = WATCHER_MAILBOX),
         watcher, error);
-    return status == ROLLCALL_OK && !feed->shared ? begin(feed, *watcher, error) : status;
+    return status == ROLLCALL_OK && !feed->shared ? begin(feed, *watcher, meter, error) : status;
 }
 
 /* ---- ending ---- */

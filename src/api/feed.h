@@ -23,6 +23,7 @@ struct rollcall__feed {
     size_t users;
     struct reflector_config *config; /* one reference */
     struct rollcall_ref supervisor, hub;
+    struct hub_meter *meter; /* one reference: what the hub publishes */
     bool shared;
     _Atomic bool over;           /* nothing more comes: who opens from now on gets another */
     struct rollcall_error error; /* why, if it failed of itself; guarded by handle.monitor */

@@ -12,7 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SLICES = 1024, SLICES_MAX = 65536, TAKEN_MAX = 256 };
+enum { SLICES = 1024, SLICES_MAX = 65536, TAKEN_MAX = 256, SLICE_EVENTS = 64 };
 
 /* In a cell, whose object is the batch. */
 struct slice {
@@ -33,8 +33,9 @@ struct rollcall_queue {
     uint32_t slices;
     int fd;
     _Atomic uint32_t users;
-    _Atomic uint32_t pushed; /* the producer's */
+    _Atomic uint32_t pushed; /* as slices_of counts; the producer's */
     _Atomic uint32_t popped; /* the consumer's */
+    _Atomic uint64_t full;   /* pushes that found no room; the producer's */
     _Atomic bool signaled;   /* the eventfd has been written, or is about to be */
     struct taken taken[TAKEN_MAX];
     size_t taken_count;
@@ -91,6 +92,12 @@ static void give_back(struct rollcall_queue *queue)
     queue->taken_count = 0;
 }
 
+/* As how many it counts: what comes at once may be much. */
+static uint32_t slices_of(const struct slice *slice)
+{
+    return 1 + (slice->count - 1) / SLICE_EVENTS;
+}
+
 static bool pop(struct rollcall_queue *queue, struct slice *slice, struct hub_batch **batch)
 {
     struct rollcall__cell cell;
@@ -100,7 +107,7 @@ static bool pop(struct rollcall_queue *queue, struct slice *slice, struct hub_ba
     memcpy(slice, cell.payload, sizeof *slice);
     *batch = (struct hub_batch *)cell.object;
     /* Relaxed: only how full it is; what the cell holds is ordered by the lane. */
-    atomic_fetch_add_explicit(&queue->popped, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&queue->popped, slices_of(slice), memory_order_relaxed);
     return true;
 }
 
@@ -130,6 +137,16 @@ enum rollcall_status rollcall_queue_destroy(struct rollcall_queue *queue)
 int rollcall_queue_fd(const struct rollcall_queue *queue)
 {
     return queue->fd;
+}
+
+/* popped first: more is never taken than was pushed. */
+struct rollcall_queue_stats rollcall_queue_stats(const struct rollcall_queue *queue)
+{
+    const uint32_t popped = atomic_load(&queue->popped);
+    return (struct rollcall_queue_stats){.slices = queue->slices,
+                                         .waiting = atomic_load(&queue->pushed) - popped,
+                                         .watches = atomic_load(&queue->users),
+                                         .full = atomic_load(&queue->full)};
 }
 
 /* ---- the application's side ---- */
@@ -209,6 +226,7 @@ bool rollcall__queue_push(struct rollcall_queue *queue, struct rollcall__handle 
     const struct slice slice = {handle, user, (uint32_t)first, (uint32_t)count};
     struct rollcall__cell cell = {.object = &batch->object};
     if (waiting >= queue->slices && !last) {
+        atomic_fetch_add_explicit(&queue->full, 1, memory_order_relaxed);
         return false;
     }
     memcpy(cell.payload, &slice, sizeof slice);
@@ -219,7 +237,7 @@ bool rollcall__queue_push(struct rollcall_queue *queue, struct rollcall__handle 
         rollcall_object_drop(&handle->object);
         return false;
     }
-    atomic_fetch_add_explicit(&queue->pushed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&queue->pushed, slices_of(&slice), memory_order_relaxed);
     signal_reader(queue);
     return true;
 }

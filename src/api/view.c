@@ -8,11 +8,6 @@
 
 enum { VIEW_TIMEOUT_MS = 5000 };
 
-struct rollcall_view {
-    int64_t revision;
-    struct hub_batch *sessions; /* one reference */
-};
-
 /* Shared by the one who asks and the hub. */
 struct view_request {
     struct hub_view_request request;  /* must be first */
@@ -59,17 +54,9 @@ static struct rollcall_view *create_view(const struct rollcall__roster *roster,
                                          const struct watcher_filter *filter)
 {
     struct rollcall_view *view = rollcall__allocate_zeroed(1, sizeof *view);
-    if (view == NULL || (view->sessions = hub_batch_create()) == NULL ||
-        !hub_batch_reserve(view->sessions, roster->count)) {
+    if (view == NULL || (view->sessions = watcher_sessions(filter, roster)) == NULL) {
         rollcall_view_free(view);
         return NULL;
-    }
-    for (size_t i = 0; i < roster->count; i++) {
-        struct reflector_item *item = (struct reflector_item *)roster->entries[i].item;
-        if (watcher_counts(filter, item)) {
-            hub_batch_add(view->sessions, ROLLCALL_WATCH_SESSION, 0, item->mod_revision, NULL,
-                          item);
-        }
     }
     view->revision = roster->revision;
     return view;

@@ -6,6 +6,11 @@
 
 #include "api/feed.h"
 
+struct rollcall_view {
+    int64_t revision;
+    struct hub_batch *sessions; /* one reference */
+};
+
 /* As rollcall_watch_view, of what counts for the filter; NULL: of all. */
 ROLLCALL_MUST_USE enum rollcall_status
 rollcall__view_ask(struct rollcall__feed *feed, const struct watcher_filter *filter,

@@ -2,16 +2,16 @@
 #include "api/feed.h"
 #include "api/queue.h"
 #include "api/view.h"
+#include "api/watch_options.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "runtime/port.h"
-#include "session/keys.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { LIST_TIMEOUT_MS = 5000, AUDIT_MS = 300000, AUDIT_MIN_MS = 1000 };
+enum { LIST_TIMEOUT_MS = 5000 };
 
 /* The events of a list, kept until they are told on the caller's thread. */
 struct collection {
@@ -30,157 +30,14 @@ struct rollcall_watch {
     rollcall_watch_event_fn *on_event;
     rollcall_watch_events_fn *on_events;
     struct rollcall_queue *queue;
-    _Atomic uint64_t events, lags, repairs; /* the worker counts; relaxed: nothing hangs on them */
+    rollcall_rewatch_fn *on_rewatch; /* besides; NULL: none */
+    struct hub_watcher_meter *meter; /* one reference */
+    /* The worker counts; relaxed: nothing hangs on them. */
+    _Atomic uint64_t events, lags, repairs, resyncs, refused;
     void *user;
-    bool failed;                   /* FAILED was told; the worker's */
+    bool failed, refuses;          /* FAILED was told, for on_rewatch failed; the worker's */
     struct collection *collection; /* NULL: events are told; guarded by handle.monitor */
 };
-
-/* ---- options ---- */
-
-static enum rollcall_status check(const struct rollcall_watch_options *o,
-                                  struct rollcall_error *error)
-{
-    enum rollcall_status status = ROLLCALL_OK;
-    if ((o->on_event != NULL) + (o->on_events != NULL) + (o->queue != NULL) != 1) {
-        return rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                  "give one of on_event, on_events and queue");
-    }
-    if (o->role != NULL && !o->raw_prefix) {
-        status = rollcall__role_check(o->role, error);
-    }
-    if (status == ROLLCALL_OK && o->root != NULL) {
-        status = rollcall__root_check(o->root, error);
-    }
-    if (status == ROLLCALL_OK && o->from_revision < 0) {
-        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                    "the revision is %lld: give a positive one, or 0 for a "
-                                    "snapshot first",
-                                    (long long)o->from_revision);
-    }
-    if (status == ROLLCALL_OK && o->once && o->from_revision != 0) {
-        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                    "a snapshot alone is of now: leave out the revision, or once");
-    }
-    if (status == ROLLCALL_OK && o->audit_ms != 0 && o->audit_ms != ROLLCALL_WATCH_NO_AUDIT &&
-        o->audit_ms < AUDIT_MIN_MS) {
-        status = rollcall_error_set(error, ROLLCALL_E_INVALID,
-                                    "audit_ms is %lld: give %d or more, 0 for %d, or "
-                                    "ROLLCALL_WATCH_NO_AUDIT",
-                                    (long long)o->audit_ms, AUDIT_MIN_MS, AUDIT_MS);
-    }
-    return status == ROLLCALL_OK ? rollcall__connect_timeout_check(o->connect_timeout_ms, error)
-                                 : status;
-}
-
-/* How often what the watch knows is compared with etcd; 0: never. */
-static int64_t audit_ms(const struct rollcall_watch_options *o)
-{
-    if (o->once || o->from_revision != 0 || o->audit_ms == ROLLCALL_WATCH_NO_AUDIT) {
-        return 0; /* all that is there is not known */
-    }
-    return o->audit_ms == 0 ? AUDIT_MS : o->audit_ms;
-}
-
-/* ---- what is watched ---- */
-
-static void destroy_config(struct rollcall_object *object)
-{
-    struct reflector_config *config = (struct reflector_config *)object;
-    rollcall__arena_free(&config->arena);
-    free(config);
-}
-
-/* A copy in the config's arena; sets *failed when out of memory. */
-static struct rollcall_bytes copy_bytes(struct reflector_config *config, struct rollcall_bytes from,
-                                        bool *failed)
-{
-    struct rollcall_bytes copy = {"", 0};
-    *failed |= !rollcall__arena_copy(&config->arena, from, &copy);
-    return copy;
-}
-
-static void fill_keys(struct reflector_config *config, const struct rollcall_watch_options *o,
-                      bool *failed)
-{
-    const char *root = o->root == NULL ? ROLLCALL__ROOT_DEFAULT : o->root;
-    struct rollcall__buffer all = {0}, start = {0}, end = {0};
-    rollcall__key_prefix(&all, root, NULL);
-    rollcall__key_prefix(&start, root, o->role);
-    rollcall__prefix_end(rollcall__buffer_bytes(&start), &end);
-    *failed |= all.failed || start.failed || end.failed;
-    config->session_prefix = copy_bytes(config, rollcall__buffer_bytes(&all), failed);
-    config->range_start = copy_bytes(config, rollcall__buffer_bytes(&start), failed);
-    config->range_end = copy_bytes(config, rollcall__buffer_bytes(&end), failed);
-    rollcall__buffer_free(&all);
-    rollcall__buffer_free(&start);
-    rollcall__buffer_free(&end);
-}
-
-static enum rollcall_status create_config(struct rollcall_etcd *etcd,
-                                          const struct rollcall_watch_options *o,
-                                          const struct collection *list,
-                                          struct reflector_config **created,
-                                          struct rollcall_error *error)
-{
-    struct reflector_config *config = rollcall__allocate_zeroed(1, sizeof *config);
-    bool failed = false;
-    if (config == NULL) {
-        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
-    }
-    rollcall_object_init(&config->object, destroy_config);
-    config->role =
-        copy_bytes(config, rollcall__bytes(o->role == NULL ? "" : o->role), &failed).data;
-    config->endpoints =
-        copy_bytes(config, rollcall__bytes(rollcall__etcd_endpoints(etcd)), &failed).data;
-    config->raw_prefix = o->raw_prefix && o->role != NULL;
-    config->list_only = list != NULL || o->once;
-    config->from_revision = o->from_revision;
-    config->connect_timeout_ms =
-        o->connect_timeout_ms == 0 ? ROLLCALL__CONNECT_TIMEOUT_MS : o->connect_timeout_ms;
-    if (list != NULL && config->connect_timeout_ms > list->contact_ms) {
-        config->connect_timeout_ms = list->contact_ms;
-    }
-    config->audit_ms = list != NULL ? 0 : audit_ms(o);
-    fill_keys(config, o, &failed);
-    if (failed) {
-        rollcall_object_drop(&config->object);
-        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
-    }
-    *created = config;
-    return ROLLCALL_OK;
-}
-
-static void destroy_filter(struct rollcall_object *object)
-{
-    struct watcher_filter *filter = (struct watcher_filter *)object;
-    rollcall__semver_range_free(&filter->version_range);
-    free(filter);
-}
-
-/* *created: NULL: all count. */
-static enum rollcall_status create_filter(const char *version_range,
-                                          struct watcher_filter **created,
-                                          struct rollcall_error *error)
-{
-    *created = NULL;
-    if (version_range == NULL) {
-        return ROLLCALL_OK;
-    }
-    struct watcher_filter *filter = rollcall__allocate_zeroed(1, sizeof *filter);
-    if (filter == NULL) {
-        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
-    }
-    rollcall_object_init(&filter->object, destroy_filter);
-    const enum rollcall_status status = rollcall__semver_range_parse(
-        rollcall__bytes(version_range), ROLLCALL__SEMVER_OURS, &filter->version_range, error);
-    if (status != ROLLCALL_OK) {
-        rollcall_object_drop(&filter->object);
-        return status;
-    }
-    *created = filter;
-    return ROLLCALL_OK;
-}
 
 /* ---- what the watcher calls, on its worker ---- */
 
@@ -219,16 +76,21 @@ static void tell_collection(struct rollcall_watch *watch, struct hub_batch *batc
     rollcall__monitor_unlock(&watch->handle.monitor);
 }
 
+static void add(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
 /* Counts what was told. */
 static void count_told(struct rollcall_watch *watch, const struct rollcall_watch_event *first,
                        size_t count)
 {
-    const bool resync = first->type == ROLLCALL_WATCH_RESYNC_BEGIN;
-    const bool lagged = resync && first->status == ROLLCALL_E_FULL;
-    const bool repaired = resync && first->status == ROLLCALL_E_CORRUPT;
-    atomic_fetch_add_explicit(&watch->events, count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&watch->lags, lagged ? 1 : 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&watch->repairs, repaired ? 1 : 0, memory_order_relaxed);
+    add(&watch->events, count);
+    if (first->type == ROLLCALL_WATCH_RESYNC_BEGIN) {
+        add(&watch->resyncs, 1);
+        add(&watch->lags, first->status == ROLLCALL_E_FULL ? 1 : 0);
+        add(&watch->repairs, first->status == ROLLCALL_E_CORRUPT ? 1 : 0);
+    }
 }
 
 /* False: there is no room. */
@@ -260,13 +122,46 @@ static bool tell(struct rollcall_object *handle, struct hub_batch *batch, size_t
     struct rollcall_watch *watch = (struct rollcall_watch *)handle;
     if (batch->events[first].type == ROLLCALL_WATCH_FAILED) {
         watch->failed = true;
-        rollcall__feed_is_over(watch->feed);
+        if (!watch->refuses) {
+            rollcall__feed_is_over(watch->feed);
+        }
     }
     if (!hand_over(watch, batch, first, count)) {
         return false;
     }
     count_told(watch, &batch->events[first], count);
     return true;
+}
+
+/* What its error says, or, if it says nothing, what it answered. */
+static void note_refusal(struct rollcall_watch *watch, enum rollcall_status status,
+                         struct rollcall_error *error)
+{
+    error->status = status;
+    if (error->text[0] == '\0') {
+        rollcall_error_set(error, status, "on_rewatch answered %s", rollcall_status_name(status));
+    }
+    add(&watch->refused, 1);
+    watch->refuses = rollcall_status_class(status) != ROLLCALL_RETRY;
+}
+
+static enum rollcall_status tell_all(struct rollcall_object *handle,
+                                     const struct rollcall_watch_event *why,
+                                     struct hub_batch *sessions, struct rollcall_error *error)
+{
+    struct rollcall_watch *watch = (struct rollcall_watch *)handle;
+    const struct rollcall_view view = {.revision = why->revision, .sessions = sessions};
+    if (rollcall__handle_is_closed(&watch->handle)) {
+        return ROLLCALL_OK;
+    }
+    const enum rollcall_status status = watch->on_rewatch(watch->user, why, &view, error);
+    if (status != ROLLCALL_OK) {
+        note_refusal(watch, status, error);
+        return status;
+    }
+    watch->refuses = false;
+    count_told(watch, why, sessions->count);
+    return ROLLCALL_OK;
 }
 
 static void never(struct rollcall_object *object)
@@ -338,6 +233,7 @@ static void destroy_watch(struct rollcall_object *object)
 {
     struct rollcall_watch *watch = (struct rollcall_watch *)object;
     rollcall_object_drop(watch->filter == NULL ? NULL : &watch->filter->object);
+    rollcall_object_drop(&watch->meter->object);
     rollcall__handle_fini(&watch->handle);
     free(watch);
 }
@@ -351,11 +247,14 @@ static enum rollcall_status start(struct rollcall_watch *watch, struct reflector
     if (filter != NULL) {
         rollcall_object_keep(&filter->object);
     }
+    rollcall_object_keep(&watch->meter->object);
     struct watcher_options options = {.filter = filter,
                                       .once = config->list_only,
                                       .from_now = config->from_revision != 0,
+                                      .meter = watch->meter,
                                       .handle = rollcall_object_keep(&watch->handle.object),
                                       .tell = tell,
+                                      .tell_all = watch->on_rewatch == NULL ? NULL : tell_all,
                                       .is_closed = is_closed,
                                       .gone = gone};
     const enum rollcall_status status =
@@ -367,6 +266,7 @@ static enum rollcall_status start(struct rollcall_watch *watch, struct reflector
         rollcall_object_drop(&filter->object);
     }
     leave_queue(watch->queue);
+    rollcall_object_drop(&watch->meter->object);
     rollcall_object_drop(options.handle);
     return status;
 }
@@ -410,6 +310,29 @@ static enum rollcall_status may_open(const struct rollcall_etcd *etcd,
                                     "slices: create a larger one");
 }
 
+/* filter: moved, unless it returns NULL: out of memory. */
+static struct rollcall_watch *create_watch(struct rollcall_etcd *etcd,
+                                           const struct rollcall_watch_options *options,
+                                           struct watcher_filter *filter,
+                                           struct collection *collection)
+{
+    struct rollcall_watch *watch = rollcall__allocate_zeroed(1, sizeof *watch);
+    if (watch == NULL ||
+        (watch->meter = hub_watcher_meter_create(options->from_revision != 0)) == NULL) {
+        free(watch);
+        return NULL;
+    }
+    rollcall__handle_init(&watch->handle, etcd, destroy_watch);
+    watch->filter = filter;
+    watch->on_event = collection == NULL ? options->on_event : NULL;
+    watch->on_events = collection == NULL ? options->on_events : NULL;
+    watch->on_rewatch = options->on_rewatch;
+    watch->queue = options->queue;
+    watch->user = options->user;
+    watch->collection = collection;
+    return watch;
+}
+
 static enum rollcall_status open(struct rollcall_etcd *etcd,
                                  const struct rollcall_watch_options *given,
                                  struct collection *collection, struct rollcall_watch **opened,
@@ -418,32 +341,29 @@ static enum rollcall_status open(struct rollcall_etcd *etcd,
     struct rollcall_watch_options options;
     struct reflector_config *config = NULL;
     struct watcher_filter *filter = NULL;
+    struct rollcall_watch *watch = NULL;
     enum rollcall_status status =
         rollcall__options_copy(&options, sizeof options, given, "rollcall_watch_options", error);
-    if (status != ROLLCALL_OK || (status = check(&options, error)) != ROLLCALL_OK ||
+    if (status != ROLLCALL_OK || (status = rollcall__watch_check(&options, error)) != ROLLCALL_OK ||
         (status = may_open(etcd, &options, collection, error)) != ROLLCALL_OK) {
         return status;
     }
-    if ((status = create_filter(options.version_range, &filter, error)) != ROLLCALL_OK) {
-        leave_queue(options.queue);
-        return status;
+    status = rollcall__watch_filter(options.version_range, &filter, error);
+    if (status == ROLLCALL_OK) {
+        status =
+            rollcall__watch_config(rollcall__etcd_endpoints(etcd), &options,
+                                   collection == NULL ? 0 : collection->contact_ms, &config, error);
     }
-    struct rollcall_watch *watch = rollcall__allocate_zeroed(1, sizeof *watch);
-    status = watch == NULL ? rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory")
-                           : create_config(etcd, &options, collection, &config, error);
+    if (status == ROLLCALL_OK &&
+        (watch = create_watch(etcd, &options, filter, collection)) == NULL) {
+        status = rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "watch: out of memory");
+    }
     if (status != ROLLCALL_OK) {
-        free(watch);
+        rollcall_object_drop(config == NULL ? NULL : &config->object);
         rollcall_object_drop(filter == NULL ? NULL : &filter->object);
         leave_queue(options.queue);
         return status;
     }
-    rollcall__handle_init(&watch->handle, etcd, destroy_watch);
-    watch->filter = filter;
-    watch->on_event = collection == NULL ? options.on_event : NULL;
-    watch->on_events = collection == NULL ? options.on_events : NULL;
-    watch->queue = options.queue;
-    watch->user = options.user;
-    watch->collection = collection;
     status = start(watch, config, error);
     if (status != ROLLCALL_OK) {
         ROLLCALL_DROP(close_watch(watch), "the first error is told");
@@ -470,12 +390,48 @@ enum rollcall_status rollcall_watch_close(struct rollcall_watch *watch)
     return status == ROLLCALL_OK ? close_watch(watch) : status;
 }
 
+static uint64_t read_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static uint64_t read_gauge(const struct rollcall__gauge *gauge)
+{
+    return (uint64_t)rollcall__gauge_get(gauge);
+}
+
+/* Each number for itself: what was read first may be older. */
 struct rollcall_watch_stats rollcall_watch_stats(const struct rollcall_watch *watch)
 {
+    const struct hub_watcher_meter *meter = watch->meter;
+    const int64_t through = rollcall__gauge_get(&meter->through);
+    const int64_t changes = rollcall__gauge_get(&watch->feed->meter->changes);
     return (struct rollcall_watch_stats){
-        .events = atomic_load_explicit(&watch->events, memory_order_relaxed),
-        .lags = atomic_load_explicit(&watch->lags, memory_order_relaxed),
-        .repairs = atomic_load_explicit(&watch->repairs, memory_order_relaxed)};
+        .events = read_counter(&watch->events),
+        .lags = read_counter(&watch->lags),
+        .resyncs = read_counter(&watch->resyncs),
+        .repairs = read_counter(&watch->repairs),
+        .refused = read_counter(&watch->refused),
+        .merged = read_gauge(&meter->merged),
+        .waiting =
+            through == HUB_THROUGH_NOTHING || changes < through ? 0 : (uint64_t)(changes - through),
+        .lagging_since_ms = rollcall__gauge_get(&meter->lagging_since_ms)};
+}
+
+struct rollcall_feed_stats rollcall_watch_feed_stats(const struct rollcall_watch *watch)
+{
+    const struct hub_meter *meter = watch->feed->meter;
+    return (struct rollcall_feed_stats){
+        .watches = read_gauge(&meter->watchers),
+        .lagging = read_gauge(&meter->lagging),
+        .sessions = read_gauge(&meter->sessions),
+        .revision = rollcall__gauge_get(&meter->revision),
+        .changes = read_gauge(&meter->changes),
+        .lists = read_gauge(&meter->lists[HUB_LIST_FIRST]),
+        .relists_compacted = read_gauge(&meter->lists[HUB_LIST_COMPACTED]),
+        .relists_went_back = read_gauge(&meter->lists[HUB_LIST_WENT_BACK]),
+        .relists_too_large = read_gauge(&meter->lists[HUB_LIST_TOO_LARGE]),
+        .relists_lost = read_gauge(&meter->lists[HUB_LIST_LOST])};
 }
 
 enum rollcall_status rollcall_watch_view(struct rollcall_watch *watch, int64_t timeout_ms,

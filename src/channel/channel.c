@@ -97,8 +97,8 @@ static uint32_t those(const struct rollcall__channel *channel, enum rollcall__pu
     return bits;
 }
 
-/* Those that have answered since they last failed: one that has just fallen silent may still seem to
- * be connected. */
+/* Those that have answered since they last failed: one that has just fallen silent may still seem
+ * to be connected. */
 static uint32_t proven_ones(struct rollcall_context *cx, const struct rollcall__channel *channel)
 {
     const int64_t now_ms = rollcall_now_ms(cx);

@@ -1,4 +1,5 @@
-/* The cast's watches: told by callback, or by a queue that is read now and then. */
+/* The cast's watches: told by callback, every other one of these all there is after a gap, or by a
+ * queue that is read now and then. */
 #include "scenarios/cast_internal.h"
 
 #include "sim/sim.h"
@@ -10,6 +11,20 @@ enum { AUDIT_MS = 2500, AUDIT_OFF_MS = 600000 };
 static void on_watch(void *user, const struct rollcall_watch_event *event)
 {
     rollcall__check_watch_event(user, event);
+}
+
+/* Every other time it cannot take it in now. */
+static enum rollcall_status on_rewatch(void *user, const struct rollcall_watch_event *why,
+                                       const struct rollcall_view *view,
+                                       struct rollcall_error *error)
+{
+    struct rollcall__watch_check *check = user;
+    (void)why;
+    if (check->given++ % 2 == 0) {
+        return rollcall_error_set(error, ROLLCALL_E_TIMEOUT, "not now");
+    }
+    rollcall__check_watch_all(check, view);
+    return ROLLCALL_OK;
 }
 
 /* Takes what there is, so many slices at most. */
@@ -46,6 +61,8 @@ void cast_open_watch(struct cast *cast, struct cast_watch *watch)
     }
     options.queue = watch->queue;
     options.on_event = watch->queue == NULL ? on_watch : NULL;
+    options.on_rewatch =
+        watch->queue == NULL && (watch - cast->watches) % 2 != 0 ? on_rewatch : NULL;
     const enum rollcall_status status =
         rollcall_watch_open(cast->etcds[process], &options, &watch->watch, NULL);
     if (!cast_allowed(cast, status, "rollcall_watch_open")) {

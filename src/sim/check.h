@@ -67,7 +67,8 @@ void rollcall__check_session_key(const struct rollcall__session_check *check,
 
 /*
  * A watch of one role from a snapshot on:
- * "view-is-history"      a snapshot, or the end of a RESYNC, is what the store held then;
+ * "view-is-history"      a snapshot, the end of a RESYNC, or what on_rewatch is given, is what the
+ *                        store held then;
  * "every-change-once"    between them each change is told, once, in the order of its revision;
  * "kinds-agree"          ADD is of what was not there, UPDATE and DELETE of what was;
  * "no-false-alarm"       a RESYNC is told for a reason there is;
@@ -88,9 +89,13 @@ struct rollcall__watch_check {
     } view[ROLLCALL__VIEW_MAX];
     size_t count;
     uint64_t events;
+    uint64_t given; /* how often on_rewatch was called */
 };
 void rollcall__check_watch_event(struct rollcall__watch_check *check,
                                  const struct rollcall_watch_event *event);
+/* on_rewatch has been called, and takes it in. */
+void rollcall__check_watch_all(struct rollcall__watch_check *check,
+                               const struct rollcall_view *view);
 void rollcall__check_watch_converged(struct rollcall__watch_check *check);
 /* "view-is-history"  so is what rollcall_watch_view gives. */
 void rollcall__check_watch_view(const struct rollcall__watch_check *check,

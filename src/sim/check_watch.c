@@ -324,6 +324,33 @@ void rollcall__check_watch_event(struct rollcall__watch_check *check,
     rollcall__memory_hook(hook);
 }
 
+static void check_all(struct rollcall__watch_check *check, const struct rollcall_view *view)
+{
+    size_t count;
+    const struct rollcall_watch_event *sessions = rollcall_view_sessions(view, &count);
+    if (check->closed || check->failed || check->phase != ROLLCALL__VIEW_LIVE) {
+        rollcall_world_violate(check->world, "view-is-history",
+                               "all there is is given out of turn");
+        return;
+    }
+    check->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        check_told(check, &sessions[i]);
+    }
+    compare(check, rollcall_view_revision(view), "view-is-history");
+    move_cursor(check, rollcall_view_revision(view));
+    check->events++;
+}
+
+void rollcall__check_watch_all(struct rollcall__watch_check *check,
+                               const struct rollcall_view *view)
+{
+    const struct rollcall__memory_hook hook =
+        rollcall__memory_hook((struct rollcall__memory_hook){.fails = NULL});
+    check_all(check, view);
+    rollcall__memory_hook(hook);
+}
+
 void rollcall__check_watch_view(const struct rollcall__watch_check *check,
                                 const struct rollcall_view *view)
 {

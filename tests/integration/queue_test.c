@@ -2,6 +2,7 @@
  * Watches that are read from a queue, with epoll, as a program with a loop of its own would; what a
  * view gives; and arrays of events.
  */
+#include "base/clock.h"
 #include "support/api_events.h"
 #include "support/api_stored.h"
 #include "support/etcd_fixture.h"
@@ -107,7 +108,49 @@ TEST(queue, what_is_read_with_epoll_is_every_event_in_order)
     stage_close(&stage);
 }
 
-/* Two watches share a queue of one slice, which nobody reads for a while. */
+/* What whoever wants to know sees of one that does not read, and of the feed that it shares. */
+static void check_lag_is_seen(const struct stage *stage, struct rollcall_watch *slow,
+                              struct rollcall_watch *other, int64_t since_ms)
+{
+    const struct rollcall_watch_stats lagging = stats_of(slow), quick = stats_of(other);
+    const struct rollcall_feed_stats feed = rollcall_watch_feed_stats(other);
+    const struct rollcall_queue_stats queue = rollcall_queue_stats(stage->queue);
+    CHECK(lagging.lagging_since_ms >= since_ms);
+    CHECK(lagging.lagging_since_ms <= rollcall__clock_wall_ms());
+    CHECK_INT(lagging.waiting, MANY - 1); /* all but the one in the queue */
+    CHECK_INT(lagging.lags, 0);           /* it has not been told so yet */
+    CHECK_INT(quick.lagging_since_ms, 0);
+    CHECK_INT(quick.waiting, 0);
+    CHECK_INT(feed.watches, 2);
+    CHECK_INT(feed.lagging, 1);
+    CHECK_INT(feed.sessions, MANY);
+    CHECK_INT(feed.changes, MANY);
+    CHECK_INT(feed.lists, 1);
+    CHECK_INT(queue.slices, 1);
+    CHECK_INT(queue.waiting, 1);
+    CHECK_INT(queue.watches, 1);
+    CHECK(queue.full > 0);
+}
+
+/* And afterwards: what was told as a difference is counted. */
+static void check_lag_is_over(struct stage *stage, struct rollcall_watch *slow)
+{
+    const struct rollcall_watch_stats stats = stats_of(slow);
+    size_t singly = 0; /* what was told before the difference */
+    while (api_watch_at(&stage->log, singly).type != ROLLCALL_WATCH_RESYNC_BEGIN) {
+        singly++;
+    }
+    singly -= 2; /* the marks of the snapshot, which was empty */
+    CHECK_INT(stats.lagging_since_ms, 0);
+    CHECK_INT(stats.waiting, 0);
+    CHECK_INT(stats.lags, 1);
+    CHECK_INT(stats.resyncs, 1);
+    CHECK_INT(stats.merged, MANY - singly);
+    CHECK_INT(rollcall_watch_feed_stats(slow).lagging, 0);
+    CHECK_INT(rollcall_queue_stats(stage->queue).waiting, 0);
+}
+
+/* Two watches of one range, one by a queue of one slice, which nobody reads for a while. */
 TEST(queue, who_does_not_read_is_told_the_difference_and_holds_up_no_other)
 {
     struct stage stage;
@@ -118,17 +161,42 @@ TEST(queue, who_does_not_read_is_told_the_difference_and_holds_up_no_other)
     struct rollcall_watch *other = api_watch(&stage.scene, "querynode", 0, &quick);
     read_until(&stage, ROLLCALL_WATCH_SNAPSHOT_END, 1);
     CHECK(api_watch_await(&quick, ROLLCALL_WATCH_SNAPSHOT_END, 1, API_SOON_MS));
+    const int64_t since_ms = rollcall__clock_wall_ms();
     for (int i = 1; i <= MANY; i++) {
-        store(&stage, i); /* nine of these, and it has no more room */
+        store(&stage, i); /* a few of these, and it has no more room */
         CHECK(api_watch_await(&quick, ROLLCALL_WATCH_ADD, (size_t)i, API_SOON_MS));
     }
-    read_until(&stage, ROLLCALL_WATCH_ADD, MANY);
-    CHECK_INT(api_watch_count(&stage.log, ROLLCALL_WATCH_RESYNC_BEGIN), 1);
-    CHECK_INT(stats_of(slow).lags, 1);
+    check_lag_is_seen(&stage, slow, other, since_ms);
+    read_until(&stage, ROLLCALL_WATCH_RESYNC_END, 1);
+    CHECK_INT(api_watch_count(&stage.log, ROLLCALL_WATCH_ADD), MANY);
+    check_lag_is_over(&stage, slow);
     CHECK_INT(stats_of(other).lags, 0);
     CHECK_INT(rollcall_watch_close(slow), ROLLCALL_OK);
     api_watch_close(other, &quick);
     api_watch_log_fini(&quick);
+    stage_close(&stage);
+}
+
+/* Else a queue of few slices could hold any number of events. */
+TEST(queue, a_slice_of_many_events_counts_as_several)
+{
+    enum { AT_ONCE = 100 };
+    struct stage stage;
+    struct rollcall_queue_slice slices[SLICES];
+    struct epoll_event event;
+    stage_open(&stage, 0);
+    struct rollcall_watch *watch = open_watch(&stage, &stage.log);
+    read_until(&stage, ROLLCALL_WATCH_SNAPSHOT_END, 1);
+    api_etcdctl(&stage.scene,
+                "{ echo; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo \"put "
+                "$ROOT/session/querynode-$i \\\"{}\\\"\"; done; echo; echo; } | etcdctl txn",
+                NULL, 0);
+    CHECK_INT(epoll_wait(stage.epoll, &event, 1, API_SOON_MS), 1);
+    CHECK_INT(rollcall_queue_stats(stage.queue).waiting, 2);
+    CHECK_INT(rollcall_queue_next(stage.queue, slices, SLICES), 1);
+    CHECK_INT(slices[0].count, AT_ONCE);
+    CHECK_INT(rollcall_queue_stats(stage.queue).waiting, 0);
+    CHECK_INT(rollcall_watch_close(watch), ROLLCALL_OK);
     stage_close(&stage);
 }
 

@@ -361,6 +361,8 @@ TEST(watch_script, a_burst_of_single_news_is_told_whole_and_in_order_with_what_s
     }
     CHECK_INT(api_watch_total(&stage.log), told);
     end(&stage);
+}
+
 /* A revision that is larger than what may be held at once, whenever it is asked for: it is told as
  * the difference that it made, and not asked for again. */
 TEST(watch_script, a_response_of_more_than_256_megabytes_is_told_as_a_resync_and_the_watch_goes_on)

@@ -3,8 +3,8 @@
 # was installed, by pkg-config and by find_package, shared and static, and run against a real etcd.
 #     sh tests/package/install.sh BUILD_FOLDER README
 # A program is a fenced block of C right below a line <!-- example: NAME -->.  It is run with the
-# etcd's HOST:PORT as its one argument (and in ROLLCALL_ENDPOINTS), and has to end with status 0 by
-# itself within 30 seconds.
+# etcd's HOST:PORT as its one argument (and in ROLLCALL_ENDPOINTS), has to end with status 0 by itself
+# within 30 seconds, and to tell of a session of querynode that is there.
 set -eu
 
 build=$1
@@ -12,7 +12,11 @@ readme=$2
 here=$(cd "$(dirname "$0")" && pwd)
 : "${ROLLCALL_TEST_ETCD:?is not set: run this through tests/run.sh}"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+there=by-dev/meta/session/querynode-990077
+etcd() {
+    ETCDCTL_API=3 etcdctl --endpoints "$ROLLCALL_TEST_ETCD" "$@" >/dev/null
+}
+trap 'rm -rf "$work"; etcd del "$there" || :' EXIT
 prefix=$work/prefix
 passed=0
 
@@ -39,6 +43,7 @@ cut_examples() {
 run_example() { # run_example PROGRAM: with only the installed library to be found
     quietly "$1 against etcd" env ROLLCALL_ENDPOINTS="$ROLLCALL_TEST_ETCD" timeout 30 \
         "$1" "$ROLLCALL_TEST_ETCD"
+    grep -q "^$there .*10\.0\.0\.7:1\$" "$work/log" || fail "$1 does not tell of $there"
 }
 
 quietly "cmake --install" cmake --install "$build" --prefix "$prefix"
@@ -58,6 +63,7 @@ version=$(pkg-config --modversion rollcall)
     fail "the installed command does not run, or is not version $version"
 passed=$((passed + 1))
 
+etcd put -- "$there" '{"ServerID":990077,"ServerName":"querynode","Address":"10.0.0.7:1"}'
 mkdir "$work/examples"
 cut_examples
 [ -e "$work/examples/session.c" ] ||

@@ -36,8 +36,9 @@ struct rollcall_queue_slice {
 };
 
 /*
- * slices: 0: 1'024; 1 to 65'536: how many may wait to be taken; of 64 events of a
- * snapshot or a resync, else of what came at once, never less than a revision.
+ * slices: 0: 1'024; 1 to 65'536: how many may wait to be taken.  A slice is 64 events of a snapshot
+ *         or a resync, else what came at once, never less than a revision; it counts once for each
+ *         64 of its events, so that 64 * slices events wait at most, and one slice more.
  * Returns: ROLLCALL_OK; or ROLLCALL_E_INVALID, ROLLCALL_E_NO_MEMORY, or ROLLCALL_E_FULL without
  *          a descriptor to be had.
  */
@@ -55,10 +56,22 @@ ROLLCALL_API int rollcall_queue_fd(const struct rollcall_queue *queue);
 /*
  * Takes what has come, `max` slices at most (256 if more); never waits.  Of a watch that was closed
  * nothing is returned any more.
- * Returns: how many; 0: nothing, and the descriptor is not readable until something comes.
+ * Returns: how many; 0: nothing, and the descriptor is not readable until something comes.  There
+ *          may be more when it is `max`: then the descriptor is readable still, so that one call
+ * for each time it is found readable is enough.
  */
 ROLLCALL_API size_t rollcall_queue_next(struct rollcall_queue *queue,
                                         struct rollcall_queue_slice *slices, size_t max);
+
+/* How full it is. */
+struct rollcall_queue_stats {
+    uint32_t slices;  /* as many may wait */
+    uint32_t waiting; /* as many do, now; counted as for create */
+    uint32_t watches; /* that put into it */
+    uint64_t full;    /* how often one found no room; whether it lags, its own stats say */
+};
+/* Threads: any, in a callback too.  Never waits; the numbers may be of different moments. */
+ROLLCALL_API struct rollcall_queue_stats rollcall_queue_stats(const struct rollcall_queue *queue);
 
 #ifdef __cplusplus
 }

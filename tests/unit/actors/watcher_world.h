@@ -36,8 +36,11 @@ struct listener {
     struct known known[KNOWN_MAX]; /* what the application would believe now */
     size_t known_count;
     bool unknown_deletes; /* they may come: the watch began later */
-    size_t room;          /* events that it takes; SIZE_MAX: any */
-    bool gone;            /* the watcher has ended */
+    size_t room;          /* events that it takes; SIZE_MAX: any; all there is needs one */
+    size_t all_told;      /* how often it took in all there is */
+    size_t refusals;      /* so many times more it does not, and answers: */
+    enum rollcall_status refusal;
+    bool gone; /* the watcher has ended */
 };
 
 struct bench {
@@ -50,6 +53,7 @@ struct bench {
 struct watch_choice {
     const char *role, *range;         /* NULL: "node", no range */
     bool raw_prefix, list_only, slow; /* slow: no room at first */
+    bool all;                         /* told all there is, instead of differences */
     int64_t from_revision;
     int64_t audit_ms; /* 0: no audits */
 };
@@ -133,6 +137,27 @@ static inline bool listener_tell(struct rollcall_object *handle, struct hub_batc
     return true;
 }
 
+static inline enum rollcall_status listener_tell_all(struct rollcall_object *handle,
+                                                     const struct rollcall_watch_event *why,
+                                                     struct hub_batch *sessions,
+                                                     struct rollcall_error *error)
+{
+    struct listener *listener = (struct listener *)handle;
+    CHECK_INT(why->type, ROLLCALL_WATCH_RESYNC_BEGIN);
+    CHECK(why->reason[0] != '\0');
+    if (listener->room == 0 || listener->refusals > 0) {
+        const bool refuses = listener->refusals > 0;
+        listener->refusals -= refuses ? 1 : 0;
+        return rollcall_error_set(error, refuses ? listener->refusal : ROLLCALL_E_FULL, "not now");
+    }
+    listener->known_count = 0;
+    listener->all_told++;
+    for (size_t i = 0; i < sessions->count; i++) {
+        listen_to(listener, &sessions->events[i]);
+    }
+    return ROLLCALL_OK;
+}
+
 static inline bool listener_is_closed(struct rollcall_object *handle)
 {
     (void)handle;
@@ -211,6 +236,7 @@ static inline struct rollcall_ref spawn_watcher(struct bench *b, struct listener
         .from_now = choice->from_revision != 0,
         .handle = rollcall_object_keep(&listener->object),
         .tell = listener_tell,
+        .tell_all = choice->all ? listener_tell_all : NULL,
         .is_closed = listener_is_closed,
         .gone = listener_gone};
     listener->unknown_deletes = choice->from_revision != 0;
