@@ -97,15 +97,15 @@ static uint32_t those(const struct rollcall__channel *channel, enum rollcall__pu
     return bits;
 }
 
-/* Those that have answered since they last failed: one that has just fallen silent may still seem
- * to be connected. */
-static uint32_t proven_ones(struct rollcall_context *cx, const struct rollcall__channel *channel)
+/* Those that have not failed since they answered last: one that has just fallen silent may still
+ * seem to be connected. */
+static uint32_t trusted_ones(struct rollcall_context *cx, const struct rollcall__channel *channel)
 {
     const int64_t now_ms = rollcall_now_ms(cx);
     uint32_t bits = 0;
     for (size_t i = 0; i < channel->pool.count; i++) {
         const bool well = rollcall__pool_is_well(&channel->pool, i, now_ms) &&
-                          channel->pool.endpoints[i].well_since_ms <= now_ms;
+                          channel->pool.endpoints[i].failures == 0;
         bits |= well ? UINT32_C(1) << i : 0;
     }
     return bits;
@@ -128,7 +128,7 @@ size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__chan
     /* It may be silent: an attempt to connect takes seconds to fail.  Probes keep connections for
      * calls, so these say of watches too who answers. */
     const uint32_t better =
-        those(channel, ROLLCALL__FOR_CALLS, ROLLCALL__CONNECTED) & proven_ones(cx, channel);
+        those(channel, ROLLCALL__FOR_CALLS, ROLLCALL__CONNECTED) & trusted_ones(cx, channel);
     return better == 0 ? picked : rollcall__pool_pick(pool, better, now_ms);
 }
 
