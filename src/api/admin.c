@@ -3,6 +3,7 @@
 #include "actors/errand.h"
 
 #include "actors/application.h"
+#include "api/errands.h"
 #include "api/handle.h"
 #include "base/memory.h"
 #include "runtime/port.h"
@@ -459,6 +460,18 @@ enum rollcall_status rollcall_revoke_async(struct rollcall_etcd *etcd,
                                            struct rollcall_error *error)
 {
     return act_later(etcd, ERRAND_REVOKE, target, timeout_ms, done, user, error);
+}
+
+enum rollcall_status rollcall__revoke_lease_async(struct rollcall_etcd *etcd, int64_t lease_id,
+                                                  int64_t timeout_ms, rollcall_done_fn *done,
+                                                  void *user, struct rollcall_error *error)
+{
+    const struct listener listener = {.done = done, .user = user};
+    struct errand_config *config = create_config(etcd, ERRAND_REVOKE_LEASE, timeout_ms);
+    if (config != NULL) {
+        config->lease_id = lease_id;
+    }
+    return run_later(etcd, config, &listener, error);
 }
 
 enum rollcall_status rollcall_server_id(struct rollcall_etcd *etcd, const char *root, bool reuse,

@@ -1,16 +1,17 @@
 /*
- * A12, without a sentinel: a process that is killed says nothing to etcd, so its key goes when its
- * lease ends, neither earlier nor much later.
+ * A12: a process that is killed says nothing to etcd, so its key goes when its lease ends, neither
+ * earlier nor much later; but at once when a sentinel says it.
  */
 #include "support/command.h"
 #include "support/gateway.h"
 #include "support/outage.h"
+#include "support/sentinel.h"
 #include "support/test.h"
 
 #include <signal.h>
 
 /* etcd looks for leases that have ended every half second, and then has to agree on each. */
-enum { SCAN_MS = 600, MS_PER_S = 1000, POLL_MS = 5 };
+enum { SCAN_MS = 600, MS_PER_S = 1000, POLL_MS = 5, CRASH_MS = 100 };
 
 /* Asks etcd itself, again and again. */
 static void await_gone(const struct outage *outage, const char *key)
@@ -52,5 +53,39 @@ TEST(lease_crash, the_key_of_a_process_that_crashed_goes_with_its_lease_and_not_
     CHECK(outage_took_ms(&outage, sent_ms + ttl_ms, gone_ms) <= SCAN_MS);
     CHECK_INT(api_lease_count(&beside), 0);
     process_destroy(&owner);
+    outage_close(&outage);
+}
+
+/* From the signal to the key that is gone: the kernel takes the process away, the sentinel is
+ * woken, connects, and revokes. */
+static void check_crash(const struct outage *outage, const struct command_scene *scene, int signal)
+{
+    struct process owner;
+    char key[GATEWAY_TEXT_BYTES];
+    snprintf(key, sizeof key, "%s/session/querynode-1", scene->root);
+    START(&owner, scene, "register", "querynode", "--address", "h:1", "--ttl", "30", "--server-id",
+          "1", "--sentinel", "--log-level", "info", "-o", "json");
+    command_await(&owner, "\"state\":\"ACTIVE\"");
+    const pid_t sentinel = sentinel_await_ready(&owner);
+    const int64_t killed_ms = process_now_ms();
+    process_signal(&owner, signal);
+    await_gone(outage, key);
+    outage_check_took(outage, "A12: gone after the crash", killed_ms, CRASH_MS);
+    CHECK(sentinel_await_end(sentinel, API_SOON_MS));
+    process_destroy(&owner);
+}
+
+TEST(lease_crash, with_a_sentinel_the_key_goes_within_a_tenth_of_a_second)
+{
+    const int64_t rounds = outage_choose(5, 200);
+    struct outage outage;
+    outage_open_node(&outage, NULL);
+    const struct api_scene beside = outage_beside(&outage, 0);
+    struct command_scene scene = {.endpoint = etcd_fixture_endpoint(outage.etcd)};
+    memcpy(scene.root, beside.root, sizeof beside.root);
+    for (int64_t i = 0; i < rounds; i++) {
+        check_crash(&outage, &scene, i % 2 == 0 ? SIGKILL : SIGSEGV);
+    }
+    CHECK_INT(api_lease_count(&beside), 0);
     outage_close(&outage);
 }

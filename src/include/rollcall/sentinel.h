@@ -1,0 +1,62 @@
+/*
+ * rollcall/sentinel.h - a crash shows at once, not after a TTL.
+ *
+ * A connection with the option `sentinel` starts a small process beside this one.  It knows which
+ * leases the sessions of the connection are under, and revokes them when this process is dead,
+ * however it died: SIGKILL, a fault, exit without close.  So their keys go, and a standby takes
+ * over, some milliseconds later.
+ *
+ * It never revokes while this process lives: one that is stopped, traced or writing its core lives,
+ * and so does one that became another program by exec, whose leases end with their TTL.  It goes
+ * when the connection is closed, and when this process ends.  What a session that was closed still
+ * holds (closed at once, or without an answer of etcd) is left to its TTL.  If it cannot reach etcd
+ * it tries for as long as the leases can live, and ends.
+ *
+ * When it dies itself, nothing else changes: a crash then shows after the TTL until another has
+ * been started, a tenth of a second later at first, and later each time.  The log says so (WARN).
+ *
+ * Of this process it has the environment and the user, and that it is started here: no terminal, no
+ * file, no signal, the folder /.  It is not our child: no SIGCHLD comes of it, and no wait finds
+ * it. The password, if there is one, is in memory that both share, never on a command line.  It has
+ * no connection to etcd before it needs one; with a user it then has to log in, for which etcd
+ * takes its time (its bcrypt cost).  It needs /proc for TLS, as this process does, and the TLS
+ * files.
+ *
+ * What ends both at once ends its use: a container whose first process this one is (put an init
+ * before it), a control group that is killed as a whole, a machine.
+ *
+ * Threads: any.
+ */
+#ifndef ROLLCALL_SENTINEL_H
+#define ROLLCALL_SENTINEL_H
+
+#include <rollcall/etcd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct rollcall_sentinel_info {
+    bool ready;      /* it runs, and has said that it looks out; one that has not yet will, for a
+                        crash in between is not forgotten */
+    int64_t pid;     /* of it, when ready; else 0 */
+    uint64_t starts; /* so far; more than 1: some have died.  0: the connection has no sentinel */
+};
+ROLLCALL_API void rollcall_etcd_sentinel(struct rollcall_etcd *etcd,
+                                         struct rollcall_sentinel_info *info);
+
+/*
+ * To be a sentinel: what `rollcall sentinel` does, and any program may that is to stand in for it.
+ * Called first in main, before there is a thread; it is over when this returns, and main should
+ * return too.  All signals but a process's own faults are blocked from here on.
+ * Returns: ROLLCALL_OK: nothing is held any more that it had to revoke; ROLLCALL_E_INVALID: the
+ *          process was not started to be one; or why not all could be revoked.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_sentinel_run(struct rollcall_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ROLLCALL_SENTINEL_H */
