@@ -305,6 +305,13 @@ void rollcall_etcd_sentinel(struct rollcall_etcd *etcd, struct rollcall_sentinel
     }
 }
 
+enum rollcall_status rollcall_etcd_companion(struct rollcall_etcd *etcd, int pid_fd)
+{
+    return etcd->keeper_of_sentinel == NULL
+               ? ROLLCALL_OK
+               : rollcall__keeper_companion(etcd->keeper_of_sentinel, pid_fd);
+}
+
 struct rollcall__feeds *rollcall__etcd_feeds(struct rollcall_etcd *etcd)
 {
     return &etcd->feeds;

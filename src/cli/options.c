@@ -395,16 +395,6 @@ static enum rollcall_status check_role(struct parser *parser)
     return ROLLCALL_OK;
 }
 
-static enum rollcall_status check_sentinel(struct parser *parser)
-{
-    const struct cli_options *options = parser->options;
-    return options->sentinel && options->child != NULL
-               ? USAGE(parser, "%s",
-                       "--sentinel goes without a COMMAND, for that may run a moment longer than "
-                       "rollcall: leave one of them out")
-               : ROLLCALL_OK;
-}
-
 static enum rollcall_status check_command(struct parser *parser)
 {
     const struct cli_options *options = parser->options;
@@ -413,8 +403,7 @@ static enum rollcall_status check_command(struct parser *parser)
                      "give a command: register, list, watch, stop, revoke, doctor, sim or demo");
     }
     if (!names_a_key(options->command)) {
-        const enum rollcall_status status = check_role(parser);
-        return status == ROLLCALL_OK ? check_sentinel(parser) : status;
+        return check_role(parser);
     }
     if (options->target == NULL || options->target[0] == '\0') {
         return USAGE(

@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "sentinel/birth.h"
+#include "sentinel/handover.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,14 +29,31 @@ struct rollcall__keeper {
     int owner_fd; /* our own pidfd: a number of a process can be another's by the time it is used */
     int stop_fd;  /* readable: it is to stop */
     pthread_t thread;
-    /* The thread's, once it runs: */
-    int socket; /* to the sentinel; -1: there is none */
-    int64_t started_ms, due_ms, pause_ms;
-    struct rollcall__monitor monitor; /* guards the next */
+    int64_t started_ms, due_ms, pause_ms; /* the thread's, once it runs */
+    struct rollcall__monitor monitor;     /* guards the rest; the thread alone writes the next */
+    int socket;                           /* to the sentinel; -1: there is none */
     struct rollcall_sentinel_info info;
+    struct rollcall__companion companion; /* pid_fd -1: none, or it is coming */
+    int64_t companions;                   /* so far */
 };
 
 /* ---- starting ---- */
+
+/* Called locked.  The companion waits in the socket before there is somebody to read it: so there
+ * is no moment at which a sentinel knows less than the one before it. */
+static enum rollcall_status bear_with(struct rollcall__keeper *keeper, const int pair[2],
+                                      struct rollcall_error *error)
+{
+    const struct rollcall__sentinel_files files = {.ledger = rollcall__ledger_fd(keeper->ledger),
+                                                   .socket = pair[1],
+                                                   .owner = keeper->owner_fd};
+    if (keeper->companion.pid_fd >= 0 && !rollcall__handover_send(pair[0], &keeper->companion)) {
+        return rollcall_error_set(error, ROLLCALL_E_SYSTEM,
+                                  "a sentinel cannot be told of the companion: %s",
+                                  strerror(errno));
+    }
+    return rollcall__sentinel_birth(keeper->path, &files, error);
+}
 
 static enum rollcall_status start_sentinel(struct rollcall__keeper *keeper,
                                            struct rollcall_error *error)
@@ -44,21 +63,18 @@ static enum rollcall_status start_sentinel(struct rollcall__keeper *keeper,
         return rollcall_error_set(error, ROLLCALL_E_SYSTEM, "no socket for a sentinel: %s",
                                   strerror(errno));
     }
-    const struct rollcall__sentinel_files files = {.ledger = rollcall__ledger_fd(keeper->ledger),
-                                                   .socket = pair[1],
-                                                   .owner = keeper->owner_fd};
-    const enum rollcall_status status = rollcall__sentinel_birth(keeper->path, &files, error);
-    close(pair[1]);
-    if (status != ROLLCALL_OK) {
-        close(pair[0]);
-        return status;
-    }
-    keeper->socket = pair[0];
-    keeper->started_ms = rollcall__clock_boot_ms();
     rollcall__monitor_lock(&keeper->monitor);
-    keeper->info.starts++;
+    const enum rollcall_status status = bear_with(keeper, pair, error);
+    close(pair[1]);
+    if (status == ROLLCALL_OK) {
+        keeper->started_ms = rollcall__clock_boot_ms();
+        keeper->socket = pair[0];
+        keeper->info.starts++;
+    } else {
+        close(pair[0]);
+    }
     rollcall__monitor_unlock(&keeper->monitor);
-    return ROLLCALL_OK;
+    return status;
 }
 
 /* ---- its end, and the next ---- */
@@ -71,11 +87,18 @@ static void set_ready(struct rollcall__keeper *keeper, int64_t pid)
     rollcall__monitor_unlock(&keeper->monitor);
 }
 
+static void drop_socket(struct rollcall__keeper *keeper)
+{
+    rollcall__monitor_lock(&keeper->monitor);
+    close(keeper->socket);
+    keeper->socket = -1;
+    rollcall__monitor_unlock(&keeper->monitor);
+}
+
 static void lose_sentinel(struct rollcall__keeper *keeper)
 {
     const int64_t now_ms = rollcall__clock_boot_ms();
-    close(keeper->socket);
-    keeper->socket = -1;
+    drop_socket(keeper);
     set_ready(keeper, 0);
     if (now_ms - keeper->started_ms >= GOOD_MS) {
         keeper->pause_ms = PAUSE_MIN_MS;
@@ -143,8 +166,7 @@ static void end_sentinel(struct rollcall__keeper *keeper)
         poll(&file, 1, (int)left_ms);
         left_ms = until_ms - rollcall__clock_boot_ms();
     }
-    close(keeper->socket);
-    keeper->socket = -1;
+    drop_socket(keeper);
 }
 
 static void *keep(void *argument)
@@ -166,7 +188,8 @@ static void *keep(void *argument)
 
 static void destroy(struct rollcall__keeper *keeper)
 {
-    const int files[] = {keeper->owner_fd, keeper->stop_fd, keeper->socket};
+    const int files[] = {keeper->owner_fd, keeper->stop_fd, keeper->socket,
+                         keeper->companion.pid_fd};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         if (files[i] >= 0) {
             close(files[i]);
@@ -190,7 +213,7 @@ static struct rollcall__keeper *create(const char *path, struct rollcall__ledger
     keeper->ledger = ledger;
     keeper->log = log;
     keeper->pause_ms = PAUSE_MIN_MS;
-    keeper->socket = keeper->owner_fd = keeper->stop_fd = -1;
+    keeper->socket = keeper->owner_fd = keeper->stop_fd = keeper->companion.pid_fd = -1;
     keeper->path = rollcall__absolute_path(path);
     return keeper;
 }
@@ -252,4 +275,54 @@ void rollcall__keeper_info(struct rollcall__keeper *keeper, struct rollcall_sent
     rollcall__monitor_lock(&keeper->monitor);
     *info = keeper->info;
     rollcall__monitor_unlock(&keeper->monitor);
+}
+
+/* ---- companions ---- */
+
+/* Called locked.  The number comes before the companion: a sentinel that reads it, and was not
+ * handed the file that goes with it, revokes nothing. */
+static void announce(struct rollcall__keeper *keeper)
+{
+    keeper->companion.number = ++keeper->companions;
+    rollcall__gauge_set(rollcall__ledger_companion(keeper->ledger), keeper->companion.number);
+}
+
+/* Called locked. */
+static void forget(struct rollcall__keeper *keeper)
+{
+    if (keeper->companion.pid_fd >= 0) {
+        close(keeper->companion.pid_fd);
+    }
+    keeper->companion.pid_fd = -1;
+}
+
+/* Called locked. */
+static bool name(struct rollcall__keeper *keeper, int pid_fd)
+{
+    const bool coming = keeper->companion.pid_fd < 0 &&
+                        rollcall__gauge_get(rollcall__ledger_companion(keeper->ledger)) != 0;
+    forget(keeper);
+    if (!coming) {
+        announce(keeper);
+    }
+    keeper->companion.pid_fd = fcntl(pid_fd, F_DUPFD_CLOEXEC, 0);
+    return keeper->companion.pid_fd >= 0 && keeper->socket >= 0 &&
+           rollcall__handover_send(keeper->socket, &keeper->companion);
+}
+
+enum rollcall_status rollcall__keeper_companion(struct rollcall__keeper *keeper, int pid_fd)
+{
+    bool good = true;
+    rollcall__monitor_lock(&keeper->monitor);
+    if (pid_fd >= 0) {
+        good = name(keeper, pid_fd);
+    } else {
+        forget(keeper);
+        rollcall__gauge_set(rollcall__ledger_companion(keeper->ledger), 0);
+        if (pid_fd == ROLLCALL_COMPANION_COMING) {
+            announce(keeper);
+        }
+    }
+    rollcall__monitor_unlock(&keeper->monitor);
+    return good ? ROLLCALL_OK : ROLLCALL_E_SYSTEM;
 }

@@ -30,10 +30,7 @@ rollcall__keeper_start(const char *path, struct rollcall__ledger *ledger, struct
  * its TTL. */
 void rollcall__keeper_stop(struct rollcall__keeper *keeper);
 void rollcall__keeper_info(struct rollcall__keeper *keeper, struct rollcall_sentinel_info *info);
-
-/* What a sentinel says, once, when it is ready. */
-struct rollcall__sentinel_hello {
-    int64_t pid;
-};
+/* As rollcall_etcd_companion. */
+enum rollcall_status rollcall__keeper_companion(struct rollcall__keeper *keeper, int pid_fd);
 
 #endif /* SENTINEL_KEEPER_H */

@@ -23,7 +23,8 @@ struct content {
     int64_t sync_members;
     int32_t at[TEXTS];                       /* where each begins in `texts`; -1: NULL */
     char texts[ROLLCALL__LEDGER_TEXT_BYTES]; /* terminated each */
-    struct rollcall__gauge used;             /* no slot from here on has ever been taken */
+    struct rollcall__gauge companion;
+    struct rollcall__gauge used; /* no slot from here on has ever been taken */
     struct rollcall__ledger_slot slots[ROLLCALL__LEDGER_SLOTS];
 };
 
@@ -185,6 +186,11 @@ int rollcall__ledger_fd(const struct rollcall__ledger *ledger)
     return ledger->fd;
 }
 
+struct rollcall__gauge *rollcall__ledger_companion(const struct rollcall__ledger *ledger)
+{
+    return &ledger->content->companion;
+}
+
 /* ---- slots ---- */
 
 /* NULL: all are taken. */
@@ -323,6 +329,11 @@ void rollcall__ledger_view_close(struct rollcall__ledger_view *view)
 struct rollcall_etcd_options rollcall__ledger_options(const struct rollcall__ledger_view *view)
 {
     return view->options;
+}
+
+int64_t rollcall__ledger_companion_now(const struct rollcall__ledger_view *view)
+{
+    return rollcall__gauge_get(&view->content->companion);
 }
 
 /* The lease in a slot; 0: none. */

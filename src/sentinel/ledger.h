@@ -47,6 +47,10 @@ rollcall__ledger_create(const struct rollcall_etcd_options *options,
 void rollcall__ledger_drop(struct rollcall__ledger *ledger);
 int rollcall__ledger_fd(const struct rollcall__ledger *ledger);
 
+/* Who acts for the sessions besides the owner: the number of a companion, which its pidfd is handed
+ * over with; 0: nobody. */
+struct rollcall__gauge *rollcall__ledger_companion(const struct rollcall__ledger *ledger);
+
 /* A slot that is taken.  It keeps the ledger. */
 struct rollcall__ledger_entry {
     struct rollcall_object object; /* the last reference gives the slot back */
@@ -78,6 +82,8 @@ void rollcall__ledger_view_close(struct rollcall__ledger_view *view);
 
 /* As it was given, but for `sentinel`; borrowed from the view. */
 struct rollcall_etcd_options rollcall__ledger_options(const struct rollcall__ledger_view *view);
+
+int64_t rollcall__ledger_companion_now(const struct rollcall__ledger_view *view);
 
 struct rollcall__held_lease {
     int64_t lease_id, ttl_s;

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "sentinel/birth.h"
-#include "sentinel/keeper.h"
+#include "sentinel/handover.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -37,30 +37,80 @@ static void say_ready(void)
     } while (sent < 0 && errno == EINTR);
 }
 
-/* Waits for the owner's end, and while `fd` is not -1 for that of the socket; true: it is dead. */
-static bool await_owner(int fd, int timeout_ms)
+static int timeout_of(const struct rollcall__ledger_view *view)
+{
+    const int64_t ttl_s = rollcall__ledger_longest_ttl_s(view);
+    return ttl_s >= LINGER_MAX_MS / 1000 ? LINGER_MAX_MS : (int)(ttl_s * 1000);
+}
+
+/* Waits for the end of a process; false: it lives still after timeout_ms, but for the time that our
+ * own being stopped took. */
+static bool await_end(int pid_fd, int timeout_ms)
+{
+    const int64_t until_ms = rollcall__clock_boot_ms() + timeout_ms;
+    struct pollfd file = {.fd = pid_fd, .events = POLLIN};
+    int64_t left_ms = timeout_ms;
+    while (poll(&file, 1, (int)left_ms) < 0) {
+        left_ms = until_ms - rollcall__clock_boot_ms();
+        left_ms = left_ms > 0 ? left_ms : 0;
+    }
+    return (file.revents & POLLIN) != 0;
+}
+
+/* Takes what the owner has handed over, the last of which counts; false: nothing more will come. */
+static bool take_companions(struct rollcall__companion *last)
+{
+    struct rollcall__companion next;
+    enum rollcall__handover came;
+    while ((came = rollcall__handover_receive(ROLLCALL__SENTINEL_SOCKET_FD, &next)) ==
+           ROLLCALL__HANDOVER_ONE) {
+        if (last->pid_fd >= 0) {
+            close(last->pid_fd);
+        }
+        *last = next;
+    }
+    return came != ROLLCALL__HANDOVER_END;
+}
+
+/* Until the owner is dead, true; or lets go of us, false. */
+static bool await_owner(struct rollcall__companion *last)
 {
     struct pollfd files[] = {{.fd = ROLLCALL__SENTINEL_OWNER_FD, .events = POLLIN},
-                             {.fd = fd, .events = POLLIN}};
-    int count;
-    do {
-        count = poll(files, sizeof files / sizeof files[0], timeout_ms);
-    } while (count < 0);
+                             {.fd = ROLLCALL__SENTINEL_SOCKET_FD, .events = POLLIN}};
+    bool attached = true;
+    while (attached && (files[0].revents & POLLIN) == 0) {
+        if (poll(files, sizeof files / sizeof files[0], -1) > 0 && files[1].revents != 0) {
+            attached = take_companions(last);
+        }
+    }
     return (files[0].revents & POLLIN) != 0;
 }
 
 /* The owner has let go of us and lives.  If it has closed the connection in good order, nothing is
  * held.  If it has closed its files and goes on, a crash is looked out for until it can have
  * noticed and started another of us; if it has become another program, nobody renews its leases. */
-static enum rollcall__vigil linger(const struct rollcall__ledger_view *view)
+static bool linger(const struct rollcall__ledger_view *view)
 {
-    const int64_t ttl_s = rollcall__ledger_longest_ttl_s(view);
-    const int timeout_ms = ttl_s >= LINGER_MAX_MS / 1000 ? LINGER_MAX_MS : (int)(ttl_s * 1000);
-    return await_owner(-1, timeout_ms) ? ROLLCALL__VIGIL_DEAD : ROLLCALL__VIGIL_DISMISSED;
+    return await_end(ROLLCALL__SENTINEL_OWNER_FD, timeout_of(view));
+}
+
+/* Nobody else acts for the sessions, or not any more. */
+static bool is_alone(const struct rollcall__ledger_view *view, struct rollcall__companion *last)
+{
+    const int64_t number = rollcall__ledger_companion_now(view);
+    (void)take_companions(last); /* what it did before it died */
+    return number == 0 || (last->pid_fd >= 0 && last->number == number &&
+                           await_end(last->pid_fd, timeout_of(view)));
 }
 
 enum rollcall__vigil rollcall__vigil_keep(const struct rollcall__ledger_view *view)
 {
+    struct rollcall__companion last = {.pid_fd = -1};
     say_ready();
-    return await_owner(ROLLCALL__SENTINEL_SOCKET_FD, -1) ? ROLLCALL__VIGIL_DEAD : linger(view);
+    const bool dead = await_owner(&last) || linger(view);
+    const bool to_revoke = dead && is_alone(view, &last);
+    if (last.pid_fd >= 0) {
+        close(last.pid_fd);
+    }
+    return to_revoke ? ROLLCALL__VIGIL_DEAD : ROLLCALL__VIGIL_DISMISSED;
 }

@@ -16,8 +16,10 @@
 #include "sentinel/ledger.h"
 
 enum rollcall__vigil {
-    ROLLCALL__VIGIL_DEAD,     /* the owner is dead: what it held is to be revoked */
-    ROLLCALL__VIGIL_DISMISSED /* it lives and holds nothing, or has let go of us for a whole TTL */
+    ROLLCALL__VIGIL_DEAD, /* the owner is dead, and its companion: what it held is to be revoked */
+    ROLLCALL__VIGIL_DISMISSED /* the owner lives and holds nothing, or has let go of us for a whole
+                                 TTL; or a companion outlived it for as long, or could do so unseen
+                               */
 };
 
 /* Whether we were started as birth.h says; else ROLLCALL_E_INVALID.  Keeps us from taking a signal,

@@ -266,6 +266,105 @@ TEST(sentinel, an_owner_that_closes_its_end_of_the_socket_lives)
     close_stage(&stage);
 }
 
+/* ---- a COMMAND, which may outlive `register` ---- */
+
+/* One that heeds no SIGTERM; returns its PID. */
+static pid_t start_with_command(struct stage *stage, const char *ttl)
+{
+    START(&stage->owner, &stage->scene, "register", "querynode", "--address", "h:1", "--ttl", ttl,
+          "--server-id", "1", "--sentinel", "--log-level", "info", "-o", "json", "--", "sh", "-c",
+          "trap '' TERM; echo up $$.; exec sleep 1000");
+    command_await(&stage->owner, ".\n");
+    stage->sentinel = sentinel_await_ready(&stage->owner);
+    return (pid_t)strtol(strstr(stage->owner.out.data, "up ") + 3, NULL, 10);
+}
+
+static void check_kept_while_it_runs(struct stage *stage, pid_t command)
+{
+    process_signal(&stage->owner, SIGKILL);
+    CHECK(process_wait(&stage->owner, SOON_MS));
+    process_sleep_ms(SOON_MS / 10);
+    CHECK(is_there(stage, 1));
+    CHECK_INT(revokes(stage), 0);
+    CHECK_INT(kill(command, SIGKILL), 0);
+    CHECK(await_gone(stage, 1, SOON_MS));
+    CHECK(sentinel_await_end(stage->sentinel, END_MS));
+}
+
+TEST(sentinel, nothing_is_revoked_while_the_command_of_register_runs)
+{
+    struct stage stage;
+    open_stage(&stage);
+    check_kept_while_it_runs(&stage, start_with_command(&stage, "30"));
+    close_stage(&stage);
+}
+
+TEST(sentinel, one_that_replaces_another_knows_of_the_command_too)
+{
+    struct stage stage;
+    open_stage(&stage);
+    const pid_t command = start_with_command(&stage, "30"), first = stage.sentinel;
+    CHECK_INT(kill(first, SIGKILL), 0);
+    const int64_t until_ms = process_now_ms() + SOON_MS;
+    while (stage.sentinel == first || stage.sentinel == 0) {
+        CHECK(process_now_ms() < until_ms);
+        process_sleep_ms(POLL_MS);
+        stage.sentinel = sentinel_of(stage.owner.pid);
+    }
+    check_kept_while_it_runs(&stage, command); /* perhaps before it is ready */
+    close_stage(&stage);
+}
+
+TEST(sentinel, a_command_that_outlives_the_ttl_is_not_waited_for)
+{
+    enum { TTL_MS = 3000 };
+    struct stage stage;
+    open_stage(&stage);
+    const pid_t command = start_with_command(&stage, "3");
+    process_signal(&stage.owner, SIGKILL);
+    CHECK(process_wait(&stage.owner, SOON_MS));
+    CHECK(!sentinel_await_end(stage.sentinel, TTL_MS / 2));
+    CHECK(sentinel_await_end(stage.sentinel, TTL_MS + END_MS));
+    CHECK_INT(revokes(&stage), 0);
+    CHECK(await_gone(&stage, 1, SOON_MS));
+    CHECK_INT(kill(command, SIGKILL), 0);
+    close_stage(&stage);
+}
+
+TEST(sentinel, a_command_that_has_ended_before_is_not_waited_for)
+{
+    struct stage stage;
+    open_stage(&stage);
+    START(&stage.owner, &stage.scene, "register", "querynode", "--address", "h:1", "--ttl", "30",
+          "--server-id", "1", "--sentinel", "--log-level", "info", "-o", "json", "--", "sh", "-c",
+          "trap 'kill -STOP $PPID; echo stopped.; exit' USR1; echo up $$.; "
+          "while :; do sleep 0.05; done");
+    command_await(&stage.owner, "up ");
+    command_await(&stage.owner, ".\n");
+    stage.sentinel = sentinel_await_ready(&stage.owner);
+    const pid_t command = (pid_t)strtol(strstr(stage.owner.out.data, "up ") + 3, NULL, 10);
+    CHECK_INT(kill(command, SIGUSR1), 0);
+    command_await(&stage.owner, "stopped.\n");
+    CHECK(is_there(&stage, 1)); /* `register` has not noticed, and lives */
+    process_signal(&stage.owner, SIGKILL);
+    CHECK(await_gone(&stage, 1, SOON_MS));
+    CHECK(sentinel_await_end(stage.sentinel, END_MS));
+    close_stage(&stage);
+}
+
+TEST(sentinel, nothing_is_revoked_when_a_companion_may_have_been_started_unseen)
+{
+    struct stage stage;
+    open_stage(&stage);
+    start_program(&stage, "coming");
+    command_await(&stage.owner, "announced");
+    process_signal(&stage.owner, SIGKILL);
+    CHECK(sentinel_await_end(stage.sentinel, END_MS));
+    check_all(&stage, true);
+    CHECK_INT(revokes(&stage), 0);
+    close_stage(&stage);
+}
+
 /* ---- etcd away ---- */
 
 TEST(sentinel, one_that_cannot_reach_etcd_ends_with_the_ttl)

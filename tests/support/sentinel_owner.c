@@ -7,6 +7,7 @@
  *     fork    says "child PID" of a child that has all its files, execs nothing, and stays
  *     exec    becomes `sleep 1000`
  *     shut    closes its end of the socket to the sentinel, behind the library's back, and stays
+ *     coming  says that a companion will come, and stays
  *     return  returns from main with everything open
  *     close   closes its sessions at once, without leaving, and returns
  */
@@ -105,6 +106,9 @@ static int go(const char *way)
     }
     if (strcmp(way, "shut") == 0) {
         shut_socket();
+    }
+    if (strcmp(way, "coming") == 0) {
+        say("announced", rollcall_etcd_companion(etcd, ROLLCALL_COMPANION_COMING));
     }
     for (int i = 0; i < SESSIONS && strcmp(way, "close") == 0; i++) {
         (void)rollcall_session_close(sessions[i], 0);

@@ -45,6 +45,22 @@ struct rollcall_sentinel_info {
 ROLLCALL_API void rollcall_etcd_sentinel(struct rollcall_etcd *etcd,
                                          struct rollcall_sentinel_info *info);
 
+/* Instead of a file; see below. */
+enum { ROLLCALL_COMPANION_NONE = -1, ROLLCALL_COMPANION_COMING = -2 };
+
+/*
+ * Names a companion: another process that acts for the sessions of the connection, such as a child
+ * that works while they are held, and may live a moment longer than this one.  When this process is
+ * dead, the sentinel then waits until that one is dead too, and revokes nothing before; nor after,
+ * if the TTL was over earlier.  There is one at a time; without a sentinel this does nothing.
+ * pid_fd: a pidfd of it (pidfd_open), which stays the caller's; or _COMING, before it is started:
+ *         if this process dies before that one is named, nothing is revoked; or _NONE, when it has
+ *         ended or could not be started.
+ * Returns: ROLLCALL_OK; or ROLLCALL_E_SYSTEM when it could not be handed over: until there is
+ *          another sentinel, which gets it too, nothing is revoked.
+ */
+ROLLCALL_API enum rollcall_status rollcall_etcd_companion(struct rollcall_etcd *etcd, int pid_fd);
+
 /*
  * To be a sentinel: what `rollcall sentinel` does, and any program may that is to stand in for it.
  * Called first in main, before there is a thread; it is over when this returns, and main should
