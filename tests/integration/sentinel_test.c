@@ -501,28 +501,36 @@ TEST(sentinel, one_that_cannot_be_run_is_told_at_once)
 
 /* ---- what it is ---- */
 
+/* The owner has a file open that it lets its children have. */
 TEST(sentinel, it_has_nothing_of_its_owner_but_three_files)
 {
     struct stage stage;
-    char text[256];
+    char text[320];
     open_stage(&stage);
-    start_owner(&stage, "30", "exit");
-    const pid_t pid = stage.sentinel;
-    CHECK_INT(getsid(pid), pid);
-    CHECK_INT(getpgid(pid), pid);
+    start_program(&stage, "stay");
+    CHECK_INT(getsid(stage.sentinel), stage.sentinel);
+    CHECK_INT(getpgid(stage.sentinel), stage.sentinel);
     snprintf(text, sizeof text,
              "test \"$(readlink /proc/%d/cwd)\" = / && "
              "! ls -l /proc/%d/fd | grep -v -e ' [012] -> /dev/null$' -e ' 3 -> /memfd:rollcall-' "
              "-e ' 4 -> socket:' -e ' 5 -> anon_inode:.pidfd' -e ' anon_inode:' -e ^total",
-             (int)pid, (int)pid);
+             (int)stage.sentinel, (int)stage.sentinel);
     command_etcdctl(&stage.scene, text);
-    for (int number = SIGHUP; number <= SIGTERM; number += SIGTERM - SIGHUP) {
-        CHECK_INT(kill(pid, number), 0);
+    close_stage(&stage);
+}
+
+TEST(sentinel, signals_that_reach_a_whole_group_or_session_do_not_end_it)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE, SIGALRM};
+    struct stage stage;
+    open_stage(&stage);
+    start_owner(&stage, "30", "exit");
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        CHECK_INT(kill(stage.sentinel, signals[i]), 0);
     }
-    CHECK_INT(kill(pid, SIGINT), 0);
     process_signal(&stage.owner, SIGKILL);
-    CHECK(await_gone(&stage, 1, SOON_MS)); /* it was there, whatever was sent */
-    CHECK(sentinel_await_end(pid, END_MS));
+    CHECK(await_gone(&stage, 1, SOON_MS));
+    CHECK(sentinel_await_end(stage.sentinel, END_MS));
     close_stage(&stage);
 }
 

@@ -14,6 +14,7 @@
 #include <rollcall/sentinel.h>
 #include <rollcall/session.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,9 @@ int main(int argc, char **argv)
     struct rollcall_runtime *runtime;
     struct rollcall_error error = {0};
     if (argc != 5) {
+        return EXIT_FAILURE;
+    }
+    if (open("/dev/zero", O_RDONLY) < 0) { /* that children may have */
         return EXIT_FAILURE;
     }
     if (rollcall_runtime_create(ROLLCALL_RUNTIME_OPTIONS(.log_level = ROLLCALL_WARN), &runtime,

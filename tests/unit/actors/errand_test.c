@@ -401,6 +401,9 @@ TEST(errand, a_lease_is_revoked_without_a_look_and_one_that_is_gone_is_done)
         run(&b, &LEASE_ALONE);
         check_done(&b);
         CHECK(fake_etcd_find(b.etcd, KEY) == NULL);
+        b.write_fate = FAKE_ETCD_REFUSE; /* as etcd does, which says so */
+        b.etcd->refusal = ROLLCALL_E_LEASE_LOST;
+        b.last_write = SIZE_MAX;
         run(&b, &LEASE_ALONE);
         check_done(&b);
         CHECK_INT(b.writes, 2);
