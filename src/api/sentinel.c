@@ -3,7 +3,6 @@
 #include "api/errands.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/thread.h"
 #include "sentinel/birth.h"
 #include "sentinel/ledger.h"
 #include "sentinel/vigil.h"
@@ -13,40 +12,10 @@
 #include <stdlib.h>
 
 enum {
-    AT_ONCE_MAX = 256, /* requests that are waited for; the rest follow */
     MS_PER_S = 1000,
     LEAST_MS = 1000,
     MOST_MS = 24 * 3600 * 1000 /* what one request may take, as any */
 };
-
-/* What is under way.  Guarded by the monitor. */
-struct revoking {
-    struct rollcall__monitor monitor;
-    size_t outstanding;
-    struct rollcall_error failure; /* the last; status OK: none */
-};
-
-static void on_revoked(void *user, const struct rollcall_error *error)
-{
-    struct revoking *revoking = user;
-    rollcall__monitor_lock(&revoking->monitor);
-    revoking->outstanding--;
-    if (error->status != ROLLCALL_OK) {
-        revoking->failure = *error;
-    }
-    rollcall__monitor_notify(&revoking->monitor);
-    rollcall__monitor_unlock(&revoking->monitor);
-}
-
-/* Each request has a deadline of its own, so this ends. */
-static void wait_until_few(struct revoking *revoking, size_t few)
-{
-    rollcall__monitor_lock(&revoking->monitor);
-    while (revoking->outstanding > few) {
-        ROLLCALL_DROP(rollcall__monitor_wait(&revoking->monitor, INT64_MAX), "looked at again");
-    }
-    rollcall__monitor_unlock(&revoking->monitor);
-}
 
 /* As long as the lease can live: then it is over without us. */
 static int64_t time_for(const struct rollcall__held_lease *lease, int64_t dead_ms)
@@ -56,20 +25,6 @@ static int64_t time_for(const struct rollcall__held_lease *lease, int64_t dead_m
     return left_ms > LEAST_MS ? left_ms : LEAST_MS;
 }
 
-static void begin_revoke(struct rollcall_etcd *etcd, struct revoking *revoking,
-                         const struct rollcall__held_lease *lease, int64_t dead_ms)
-{
-    struct rollcall_error error = {0};
-    wait_until_few(revoking, AT_ONCE_MAX - 1);
-    rollcall__monitor_lock(&revoking->monitor);
-    revoking->outstanding++;
-    rollcall__monitor_unlock(&revoking->monitor);
-    if (rollcall__revoke_lease_async(etcd, lease->lease_id, time_for(lease, dead_ms), on_revoked,
-                                     revoking, &error) != ROLLCALL_OK) {
-        on_revoked(revoking, &error);
-    }
-}
-
 static enum rollcall_status revoke_all(struct rollcall_etcd *etcd,
                                        const struct rollcall__ledger_view *view,
                                        struct rollcall__held_lease *room,
@@ -77,17 +32,18 @@ static enum rollcall_status revoke_all(struct rollcall_etcd *etcd,
 {
     const int64_t dead_ms = rollcall__clock_boot_ms();
     const size_t count = rollcall__ledger_held(view, room, ROLLCALL__LEDGER_SLOTS);
-    struct revoking revoking = {.outstanding = 0};
-    rollcall__monitor_init(&revoking.monitor);
-    for (size_t i = 0; i < count; i++) {
-        begin_revoke(etcd, &revoking, &room[i], dead_ms);
+    enum rollcall_status last = ROLLCALL_OK;
+    for (size_t at = 0; at < count;) {
+        struct rollcall__revocation some[ROLLCALL__REVOKE_AT_ONCE];
+        size_t taken = 0;
+        for (; at < count && taken < ROLLCALL__REVOKE_AT_ONCE; at++, taken++) {
+            some[taken] = (struct rollcall__revocation){.lease_id = room[at].lease_id,
+                                                        .timeout_ms = time_for(&room[at], dead_ms)};
+        }
+        const enum rollcall_status status = rollcall__revoke_leases(etcd, some, taken, error);
+        last = status == ROLLCALL_OK ? last : status;
     }
-    wait_until_few(&revoking, 0);
-    rollcall__monitor_fini(&revoking.monitor);
-    if (revoking.failure.status != ROLLCALL_OK && error != NULL) {
-        *error = revoking.failure;
-    }
-    return revoking.failure.status;
+    return last;
 }
 
 /* room: made before it is needed. */
