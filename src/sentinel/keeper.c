@@ -324,5 +324,10 @@ enum rollcall_status rollcall__keeper_companion(struct rollcall__keeper *keeper,
         }
     }
     rollcall__monitor_unlock(&keeper->monitor);
+    if (pid_fd >= 0) {
+        rollcall__log_write(keeper->log, good ? ROLLCALL_INFO : ROLLCALL_WARN, "sentinel", "%s",
+                            good ? "waits for a companion too"
+                                 : "cannot be told of a companion: a crash shows after the TTL");
+    }
     return good ? ROLLCALL_OK : ROLLCALL_E_SYSTEM;
 }

@@ -268,6 +268,13 @@ TEST(sentinel, an_owner_that_closes_its_end_of_the_socket_lives)
 
 /* ---- a COMMAND, which may outlive `register` ---- */
 
+/* Until the sentinel, whose PID is returned, knows of the COMMAND. */
+static pid_t await_companion(struct process *owner)
+{
+    CHECK(process_wait_for_error(owner, "waits for a companion too", SOON_MS));
+    return sentinel_await_ready(owner);
+}
+
 /* One that heeds no SIGTERM; returns its PID. */
 static pid_t start_with_command(struct stage *stage, const char *ttl)
 {
@@ -275,7 +282,7 @@ static pid_t start_with_command(struct stage *stage, const char *ttl)
           "--server-id", "1", "--sentinel", "--log-level", "info", "-o", "json", "--", "sh", "-c",
           "trap '' TERM; echo up $$.; exec sleep 1000");
     command_await(&stage->owner, ".\n");
-    stage->sentinel = sentinel_await_ready(&stage->owner);
+    stage->sentinel = await_companion(&stage->owner);
     return (pid_t)strtol(strstr(stage->owner.out.data, "up ") + 3, NULL, 10);
 }
 
@@ -341,7 +348,7 @@ TEST(sentinel, a_command_that_has_ended_before_is_not_waited_for)
           "while :; do sleep 0.05; done");
     command_await(&stage.owner, "up ");
     command_await(&stage.owner, ".\n");
-    stage.sentinel = sentinel_await_ready(&stage.owner);
+    stage.sentinel = await_companion(&stage.owner);
     const pid_t command = (pid_t)strtol(strstr(stage.owner.out.data, "up ") + 3, NULL, 10);
     CHECK_INT(kill(command, SIGUSR1), 0);
     command_await(&stage.owner, "stopped.\n");
