@@ -16,11 +16,14 @@
  * been started, a tenth of a second later at first, and later each time.  The log says so (WARN).
  *
  * Of this process it has the environment and the user, and that it is started here: no terminal, no
- * file, no signal, the folder /.  It is not our child: no SIGCHLD comes of it, and no wait finds
- * it. The password, if there is one, is in memory that both share, never on a command line.  It has
- * no connection to etcd before it needs one; with a user it then has to log in, for which etcd
- * takes its time (its bcrypt cost).  It needs /proc for TLS, as this process does, and the TLS
- * files.
+ * file, no signal, the folder /.  It is not our child: no SIGCHLD comes of it, no wait finds it,
+ * and a file of its own that a child of ours inherits (all are closed by exec) does not delay it.
+ *
+ * The password, if there is one, is in memory that both share, never on a command line.  It has no
+ * connection to etcd before it needs one; but with a user it logs in as it starts, and again if
+ * etcd has forgotten that by then, for which etcd takes its time (its bcrypt cost).  It needs the
+ * TLS files, and /proc for them, as this process does.  It sleeps, takes some 10 MB of memory, and
+ * looks after 16,384 sessions of the connection.
  *
  * What ends both at once ends its use: a container whose first process this one is (put an init
  * before it), a control group that is killed as a whole, a machine.
