@@ -46,9 +46,11 @@ static void start_owner(struct stage *stage, const char *ttl, const char *on_los
     CHECK_INT(sentinel_of(stage->owner.pid), stage->sentinel);
 }
 
+/* No process is left behind: it could try for a TTL to reach an etcd that is no more. */
 static void close_stage(struct stage *stage)
 {
     process_destroy(&stage->owner);
+    CHECK(stage->sentinel != 0 && sentinel_await_end(stage->sentinel, END_MS));
     etcd_fixture_destroy(stage->etcd);
 }
 

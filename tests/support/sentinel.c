@@ -60,14 +60,15 @@ pid_t sentinel_of(pid_t owner)
 bool sentinel_await_end(pid_t sentinel, int64_t timeout_ms)
 {
     const int64_t until_ms = process_now_ms() + timeout_ms;
-    char name[LINE_BYTES];
-    sentinel_status(sentinel, "Name:", name, sizeof name);
-    while (name[0] != '\0') {
+    static const char word[] = "\0sentinel"; /* not in that of another with its PID */
+    char line[LINE_BYTES];
+    size_t size;
+    while ((size = read_file(sentinel, "cmdline", line, sizeof line)) > 0 &&
+           memmem(line, size, word, sizeof word) != NULL) {
         if (process_now_ms() > until_ms) {
             return false;
         }
         process_sleep_ms(POLL_MS);
-        sentinel_status(sentinel, "Name:", name, sizeof name);
     }
     return true;
 }
