@@ -5,7 +5,8 @@
  *    READING --ANSWER--> WRITING --ANSWER--> END (told)
  *                        WRITING --ANSWER(lost the compare)--> WRITING
  *                        WRITING --ANSWER(revoked)--> READING
- *    READING, WRITING --what may pass--> PAUSING --RETRY--> READING
+ *    READING, WRITING --what may pass--> PAUSING --RETRY--> READING; WRITING, of a lease alone
+ *    WRITING, of a lease alone, --ANSWER--> END (told)
  *    ALLOCATING --ALLOCATED--> END (told)
  *    ALLOCATING --what may pass--> PAUSING --RETRY--> ALLOCATING
  *    CHECKING --ANSWER--> CHECKING; END (told) after the last, or when the first is a failure
@@ -67,7 +68,9 @@ static rollcall_handler_fn on_read, on_written, on_allocated, on_checked, on_ret
 
 #define PAUSE ROLLCALL_TO(PAUSING)
 #define AGAIN (ROLLCALL_TO(READING) | PAUSE)
-#define BEGIN (ROLLCALL_TO(READING) | ROLLCALL_TO(ALLOCATING) | ROLLCALL_TO(CHECKING) | PAUSE)
+#define BEGIN                                                                                      \
+    (ROLLCALL_TO(READING) | ROLLCALL_TO(WRITING) | ROLLCALL_TO(ALLOCATING) |                       \
+     ROLLCALL_TO(CHECKING) | PAUSE)
 /* clang-format off */
 static const struct rollcall_cell TABLE[STATE_COUNT][ERRAND_COUNT] = {
     [READING]   [ERRAND_ANSWER]    = {on_read,      ROLLCALL_TO(WRITING) | PAUSE},
@@ -250,6 +253,11 @@ static int begin(struct rollcall_context *cx, struct errand *er)
     if (er->config->kind == ERRAND_SERVER_ID) {
         return ask_server_id(cx, er);
     }
+    if (er->config->kind == ERRAND_REVOKE_LEASE) {
+        er->revoking = er->config->lease_id;
+        return ask(cx, er, transport_request_lease(TRANSPORT_LEASE_REVOKE, er->revoking, 0),
+                   WRITING);
+    }
     return ask(cx, er, transport_request_range(rollcall__bytes(er->config->key), one_key), READING);
 }
 
@@ -398,6 +406,9 @@ static int on_written(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     er->writing = false;
+    if (answer->status == ROLLCALL_E_LEASE_LOST && er->config->kind == ERRAND_REVOKE_LEASE) {
+        return tell_done(cx, er, 0);
+    }
     if (answer->status == ROLLCALL_E_LEASE_LOST) { /* the key is going with it: look again */
         return pause(cx, er, &result->error);
     }

@@ -18,7 +18,13 @@
     X(ERRAND_DEADLINE, 0) /* timer: of the errand as a whole */
 ROLLCALL_MESSAGES(errand_message, ERRAND_LIST, ERRAND_COUNT);
 
-enum errand_kind { ERRAND_MARK_STOPPING, ERRAND_REVOKE, ERRAND_SERVER_ID, ERRAND_HEALTH };
+enum errand_kind {
+    ERRAND_MARK_STOPPING,
+    ERRAND_REVOKE,
+    ERRAND_REVOKE_LEASE, /* of whatever session */
+    ERRAND_SERVER_ID,
+    ERRAND_HEALTH
+};
 
 /* What is to be done.  Immutable; shared. */
 struct errand_config {
@@ -27,8 +33,8 @@ struct errand_config {
     enum errand_kind kind;
     int64_t timeout_ms;
     const char *endpoints;
-    /* MARK_STOPPING, REVOKE: the session meant; HEALTH: what all keys begin with that are counted.
-     */
+    /* MARK_STOPPING, REVOKE: the session meant; HEALTH: what all keys begin with that are counted;
+     * REVOKE_LEASE: NULL, and lease_id is all that is meant. */
     const char *key;
     int64_t lease_id, create_revision; /* 0: whatever it is */
     /* SERVER_ID: */

@@ -155,6 +155,7 @@ static int ask_grant(struct rollcall_context *cx, struct registration *re)
 int registration_ask_claim(struct rollcall_context *cx, struct registration *re)
 {
     re->held->unanswered++; /* set before it can be done */
+    session_note_lease(re->config, re->held->lease_id);
     rollcall__buffer_clear(&re->key);
     rollcall__key_session(&re->key, re->config->root, re->config->role, re->held->server_id,
                           re->config->exclusive);

@@ -178,6 +178,7 @@ int session_end(struct rollcall_context *cx, struct session *se, enum rollcall_s
     session_marks_answer(cx, &se->marks, &se->telling, ROLLCALL_E_STOPPED, "the session is over");
     se->holds = false;
     session_tell_over(cx, &se->telling, state, status, reason);
+    session_note_lease(se->options->config, 0);
     return OVER;
 }
 

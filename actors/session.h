@@ -67,6 +67,10 @@ struct session_left {
 struct session_config {
     struct rollcall_object object;
     struct rollcall__gauge safe_until_ms; /* of its lease, whosever that is; for the application */
+    struct rollcall__gauge *held_lease;   /* the lease that its key may be under now, 0: none, for
+                                             whoever is to revoke it when this process is dead;
+                                             NULL: nobody is */
+    struct rollcall_object *guard;        /* what that is a part of; shared; NULL */
     struct rollcall__arena arena;         /* holds the strings and labels */
     const char *root, *role, *endpoints;
     struct rollcall_record record; /* without server ID, lease and Stopping */
@@ -80,6 +84,9 @@ struct session_config {
     uint32_t retries;
     int64_t connect_timeout_ms;
 };
+
+/* Says which lease the session's key may be under from here on, before it can be; 0: none. */
+void session_note_lease(const struct session_config *config, int64_t lease_id);
 
 /* What registering won.  Immutable; shared. */
 struct session_membership {

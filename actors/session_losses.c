@@ -6,6 +6,7 @@ static int settle(struct rollcall_context *cx, struct session *se)
 {
     const bool reregister = se->options->config->on_lost == ROLLCALL_ON_LOST_REREGISTER;
     rollcall_stop(cx, se->children.supervisor);
+    session_note_lease(se->options->config, 0);
     if (!reregister && !se->again) {
         return OVER;
     }

@@ -1,10 +1,17 @@
-/* actors/session_membership.c - how a membership is made; what it is: session.h. */
+/* actors/session_membership.c - how a membership is made, and noted; what it is: session.h. */
 #include "actors/session.h"
 
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+void session_note_lease(const struct session_config *config, int64_t lease_id)
+{
+    if (config->held_lease != NULL) {
+        rollcall__gauge_set(config->held_lease, lease_id);
+    }
+}
 
 static void destroy(struct rollcall_object *object)
 {

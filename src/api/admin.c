@@ -3,6 +3,7 @@
 #include "actors/errand.h"
 
 #include "actors/application.h"
+#include "api/errands.h"
 #include "api/handle.h"
 #include "base/memory.h"
 #include "runtime/port.h"
@@ -459,6 +460,46 @@ enum rollcall_status rollcall_revoke_async(struct rollcall_etcd *etcd,
                                            struct rollcall_error *error)
 {
     return act_later(etcd, ERRAND_REVOKE, target, timeout_ms, done, user, error);
+}
+
+/* NULL: it could not be begun, and error says why. */
+static struct errand_handle *begin_revocation(struct rollcall_etcd *etcd,
+                                              const struct rollcall__revocation *revocation,
+                                              struct rollcall_error *error)
+{
+    const struct listener nobody = {.user = NULL};
+    struct errand_handle *errand = NULL;
+    struct errand_config *config = create_config(etcd, ERRAND_REVOKE_LEASE, revocation->timeout_ms);
+    if (config != NULL) {
+        config->lease_id = revocation->lease_id;
+    }
+    if (begin(etcd, config, &nobody, &errand, error) != ROLLCALL_OK && errand != NULL) {
+        rollcall__handle_let_go(&errand->handle);
+        errand = NULL;
+    }
+    return errand;
+}
+
+enum rollcall_status rollcall__revoke_leases(struct rollcall_etcd *etcd,
+                                             const struct rollcall__revocation *revocations,
+                                             size_t count, struct rollcall_error *error)
+{
+    struct errand_handle *errands[ROLLCALL__REVOKE_AT_ONCE];
+    struct rollcall_error failure = {0};
+    for (size_t i = 0; i < count; i++) {
+        errands[i] = begin_revocation(etcd, &revocations[i], &failure);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (errands[i] != NULL) {
+            ROLLCALL_DROP(
+                finish(errands[i], revocations[i].timeout_ms, &(struct outcome){0}, &failure),
+                "failure keeps the last that was none");
+        }
+    }
+    if (failure.status != ROLLCALL_OK && error != NULL) {
+        *error = failure;
+    }
+    return failure.status;
 }
 
 enum rollcall_status rollcall_server_id(struct rollcall_etcd *etcd, const char *root, bool reuse,

@@ -5,8 +5,12 @@
 #include "actors/lease_keeper.h"
 #include "actors/supervisor.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "etcd/cluster.h"
 #include "runtime/port.h"
+#include "sentinel/keeper.h"
+
+#include <rollcall/sentinel.h>
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -22,6 +26,8 @@ struct rollcall_etcd {
     struct rollcall__transports transports;
     _Atomic uint32_t users;
     struct rollcall__feeds feeds;
+    struct rollcall__ledger *ledger; /* both: NULL: there is no sentinel */
+    struct rollcall__keeper *keeper_of_sentinel;
     /* Set before anybody else sees it: */
     struct service {
         struct rollcall_ref supervisor, actor;
@@ -71,6 +77,10 @@ static struct rollcall_etcd *create(struct rollcall_runtime *runtime, struct rol
 static void destroy(struct rollcall_etcd *etcd)
 {
     struct rollcall_runtime *runtime = etcd->runtime;
+    if (etcd->keeper_of_sentinel != NULL) {
+        rollcall__keeper_stop(etcd->keeper_of_sentinel);
+    }
+    rollcall__ledger_drop(etcd->ledger);
     rollcall__monitor_fini(&etcd->feeds.monitor);
     free(etcd);
     rollcall__runtime_release(runtime);
@@ -150,13 +160,33 @@ static enum rollcall_status close_cluster(void *below)
     return rollcall__cluster_close(below);
 }
 
-enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
+/* Its options are checked: the cluster is open.  Before any session is, for each is to be noted. */
+static enum rollcall_status start_sentinel(struct rollcall_etcd *etcd,
                                            const struct rollcall_etcd_options *options,
+                                           struct rollcall_error *error)
+{
+    if (options->sentinel == NULL) {
+        return ROLLCALL_OK;
+    }
+    const enum rollcall_status status = rollcall__ledger_create(options, &etcd->ledger, error);
+    return status == ROLLCALL_OK ? rollcall__keeper_start(options->sentinel, etcd->ledger,
+                                                          rollcall__runtime_log(etcd->runtime),
+                                                          &etcd->keeper_of_sentinel, error)
+                                 : status;
+}
+
+enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
+                                           const struct rollcall_etcd_options *given,
                                            struct rollcall_etcd **etcd,
                                            struct rollcall_error *error)
 {
     struct rollcall__cluster *cluster;
+    struct rollcall_etcd_options options;
     enum rollcall_status status = check_caller(runtime, error);
+    if (status == ROLLCALL_OK) {
+        status =
+            rollcall__options_copy(&options, sizeof options, given, "rollcall_etcd_options", error);
+    }
     if (status != ROLLCALL_OK) {
         return status;
     }
@@ -164,7 +194,9 @@ enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
     if (created == NULL) {
         return ROLLCALL_E_NO_MEMORY;
     }
-    status = rollcall__cluster_open(runtime, options, CONTROL_WORKER, DATA_WORKER, &cluster, error);
+    options.size_bytes = sizeof options;
+    status =
+        rollcall__cluster_open(runtime, &options, CONTROL_WORKER, DATA_WORKER, &cluster, error);
     if (status != ROLLCALL_OK) {
         destroy(created);
         return status;
@@ -180,6 +212,9 @@ enum rollcall_status rollcall_etcd_connect(struct rollcall_runtime *runtime,
         .close = close_cluster,
     };
     status = spawn_services(created, error);
+    if (status == ROLLCALL_OK) {
+        status = start_sentinel(created, &options, error);
+    }
     if (status != ROLLCALL_OK) {
         ROLLCALL_DROP(rollcall_etcd_close(created), "a worker that is stuck keeps it, and is told");
         return status;
@@ -255,6 +290,26 @@ struct rollcall_ref rollcall__etcd_allocator(const struct rollcall_etcd *etcd)
 struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd)
 {
     return etcd->keeper.actor;
+}
+
+struct rollcall__ledger *rollcall__etcd_ledger(const struct rollcall_etcd *etcd)
+{
+    return etcd->ledger;
+}
+
+void rollcall_etcd_sentinel(struct rollcall_etcd *etcd, struct rollcall_sentinel_info *info)
+{
+    *info = (struct rollcall_sentinel_info){0};
+    if (etcd->keeper_of_sentinel != NULL) {
+        rollcall__keeper_info(etcd->keeper_of_sentinel, info);
+    }
+}
+
+enum rollcall_status rollcall_etcd_companion(struct rollcall_etcd *etcd, int pid_fd)
+{
+    return etcd->keeper_of_sentinel == NULL
+               ? ROLLCALL_OK
+               : rollcall__keeper_companion(etcd->keeper_of_sentinel, pid_fd);
 }
 
 struct rollcall__feeds *rollcall__etcd_feeds(struct rollcall_etcd *etcd)

@@ -58,6 +58,8 @@ struct rollcall__feeds {
     struct rollcall__feed *first;
 };
 struct rollcall__feeds *rollcall__etcd_feeds(struct rollcall_etcd *etcd);
+/* Where sessions note their leases for the sentinel; NULL: there is none. */
+struct rollcall__ledger *rollcall__etcd_ledger(const struct rollcall_etcd *etcd);
 /* The actor that keeps the leases that sessions share; likewise. */
 struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd);
 

@@ -239,6 +239,7 @@ enum rollcall_status rollcall_session_start(struct rollcall_etcd *etcd,
     if (status != ROLLCALL_OK) {
         return status;
     }
+    rollcall__session_guard(etcd, config);
     struct rollcall_session *session = create(etcd, &options, config);
     if (session == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "session: out of memory");
@@ -570,6 +571,7 @@ enum rollcall_status rollcall_session_close(struct rollcall_session *session, in
         status = how_it_ended(session);
         rollcall__monitor_unlock(&session->handle.monitor);
     }
+    rollcall__session_unguard(session->config);
     rollcall_runtime_stop(rollcall__etcd_runtime(session->handle.etcd), session->root);
     const enum rollcall_status closed = rollcall__handle_close(&session->handle);
     return status == ROLLCALL_OK ? closed : status;

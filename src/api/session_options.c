@@ -3,8 +3,11 @@
 
 #include "api/handle.h"
 #include "base/buffer.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "runtime/port.h"
+#include "sentinel/ledger.h"
 #include "session/keys.h"
 #include "session/labels.h"
 #include "session/semver.h"
@@ -117,6 +120,7 @@ static enum rollcall_status check(const struct rollcall_session_options *o,
 static void destroy_config(struct rollcall_object *object)
 {
     struct session_config *config = (struct session_config *)object;
+    rollcall_object_drop(config->guard);
     rollcall__arena_free(&config->arena);
     free(config);
 }
@@ -246,4 +250,30 @@ enum rollcall_status rollcall__session_config_create(const struct rollcall_sessi
     }
     *created = config;
     return ROLLCALL_OK;
+}
+
+/* ---- the sentinel ---- */
+
+void rollcall__session_guard(struct rollcall_etcd *etcd, struct session_config *config)
+{
+    struct rollcall__ledger *ledger = rollcall__etcd_ledger(etcd);
+    struct rollcall__ledger_entry *entry =
+        ledger == NULL ? NULL : rollcall__ledger_open(ledger, config->ttl_s);
+    if (entry != NULL) {
+        config->guard = &entry->object;
+        config->held_lease = &entry->slot->lease_id;
+    } else if (ledger != NULL) {
+        rollcall__log_write(rollcall__runtime_log(rollcall__etcd_runtime(etcd)), ROLLCALL_WARN,
+                            "sentinel",
+                            "no room for a session of %s: %d of one connection are looked after; a "
+                            "crash of this one shows after its TTL",
+                            config->role, ROLLCALL__LEDGER_SLOTS);
+    }
+}
+
+void rollcall__session_unguard(const struct session_config *config)
+{
+    if (config->guard != NULL) {
+        rollcall__ledger_close((struct rollcall__ledger_entry *)config->guard);
+    }
 }

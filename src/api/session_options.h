@@ -15,4 +15,10 @@ rollcall__session_config_create(const struct rollcall_session_options *given, co
                                 struct rollcall_session_options *options,
                                 struct session_config **config, struct rollcall_error *error);
 
+/* If the connection has a sentinel: gives it a place there to note its lease in.  Without room it
+ * is looked after as without a sentinel, and the log says so. */
+void rollcall__session_guard(struct rollcall_etcd *etcd, struct session_config *config);
+/* From here on its lease is left to its TTL. */
+void rollcall__session_unguard(const struct session_config *config);
+
 #endif /* API_SESSION_OPTIONS_H */

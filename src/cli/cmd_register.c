@@ -26,6 +26,8 @@
 #include "cli/own_session.h"
 #include "cli/session_report.h"
 
+#include <rollcall/sentinel.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -38,6 +40,7 @@ enum { HURRIED_MS = 1000 };
 
 struct registration {
     struct cli_output *output;
+    struct rollcall_etcd *etcd; /* borrowed while there is a session */
     struct rollcall_session *session;
     struct cli_session_pipe pipe;
     struct cli_text key;
@@ -266,18 +269,30 @@ static void heed_signals(struct registration *registration)
     }
 }
 
+/* It acts for the session: a sentinel is to wait for its end, whenever we die. */
+static void start_command(struct registration *registration)
+{
+    struct cli_held_command *command = &registration->command;
+    rollcall_etcd_companion(registration->etcd, ROLLCALL_COMPANION_COMING);
+    cli_held_command_start(command, registration->output);
+    rollcall_etcd_companion(registration->etcd, command->child.fd);
+}
+
 /* Starts the COMMAND, ends it, or does what its end asks for. */
 static void tend_command(struct registration *registration)
 {
     struct cli_held_command *command = &registration->command;
     const bool runs = cli_held_command_runs(command);
+    if (!runs) {
+        rollcall_etcd_companion(registration->etcd, ROLLCALL_COMPANION_NONE);
+    }
     const bool wanted = !registration->asked && !registration->ended && !registration->leaving;
     if (registration->asked && !registration->marking) {
         cli_held_command_end(command); /* step 2; nothing when it was told, or none runs */
     }
     if (wanted && !runs && registration->state == ROLLCALL_SESSION_ACTIVE &&
         cli_held_command_may_start(command)) {
-        cli_held_command_start(command, registration->output);
+        start_command(registration);
     }
     const bool over = registration->asked ? !runs : cli_held_command_is_over(command);
     if (over && !registration->ended && !registration->leaving) {
@@ -390,6 +405,7 @@ static enum rollcall_status run(const struct cli_options *options,
     struct rollcall_session_options what = cli_session_options(options);
     what.on_event = cli_session_pipe_event;
     what.user = &registration->pipe;
+    registration->etcd = connection.etcd;
     status = rollcall_session_start(connection.etcd, &what, &registration->session, error);
     if (status == ROLLCALL_OK) {
         follow(registration);

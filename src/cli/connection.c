@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PASSWORD_MAX_BYTES = 1024 };
+enum { PASSWORD_MAX_BYTES = 1024, PATH_BYTES = 4096 };
 
 /* Who we are to etcd. */
 struct credentials {
@@ -110,11 +110,24 @@ static void name_variable(const struct cli_options *options, struct rollcall_err
     }
 }
 
+/* The program that we are; by a name that lasts when another version takes its place.  When it
+ * cannot be told, by what the kernel calls it. */
+static const char *own_path(char path[PATH_BYTES])
+{
+    const ssize_t size = readlink("/proc/self/exe", path, PATH_BYTES - 1);
+    if (size <= 0 || size == PATH_BYTES - 1) {
+        return "/proc/self/exe";
+    }
+    path[size] = '\0';
+    return path;
+}
+
 static enum rollcall_status connect_etcd(const struct cli_options *options,
                                          struct cli_connection *connection,
                                          struct rollcall_error *error)
 {
     struct credentials credentials = {0};
+    char path[PATH_BYTES];
     enum rollcall_status status = find_credentials(options, &credentials, error);
     if (status == ROLLCALL_OK) {
         status = rollcall_etcd_connect(
@@ -124,7 +137,8 @@ static enum rollcall_status connect_etcd(const struct cli_options *options,
                                   .call_timeout_ms = options->call_timeout_ms,
                                   .user = credentials.user, .password = credentials.password,
                                   .ca_file = options->ca_file, .cert_file = options->cert_file,
-                                  .key_file = options->key_file),
+                                  .key_file = options->key_file,
+                                  .sentinel = options->sentinel ? own_path(path) : NULL),
             &connection->etcd, error);
         if (status == ROLLCALL_E_INVALID) {
             name_variable(options, error);

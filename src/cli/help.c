@@ -46,7 +46,7 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "Only COMMAND itself gets signals, not what it starts: let a shell end with `exec\n"
          "PROGRAM`, or pass them on with a trap.  When rollcall itself is killed (SIGKILL), the\n"
          "kernel sends COMMAND SIGTERM at once, unless it is a set-user-ID program; the session\n"
-         "then ends with its TTL.\n"
+         "then ends with its TTL, or, with --sentinel, as soon as COMMAND has ended too.\n"
          "\n"
          "The exit code is COMMAND's: its status, 128 + the signal that ended it, 127 when there\n"
          "is no such program, 126 when it cannot be run.  When that is 0, it is as below; but 4\n"

@@ -3,10 +3,12 @@
 #include "cli/help.h"
 #include "cli/interrupt.h"
 
+#include <rollcall/sentinel.h>
 #include <rollcall/version.h>
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Started with a standard stream closed, the next file opened would take its number. */
@@ -65,8 +67,24 @@ static int run(const struct cli_options *options, struct cli_output *output)
     return CLI_EXIT_USAGE;
 }
 
+/* What the library starts beside a process that wants it so; nothing for people, so not in help. */
+static int be_sentinel(void)
+{
+    struct rollcall_error error = {0};
+    const enum rollcall_status status = rollcall_sentinel_run(&error);
+    if (status != ROLLCALL_OK) {
+        cli_notice("%s", error.text);
+    }
+    return status == ROLLCALL_OK          ? CLI_EXIT_DONE
+           : status == ROLLCALL_E_INVALID ? CLI_EXIT_USAGE
+                                          : CLI_EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "sentinel") == 0) {
+        return be_sentinel();
+    }
     const bool has_stdout = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
     if (!open_standard_streams() || !cli_interrupt_init()) {
         cli_notice("the system refuses file descriptors or signals: check the limits (ulimit -n)");

@@ -33,6 +33,10 @@ const struct cli_option cli_option_table[] = {
      "exit", {0}},
     {"retries", 0, CLI_INTEGER, REGISTER, FIELD(retries), 1, UINT32_MAX, "N",
      "attempts at registering", "30", {0}},
+    {"sentinel", 0, CLI_FLAG, REGISTER, FIELD(sentinel), 0, 0, NULL,
+     "when this process is killed, a small one beside it revokes the lease at once, instead of "
+     "leaving it to the TTL",
+     NULL, {0}},
     {"dry-run", 0, CLI_FLAG, REGISTER, FIELD(dry_run), 0, 0, NULL,
      "print the record that would be stored, and exit: asks no etcd, runs no COMMAND", NULL, {0}},
 

@@ -52,7 +52,7 @@ struct cli_options {
     struct rollcall_label labels[CLI_LABELS_MAX];
     size_t label_count;
     enum rollcall_on_lost on_lost;
-    bool dry_run;
+    bool dry_run, sentinel;
     char *const *child; /* what follows "--", to its NULL; NULL: nothing does */
 
     const char *target; /* stop, revoke: KEY */

@@ -3,17 +3,21 @@
  *
  * Threads: any thread; one rollcall_etcd may serve any number of sessions and watches.
  * Memory:  all options are copied.
+ *
  * Errors:  connect answers E_INVALID for what can be seen to be wrong (an endpoint that is no
- *          HOST:PORT, a file that cannot be read, a key that is not its certificate's); E_BUSY in a
- * callback, or when the runtime serves 4 connections already; E_FORKED in a child process;
- * E_NO_MEMORY.  Then nothing is connected.  It does not wait for etcd: whether etcd answers shows
- * in the first call that needs it. TLS:     the name or address in an endpoint has to be in the
- * server's certificate.  Files that are replaced on disk, at once or one after the other, need no
- * call: connections made from about two seconds later on use them, those that stand stay as they
- * are, and no session is lost.  While a file is missing, or they do not fit together, the ones
- * before are used, and the log says so.  What is no regular file is read once.  /proc has to be
- * there. A server that cannot be verified, or wants a certificate of ours, is E_UNAVAILABLE, with
- *          the cause, and is tried about once a second, for it may be mended.
+ *          HOST:PORT, a file that cannot be read, a key that is not its certificate's, a sentinel
+ *          that cannot be run); E_BUSY in a callback, or when the runtime serves 4 connections
+ *          already; E_FORKED in a child process; E_NO_MEMORY; E_SYSTEM when the system refuses a
+ *          sentinel.  Then nothing is connected.  It does not wait for etcd: whether etcd answers
+ *          shows in the first call that needs it.
+ *
+ * TLS:     the name or address in an endpoint has to be in the server's certificate.  Files that
+ *          are replaced on disk, at once or one after the other, need no call: connections made
+ *          from about two seconds later on use them, those that stand stay as they are, and no
+ *          session is lost.  While a file is missing, or they do not fit together, the ones before
+ *          are used, and the log says so.  What is no regular file is read once.  /proc has to be
+ *          there.  A server that cannot be verified, or wants a certificate of ours, is
+ *          E_UNAVAILABLE, with the cause, and is tried about once a second, for it may be mended.
  */
 #ifndef ROLLCALL_ETCD_H
 #define ROLLCALL_ETCD_H
@@ -40,6 +44,8 @@ struct rollcall_etcd_options {
     const char *key_file;    /* PEM, without a pass phrase */
     bool sync_members;       /* the cluster's other members become endpoints too, once they have
                                 said that they belong to it, up to 16 in all; those given stay */
+    const char *sentinel;    /* NULL: none; the path of the program `rollcall`, which is run as a
+                                crash sentinel: see <rollcall/sentinel.h> */
 };
 #define ROLLCALL_ETCD_OPTIONS(...)                                                                 \
     (&(const struct rollcall_etcd_options){.size_bytes = sizeof(struct rollcall_etcd_options),     \

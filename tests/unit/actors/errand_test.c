@@ -386,3 +386,46 @@ TEST(errand, server_ids_increase_and_the_reused_one_stays)
         close_bench(&b);
     }
 }
+
+/* ---- a lease alone ---- */
+
+static const struct choice LEASE_ALONE = {.kind = ERRAND_REVOKE_LEASE, .lease_id = LEASE};
+
+TEST(errand, a_lease_is_revoked_without_a_look_and_one_that_is_gone_is_done)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b);
+        put_session(&b);
+        b.read_fate = FAKE_ETCD_SILENT;
+        run(&b, &LEASE_ALONE);
+        check_done(&b);
+        CHECK(fake_etcd_find(b.etcd, KEY) == NULL);
+        b.write_fate = FAKE_ETCD_REFUSE; /* as etcd does, which says so */
+        b.etcd->refusal = ROLLCALL_E_LEASE_LOST;
+        b.last_write = SIZE_MAX;
+        run(&b, &LEASE_ALONE);
+        check_done(&b);
+        CHECK_INT(b.writes, 2);
+        close_bench(&b);
+    }
+}
+
+TEST(errand, a_lease_is_revoked_again_when_that_was_not_answered)
+{
+    static const enum fake_etcd_fate fates[] = {FAKE_ETCD_REFUSE, FAKE_ETCD_LOSE_ANSWER};
+    for (size_t i = 0; i < 2; i++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open(&b);
+            put_session(&b);
+            b.write_fate = fates[i];
+            b.etcd->refusal = ROLLCALL_E_UNAVAILABLE;
+            run(&b, &LEASE_ALONE);
+            check_done(&b);
+            CHECK(fake_etcd_find(b.etcd, KEY) == NULL);
+            CHECK_INT(b.writes, 2);
+            close_bench(&b);
+        }
+    }
+}

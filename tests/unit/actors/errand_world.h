@@ -127,7 +127,7 @@ static inline void start(struct bench *b, const struct choice *choice)
     config->kind = choice->kind;
     config->timeout_ms = TIMEOUT_MS;
     config->endpoints = "127.0.0.1:2379";
-    config->key = KEY;
+    config->key = choice->kind == ERRAND_REVOKE_LEASE ? NULL : KEY;
     config->lease_id = choice->lease_id;
     config->create_revision = choice->create_revision;
     config->reuse = choice->reuse;

@@ -27,6 +27,9 @@ struct session_choice {
     "{\"ServerID\":" #id ",\"ServerName\":\"coord\",\"Address\":\"" address                        \
     "\",\"Version\":\"2.4.2\",\"HostName\":\"" host "\"}"
 
+/* What the session that was configured last has noted for a sentinel. */
+static struct rollcall__gauge session_held_lease __attribute__((unused));
+
 static inline void session_config_destroy(struct rollcall_object *object)
 {
     free(object); /* the object is the first member, and its strings are static */
@@ -55,6 +58,8 @@ static inline struct session_config *session_config_create(const struct session_
     config->reuse_server_id = choice->reuse_server_id;
     config->share_lease = choice->share_lease;
     config->on_lost = choice->on_lost;
+    session_held_lease = (struct rollcall__gauge){0};
+    config->held_lease = &session_held_lease;
     return config;
 }
 
