@@ -15,4 +15,9 @@ rollcall__session_config_create(const struct rollcall_session_options *given, co
                                 struct rollcall_session_options *options,
                                 struct session_config **config, struct rollcall_error *error);
 
+/* A copy through its bytes: then it owns what it views, and is what a reader would see. */
+ROLLCALL_MUST_USE enum rollcall_status rollcall__record_copy(const struct rollcall_record *from,
+                                                             struct rollcall_record **record,
+                                                             struct rollcall_error *error);
+
 #endif /* API_SESSION_OPTIONS_H */
