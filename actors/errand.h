@@ -18,7 +18,13 @@
     X(ERRAND_DEADLINE, 0) /* timer: of the errand as a whole */
 ROLLCALL_MESSAGES(errand_message, ERRAND_LIST, ERRAND_COUNT);
 
-enum errand_kind { ERRAND_MARK_STOPPING, ERRAND_REVOKE, ERRAND_SERVER_ID, ERRAND_HEALTH };
+enum errand_kind {
+    ERRAND_MARK_STOPPING,
+    ERRAND_REVOKE,
+    ERRAND_SERVER_ID,
+    ERRAND_HEALTH,
+    ERRAND_WRITE
+};
 
 /* What is to be done.  Immutable; shared. */
 struct errand_config {
@@ -34,6 +40,9 @@ struct errand_config {
     /* SERVER_ID: */
     struct session_config *session; /* shared; its root is meant; NULL for the other kinds */
     bool reuse;
+    /* WRITE: */
+    struct transport_request *write; /* shared; a transaction; NULL for the other kinds */
+    int64_t token;                   /* what its conditions stand for, for the sentence */
 };
 
 /* What the application is told.  Immutable. */

@@ -36,6 +36,7 @@ enum {
 #define ROOT "by-dev/meta"
 #define ROLE "rootcoord"
 #define ACTIVE_KEY ROOT "/session/" ROLE
+#define REGISTER_KEY ROOT "/register"
 
 static uint64_t draw(const struct ballot *ballot, uint64_t below)
 {
@@ -182,6 +183,15 @@ static void on_ordered(void *user, const struct rollcall_error *error)
     standing->orders--;
 }
 
+static void on_written(void *user, const struct rollcall_error *error)
+{
+    struct ballot *ballot = user;
+    (void)error;
+    if (ballot->writes-- == 0) {
+        rollcall_world_violate(ballot->world, "one-answer", "a write was answered twice");
+    }
+}
+
 static void ignore(void *user, const struct rollcall_error *error)
 {
     (void)user, (void)error;
@@ -253,6 +263,25 @@ static void order(struct ballot *ballot, struct ballot_standing *standing)
             standing->stands_from_ms == INT64_MAX ? INT64_MAX : now_ms(ballot) + BACK_MS;
     } else if (status != ROLLCALL_E_BUSY) {
         (void)allowed(ballot, status, "an order");
+    }
+}
+
+/* With the token it was told last: whether that is still valid is for etcd to say. */
+static void write_by_guard(struct ballot *ballot, struct ballot_standing *standing)
+{
+    char value[64];
+    struct rollcall_election_info info;
+    rollcall_election_get_info(standing->session, &info);
+    const int size =
+        snprintf(value, sizeof value, "%" PRId64 " %" PRId64, standing->activated, info.lease_id);
+    const struct rollcall_write write = {.key = rollcall__bytes(REGISTER_KEY),
+                                         .value = {value, (size_t)size}};
+    const enum rollcall_status status = rollcall_election_write_async(
+        standing->session, standing->activated, &write, 1, CALL_MS, on_written, ballot, NULL);
+    if (status == ROLLCALL_OK) {
+        ballot->writes++;
+    } else if (status != ROLLCALL_E_KEY_LOST) {
+        (void)allowed(ballot, status, "rollcall_election_write_async");
     }
 }
 
@@ -333,6 +362,8 @@ void ballot_act(struct rollcall_world *world, void *state)
         mark(ballot, standing);
     } else if (choice == 9) {
         standing->refuses = true;
+    } else if (choice < 14) {
+        write_by_guard(ballot, standing);
     }
 }
 
@@ -439,6 +470,38 @@ void ballot_heal(struct rollcall_world *world, void *state)
 
 /* ---- the end ---- */
 
+/* What was written by guard was written by whoever had the active key then, with the token of
+ * then. */
+static void check_written(struct ballot *ballot)
+{
+    size_t count;
+    const struct rollcall__model *model = model_of(ballot);
+    const struct transport_event *history = rollcall__model_history(model, &count);
+    int64_t last = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct transport_kv *kv = &history[i].kv;
+        int64_t token = 0;
+        if (history[i].kind != TRANSPORT_PUT ||
+            !rollcall__bytes_equal(kv->key, rollcall__bytes(REGISTER_KEY))) {
+            continue;
+        }
+        for (size_t k = 0; k < kv->value.size_bytes && kv->value.data[k] != ' '; k++) {
+            token = token * 10 + (kv->value.data[k] - '0');
+        }
+        const struct transport_kv *active =
+            rollcall__model_find(model, rollcall__bytes(ACTIVE_KEY), kv->mod_revision);
+        const struct transport_event *won = put_at(ballot, token);
+        if (token < last || active == NULL || won == NULL || won->kv.lease_id != active->lease_id ||
+            won->kv.create_revision != active->create_revision) {
+            rollcall_world_violate(ballot->world, "guard-holds",
+                                   "%.*s was written at %" PRId64 " after token %" PRId64,
+                                   (int)kv->value.size_bytes, kv->value.data, kv->mod_revision,
+                                   last);
+        }
+        last = token;
+    }
+}
+
 static bool should_act(const struct ballot_standing *standing)
 {
     struct rollcall_session_info info;
@@ -487,6 +550,11 @@ void ballot_end(struct rollcall_world *world, void *state)
     struct rollcall_runtime_stats stats;
     struct rollcall_sim *sim = rollcall_world_sim(world);
     check_end(ballot);
+    check_written(ballot);
+    if (ballot->writes != 0) {
+        rollcall_world_violate(world, "one-answer", "%" PRIu64 " writes have no answer",
+                               ballot->writes);
+    }
     for (uint32_t i = 0; i < BALLOT_STANDINGS; i++) {
         if (ballot->standings[i].session != NULL) {
             close_one(ballot, &ballot->standings[i], CLOSE_MS);

@@ -140,6 +140,42 @@ ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
 rollcall_election_force_async(struct rollcall_session *session, rollcall_done_fn *done, void *user,
                               struct rollcall_error *error);
 
+/* ---- what is written only while a token is valid ---- */
+
+enum rollcall_write_kind { ROLLCALL_WRITE_PUT, ROLLCALL_WRITE_DELETE };
+struct rollcall_write {
+    enum rollcall_write_kind kind;
+    struct rollcall_bytes key;   /* in full; any key but the active one */
+    struct rollcall_bytes value; /* PUT */
+    bool with_lease;             /* PUT: under the session's lease, and so gone with it */
+};
+enum { ROLLCALL_WRITES_MAX = 8 };
+
+/*
+ * Writes all of it in one transaction, if the token is still valid when etcd does it; else nothing.
+ * So what a process has written that does not know yet that it has lost its role is not there.
+ * token:      as told with ACTIVE.
+ * writes:     1 .. ROLLCALL_WRITES_MAX, of different keys; borrowed until the call returns.
+ * timeout_ms: 0: 5'000.
+ * Returns: ROLLCALL_OK when it is written; ROLLCALL_E_KEY_LOST when the token is not valid, and
+ *          nothing is written; ROLLCALL_E_UNAVAILABLE or E_TIMEOUT when etcd did not answer: with
+ *          error->maybe_applied it may be written all the same, and is not tried again;
+ *          ROLLCALL_E_REJECTED what etcd makes of keys that overlap, or too much;
+ *          ROLLCALL_E_INVALID without election, or for the argument at fault; ROLLCALL_E_BUSY in a
+ *          callback; ROLLCALL_E_NO_MEMORY.
+ */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_election_write(struct rollcall_session *session, int64_t token,
+                        const struct rollcall_write *writes, size_t write_count, int64_t timeout_ms,
+                        struct rollcall_error *error);
+/* The same without waiting.  done: as in admin.h: called once, also after the session is closed;
+ * not called when this answers anything but ROLLCALL_OK. */
+ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
+rollcall_election_write_async(struct rollcall_session *session, int64_t token,
+                              const struct rollcall_write *writes, size_t write_count,
+                              int64_t timeout_ms, rollcall_done_fn *done, void *user,
+                              struct rollcall_error *error);
+
 #ifdef __cplusplus
 }
 #endif
