@@ -346,23 +346,39 @@ void ballot_begin(struct rollcall_world *world, void *state)
     }
 }
 
+/* Mostly whoever acts: most of what can be asked is asked of that one. */
+static struct ballot_standing *choose(struct ballot *ballot)
+{
+    struct ballot_standing *chosen = &ballot->standings[draw(ballot, BALLOT_STANDINGS)];
+    for (uint32_t i = 0; i < BALLOT_STANDINGS && draw(ballot, 6) != 0; i++) {
+        struct ballot_standing *one = &ballot->standings[i];
+        if (one->session != NULL && one->told != 0) {
+            chosen = one;
+        }
+    }
+    return chosen;
+}
+
 void ballot_act(struct rollcall_world *world, void *state)
 {
     struct ballot *ballot = state;
-    struct ballot_standing *standing = &ballot->standings[draw(ballot, BALLOT_STANDINGS)];
-    const uint64_t choice = draw(ballot, 16);
+    struct ballot_standing *standing =
+        draw(ballot, 2) == 0 ? choose(ballot) : &ballot->standings[draw(ballot, BALLOT_STANDINGS)];
+    const uint64_t choice = draw(ballot, 24);
     (void)world;
     if (standing->session == NULL) {
-        stand(ballot, standing);
-    } else if (choice < 3) {
+        if (choice < 10) {
+            stand(ballot, standing);
+        }
+    } else if (choice < 2) {
         leave(ballot, standing);
     } else if (choice < 8) {
         order(ballot, standing);
-    } else if (choice == 8) {
+    } else if (choice == 8 && draw(ballot, 2) == 0) {
         mark(ballot, standing);
     } else if (choice == 9) {
         standing->refuses = true;
-    } else if (choice < 14) {
+    } else if (choice < 18) {
         write_by_guard(ballot, standing);
     }
 }
