@@ -54,8 +54,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][ELECTION_COUNT] = {
     [STANDING][ELECTION_LISTED]   = {election_on_listed,   IN_TURN | AWAY},
     [STANDING][ELECTION_RESPONSE] = {election_on_response, IN_TURN | AWAY},
     [STANDING][ELECTION_TURN]     = {on_turn,              IN_TURN},
-    [STANDING][ELECTION_ANSWER]   = {rollcall_ignore,      0}, /* it was not waited for */
-    [STANDING][ELECTION_NAMED]    = {rollcall_ignore,      0}, /* likewise */
+    [STANDING][ELECTION_NAMED]    = {rollcall_ignore,      0}, /* it was not waited for */
     ALWAYS(STANDING),
 
     [CLAIMING][ELECTION_LEASE]    = {on_lease,             0},
@@ -84,6 +83,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][ELECTION_COUNT] = {
     [GIVING]  [ELECTION_ORDER]    = {election_on_order,    0},
     [GIVING]  [ELECTION_LISTED]   = {election_on_listed,   0},
     [GIVING]  [ELECTION_RESPONSE] = {election_on_response, 0},
+    [GIVING]  [ELECTION_NAMED]    = {rollcall_ignore,      0},
     [GIVING]  [ELECTION_ANSWER]   = {election_on_given,    IN_TURN | AWAY},
     ALWAYS(GIVING),
 };

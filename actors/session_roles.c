@@ -238,25 +238,32 @@ int session_on_elect(struct rollcall_context *cx, void *self,
     return ROLLCALL_STAY;
 }
 
+/* It could not act: whatever has happened meanwhile, that key is given up. */
+static void refuse(struct rollcall_context *cx, struct session *se,
+                   const struct session_not_acting *not_acting)
+{
+    char reason[ROLLCALL_ERROR_TEXT_BYTES];
+    snprintf(reason, sizeof reason,
+             "the application's activation answered %s: the active key is given up",
+             rollcall_status_name(not_acting->status));
+    se->roles->lease.refused = not_acting->token;
+    se->roles->lease.doubts++;
+    set_role(se, NULL);
+    tell(cx, se, not_acting->status, reason);
+}
+
 int session_on_not_acting(struct rollcall_context *cx, void *self,
                           const struct rollcall_message *message)
 {
     struct session *se = self;
     const struct session_not_acting *not_acting = message->payload;
-    char reason[ROLLCALL_ERROR_TEXT_BYTES];
-    if (se->roles == NULL || !se->roles->last.active ||
-        not_acting->token != se->roles->last.token) {
-        return ROLLCALL_STAY;
-    }
-    if (not_acting->status == ROLLCALL_OK) { /* it was told of none: nothing is taken back */
+    const bool is_now = se->roles->last.active && not_acting->token == se->roles->last.token;
+    if (not_acting->status != ROLLCALL_OK &&
+        (is_now || !se->roles->last.active)) { /* else it has another by now */
+        refuse(cx, se, not_acting);
+    } else if (is_now) { /* it was told of none: nothing is taken back */
         se->roles->lease.doubts++;
         set_role(se, NULL);
-    } else {
-        snprintf(reason, sizeof reason,
-                 "the application's activation answered %s: the active key is given up",
-                 rollcall_status_name(not_acting->status));
-        se->roles->lease.refused = not_acting->token;
-        end_role(cx, se, not_acting->status, reason);
     }
     session_children_stand(cx, &se->children, &se->roles->lease);
     return ROLLCALL_STAY;

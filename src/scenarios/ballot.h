@@ -1,6 +1,7 @@
 /*
  * scenarios/ballot.h - sessions of three processes that stand for one role: they come and go,
- * resign, hand over, force, refuse to act, and are marked Stopping.  What must hold: ballot.c.
+ * resign, hand over, force, refuse to act, and are marked Stopping.  What must hold:
+ * ballot_checks.c.
  *
  * Threads: the simulation's.
  */
@@ -26,6 +27,7 @@ struct ballot_standing {
     bool announced;         /* STANDBY was told */
     int64_t told;           /* the token of ACTIVE, as told; 0: STANDBY */
     int64_t activated;      /* the token that activate was called with last */
+    int64_t refused;        /* the token that it refused last; 0: none */
     bool refuses;           /* its next activation */
     int64_t stands_from_ms; /* it can be expected to take over from then on; INT64_MAX: it cannot */
     uint64_t orders;        /* not answered */

@@ -27,7 +27,7 @@ ROOT = HERE.parent.parent
 MUTANTS = HERE / "mutants"
 BUILT_FROM = (".ci", "CMakeLists.txt", "README.md", "LICENSE", "actors", "bench", "proto", "src",
               "tests")
-SEEDS, STEPS = 10000, 1000
+SEEDS, STEPS = 12000, 1000
 FIRST_ROUND, ROUNDS_GROW = 20, 5
 TURN_TIMEOUT_S = 300
 
