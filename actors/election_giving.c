@@ -46,19 +46,22 @@ int election_answer_order(struct rollcall_context *cx, struct election *el,
 
 /* ---- who is next ---- */
 
-/* NULL: nobody; or, of a hand-over, not the one that was named. */
-static const struct election_candidate *choose(const struct election *el)
-{
-    const struct session_elect *order = &el->held->order;
-    return order->request != 0 && order->kind == SESSION_ELECT_HAND_OVER && !is_refused(el)
-               ? election_find(el, order->server_id)
-               : election_next(el);
-}
-
 static bool is_hand_over(const struct election *el)
 {
     return el->held->order.request != 0 && el->held->order.kind == SESSION_ELECT_HAND_OVER &&
            !is_refused(el);
+}
+
+/* Of a hand-over the one that is meant, who may stand since a moment ago; else who has waited
+ * longest.  0: nobody. */
+static int64_t choose(const struct election *el)
+{
+    const struct election_candidate *next = election_next(el);
+    if (is_hand_over(el)) {
+        return el->held->order.server_id == el->held->mine->server_id ? 0
+                                                                      : el->held->order.server_id;
+    }
+    return next == NULL ? 0 : next->server_id;
 }
 
 /* Nothing is given: it is held as before, or confirmed. */
@@ -87,16 +90,15 @@ static int tell_first(struct rollcall_context *cx, struct election *el)
 
 int election_begin_giving(struct rollcall_context *cx, struct election *el)
 {
-    const struct election_candidate *next = choose(el);
     struct rollcall__buffer key = {0};
     rollcall_object_drop((struct rollcall_object *)el->named);
     el->named = NULL;
-    if (next == NULL) {
+    el->next_id = choose(el);
+    if (el->next_id == 0) {
         return is_hand_over(el) ? keep_it(cx, el) : tell_first(cx, el);
     }
-    el->next_id = next->server_id;
-    rollcall__key_session(&key, el->options->config->root, el->options->config->role,
-                          next->server_id, false);
+    rollcall__key_session(&key, el->options->config->root, el->options->config->role, el->next_id,
+                          false);
     struct transport_request *request =
         key.failed ? NULL
                    : transport_request_range(rollcall__buffer_bytes(&key),
@@ -118,10 +120,14 @@ int election_on_named(struct rollcall_context *cx, void *self,
         return rollcall_fail(cx, answer->status, "cannot look at who is next: %s",
                              result->error.text);
     }
-    if (result->kv_count == 0 && is_hand_over(el)) {
+    bool stands = false;
+    if (result->kv_count != 0 && election_read(&result->kvs[0], &stands) != ROLLCALL_OK) {
+        return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a candidate's record");
+    }
+    if (!stands && is_hand_over(el)) {
         return keep_it(cx, el);
     }
-    if (result->kv_count != 0) {
+    if (stands) {
         el->named = (struct transport_result *)rollcall_object_keep(&result->object);
     }
     return tell_first(cx, el);

@@ -97,12 +97,13 @@ int election_look(struct rollcall_context *cx, struct election *el);
  * kv: NULL: nothing. */
 void election_note_active(struct rollcall_context *cx, struct election *el,
                           const struct transport_kv *kv, int64_t revision);
-enum rollcall_status election_note_own(struct election *el, const struct transport_kv *kv,
-                                       int64_t revision);
+ROLLCALL_MUST_USE enum rollcall_status
+election_note_own(struct election *el, const struct transport_kv *kv, int64_t revision);
+/* Whether it is the record of one that stands; what is no record is not.  Returns: ROLLCALL_OK; or
+ * ROLLCALL_E_NO_MEMORY, and it is not known. */
+ROLLCALL_MUST_USE enum rollcall_status election_read(const struct transport_kv *kv, bool *stands);
 /* How many go before us, now that there is no active key. */
 int64_t election_rank(const struct election *el);
-/* NULL: nobody of that server ID stands. */
-const struct election_candidate *election_find(const struct election *el, int64_t server_id);
 /* It does not stand any more. */
 void election_forget(struct election *el, int64_t server_id);
 /* Who has waited longest; NULL: nobody else stands. */

@@ -43,8 +43,7 @@ void election_note_active(struct rollcall_context *cx, struct election *el,
     }
 }
 
-/* Of a candidate's record: whether it stands.  What is no record does not. */
-static enum rollcall_status read_record(const struct transport_kv *kv, bool *stands)
+enum rollcall_status election_read(const struct transport_kv *kv, bool *stands)
 {
     struct rollcall__arena arena = {0};
     struct rollcall_record record;
@@ -61,7 +60,7 @@ enum rollcall_status election_note_own(struct election *el, const struct transpo
     if (revision < el->view.own.as_of) {
         return ROLLCALL_OK;
     }
-    if (kv != NULL && read_record(kv, &stands) != ROLLCALL_OK) {
+    if (kv != NULL && election_read(kv, &stands) != ROLLCALL_OK) {
         return ROLLCALL_E_NO_MEMORY;
     }
     note(&el->view.own, kv, revision);
@@ -71,7 +70,8 @@ enum rollcall_status election_note_own(struct election *el, const struct transpo
 
 /* ---- the candidates ---- */
 
-const struct election_candidate *election_find(const struct election *el, int64_t server_id)
+/* NULL: nobody of that server ID stands. */
+static const struct election_candidate *find(const struct election *el, int64_t server_id)
 {
     for (size_t i = 0; i < el->view.count; i++) {
         if (el->view.candidates[i].server_id == server_id) {
@@ -95,7 +95,7 @@ int64_t election_rank(const struct election *el)
 {
     const struct election_view *view = &el->view;
     const struct election_candidate *named =
-        view->named == el->held->mine->server_id ? NULL : election_find(el, view->named);
+        view->named == el->held->mine->server_id ? NULL : find(el, view->named);
     int64_t rank = named == NULL ? 0 : 1;
     if (view->named == el->held->mine->server_id) {
         return 0;
@@ -129,7 +129,7 @@ static enum rollcall_status note_candidate(struct election_view *view, int64_t s
                                            .create_revision = kv->create_revision,
                                            .mod_revision = kv->mod_revision};
     bool stands;
-    if (read_record(kv, &stands) != ROLLCALL_OK) {
+    if (election_read(kv, &stands) != ROLLCALL_OK) {
         return ROLLCALL_E_NO_MEMORY;
     }
     forget(view, server_id);
