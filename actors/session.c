@@ -17,13 +17,13 @@
  *
  * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
  * It spawns a supervisor, and under it registration, keepalive (or lease_share, for a lease that
- * others have too), liveness and departure, on its own worker; the application is an actor on
- * another.  To register again is to stop that supervisor and spawn another: nothing of the
- * membership before survives but its server ID and its mark, and what its actors still say is known
- * by their addresses. What an actor below was asked is asked again when it fails (DOWN), for the
- * failure may have taken the request with it, and when it had no room (PRESS): neither ends a
- * session. A loss, a failure and an end are told once: a cell that tells one leads to where none
- * does.
+ * others have too), liveness, departure and, if it stands for a role, election, on its own worker;
+ * the application is an actor on another.  To register again is to stop that supervisor and spawn
+ * another: nothing of the membership before survives but its server ID and its mark, and what its
+ * actors still say is known by their addresses. What an actor below was asked is asked again when
+ * it fails (DOWN), for the failure may have taken the request with it, and when it had no room
+ * (PRESS): neither ends a session. A loss, a failure and an end are told once: a cell that tells
+ * one leads to where none does.
  */
 #include "actors/session.h"
 

@@ -1,6 +1,6 @@
 /*
- * actors/session_internal.h - what session.c and session_losses.c, the two files of one actor, know
- * of each other.
+ * actors/session_internal.h - what session.c, session_losses.c and session_roles.c, the files of
+ * one actor, know of each other.
  */
 #ifndef ACTORS_SESSION_INTERNAL_H
 #define ACTORS_SESSION_INTERNAL_H

@@ -43,6 +43,7 @@ static void open_behind(struct bench *b, int ahead)
     fated = 0;
     writes = reads = 0;
     fake_etcd_delete(b->etcd, KEY);
+    fake_etcd_put(b->etcd, "root/session/coordinator-1", STANDBY(1, ""), 0); /* another role's */
     for (int i = 1; i <= ahead; i++) {
         snprintf(key, sizeof key, "root/session/coord-%d", i);
         fake_etcd_grant(b->etcd, RIVAL_LEASE + i, 10);
@@ -161,7 +162,6 @@ TEST(election, whoever_is_marked_or_does_not_stand_is_not_waited_for)
             struct bench b;
             open_waiting(&b, 1);
             fake_etcd_put(b.etcd, "root/session/coord-1", RECORDS[i], RIVAL_LEASE + 1);
-            fake_etcd_put(b.etcd, "root/session/coordinator-1", STANDBY(1, ""), RIVAL_LEASE);
             fake_etcd_delete(b.etcd, ACTIVE);
             pump(&b);
             CHECK_INT(writes, 1);
@@ -241,7 +241,7 @@ TEST(election, while_somebody_holds_the_key_nothing_is_asked_whatever_is_put_the
 /* D-62: the session is told of that by others. */
 TEST(election, who_has_lost_its_lease_or_its_key_claims_once_at_most)
 {
-    for (int way = 0; way < 3; way++) {
+    for (int way = 0; way < 4; way++) {
         while (world_next(SEEDS)) {
             struct bench b;
             open_waiting(&b, 0);
@@ -249,6 +249,10 @@ TEST(election, who_has_lost_its_lease_or_its_key_claims_once_at_most)
                 fake_etcd_end_lease(b.etcd, OUR_LEASE);
             } else if (way == 1) {
                 fake_etcd_delete(b.etcd, KEY);
+            } else if (way == 2) { /* etcd says so before the watch does */
+                fate = FAKE_ETCD_REFUSE;
+                fated = SIZE_MAX;
+                b.etcd->refusal = ROLLCALL_E_LEASE_LOST;
             } else { /* put again by another process with our server ID */
                 fake_etcd_delete(b.etcd, KEY);
                 fake_etcd_put(b.etcd, KEY, STANDBY(12, ""), RIVAL_LEASE);
@@ -427,6 +431,8 @@ TEST(election, a_force_moves_the_key_and_forced_back_it_is_deleted_first)
         CHECK_INT(gained(&b)->create_revision, created);
         CHECK(gained(&b)->token > created);
         CHECK_INT(gained(&b)->token, fake_etcd_find(b.etcd, ACTIVE)->mod_revision);
+        order(&b, 1, SESSION_ELECT_FORCE, 0); /* asked again, for the session does not know */
+        CHECK_INT(told(&b, SESSION_ELECTED), 1);
         fake_etcd_put(b.etcd, ACTIVE, STANDBY(9, ""), RIVAL_LEASE); /* forced from us */
         pump(&b);
         CHECK_STATE(&b.world, b.actor, "STANDING");
