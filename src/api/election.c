@@ -378,11 +378,11 @@ enum rollcall_status rollcall_election_wait(struct rollcall_session *session, in
     const int64_t deadline_ns = rollcall__handle_deadline_ns(election->handle, timeout_ms);
     bool over = false, timely = true;
     rollcall__monitor_lock(&election->handle->monitor);
-    while (timely && told_token(election) == 0 &&
+    while (timely && rollcall__gauge_get(&election->told) == 0 &&
            !(over = rollcall__session_is_over(session, &why))) {
         timely = rollcall__handle_wait(election->handle, deadline_ns);
     }
-    const bool active = told_token(election) != 0;
+    const bool active = rollcall__gauge_get(&election->told) != 0;
     rollcall__monitor_unlock(&election->handle->monitor);
     if (active) {
         return ROLLCALL_OK;

@@ -288,6 +288,35 @@ TEST(election_rounds, whose_key_is_deleted_knows_that_as_soon_as_anybody)
     play_at_one(delete_key, 1000, NOTICE_MS);
 }
 
+/* Who has waited longest, of those that do not act. */
+static int first_in_line(const struct match *match, int64_t acting_id)
+{
+    int64_t longest = INT64_MAX;
+    int first = -1;
+    for (int i = 0; i < CANDIDATES; i++) {
+        char key[160];
+        snprintf(key, sizeof key, "%s-%d", match->active, i + 1);
+        const struct api_stored own = api_stored(&match->scene, key);
+        if (i + 1 != acting_id && own.there && own.create_revision < longest) {
+            longest = own.create_revision;
+            first = i;
+        }
+    }
+    CHECK(first >= 0);
+    return first;
+}
+
+static void stop_with_the_first_frozen(struct match *match, const struct belief *acting)
+{
+    process_signal(&match->processes[first_in_line(match, acting->server_id)], SIGSTOP);
+    end_acting(match, acting, SIGTERM); /* how long it takes to end is not counted */
+}
+
+TEST(election_rounds, a_first_in_line_that_is_frozen_costs_less_than_200_ms)
+{
+    play_at_one(stop_with_the_first_frozen, 200, 0);
+}
+
 /* Nobody has to follow: the leases are as they were. */
 TEST(election_rounds, a_restart_of_etcd_makes_no_two_believe_at_once)
 {
