@@ -101,7 +101,7 @@ void ballot_check(struct rollcall_world *world, void *state)
                      : ballot->two_ms == INT64_MAX ? now_ms(ballot)
                                                    : ballot->two_ms;
     const bool excused = is_meddled(ballot) || (ballot->forces && rollcall_world_faulty(world)) ||
-                         (ballot->forces && now_ms(ballot) < ballot->two_ms + NOTICE_MS);
+                         (ballot->forces && now_ms(ballot) - NOTICE_MS < ballot->two_ms);
     if (low != 0 && !excused) {
         rollcall_world_violate(world, "one-acts",
                                "%" PRId64 " and %" PRId64 " are both believed in", low, high);
