@@ -97,7 +97,7 @@ int election_be(struct election *el, enum state next)
 
 bool election_is_ours(const struct election *el)
 {
-    return el->view.active.is_there && el->view.active.lease_id == el->held->mine->lease_id;
+    return el->held->active.is_there && el->held->active.lease_id == el->held->mine->lease_id;
 }
 
 int election_ask(struct rollcall_context *cx, struct election *el, uint16_t answer,
@@ -162,7 +162,7 @@ static void let_go(struct election *el)
 {
     struct election_handover *held = el->held;
     const bool as_it_is =
-        el->view.active.is_there && el->view.active.create_revision == held->create_revision;
+        el->held->active.is_there && el->held->active.create_revision == held->create_revision;
     held->forced_away =
         as_it_is && held->create_revision != 0 ? held->create_revision : held->forced_away;
     held->create_revision = held->token = 0;
@@ -170,8 +170,8 @@ static void let_go(struct election *el)
 
 static const char *why_dropped(const struct election *el)
 {
-    return el->view.active.is_there ? "another process has taken the active key"
-                                    : "the active key was deleted";
+    return el->held->active.is_there ? "another process has taken the active key"
+                                     : "the active key was deleted";
 }
 
 /* ---- claiming ---- */
@@ -191,7 +191,7 @@ static int claim(struct rollcall_context *cx, struct election *el)
 static int force(struct rollcall_context *cx, struct election *el)
 {
     const struct rollcall_bytes key = rollcall__buffer_bytes(&el->active_key);
-    const struct election_key *there = &el->view.active;
+    const struct election_key *there = &el->held->active;
     el->clearing = there->create_revision == el->held->forced_away;
     el->forcing = !el->clearing;
     el->over = there->create_revision;
@@ -205,16 +205,20 @@ static int force(struct rollcall_context *cx, struct election *el)
         CLAIMING);
 }
 
-/* When it is our turn, now that there is no active key. */
+/* When it is our turn, now that there is no active key.  Who is named is wanted, whatever it has
+ * given up itself. */
 static int64_t turn_ms(const struct election *el)
 {
+    if (el->view.named == el->held->mine->server_id) {
+        return el->view.absent_ms;
+    }
     const int64_t by_rank_ms = el->view.absent_ms + election_rank(el) * TURN_MS;
     return by_rank_ms > el->held->claim_from_ms ? by_rank_ms : el->held->claim_from_ms;
 }
 
 static int claim_in_turn(struct rollcall_context *cx, struct election *el)
 {
-    if (el->view.active.is_there || el->view.stopping) {
+    if (el->held->active.is_there || el->view.stopping) {
         return election_be(el, STANDING);
     }
     if (turn_ms(el) > rollcall_now_ms(cx)) {
@@ -261,7 +265,7 @@ int election_go_on(struct rollcall_context *cx, struct election *el)
         return claim(cx, el);
     }
     if (el->held->order.request != 0) {
-        return el->view.active.is_there ? force(cx, el) : claim(cx, el);
+        return el->held->active.is_there ? force(cx, el) : claim(cx, el);
     }
     return claim_in_turn(cx, el);
 }
@@ -301,17 +305,16 @@ static void note_won(struct rollcall_context *cx, struct election *el, int64_t r
     el->held->token = revision;
 }
 
-/* It was ours already: by a try whose answer was lost, or since before the doubt. */
+/* It was ours already: by a try whose answer was lost, or since before the doubt.  Where that is
+ * not remembered, the revision of the last put is a token as good, for nobody else has had one
+ * since. */
 static void note_found(struct election *el)
 {
     struct election_handover *held = el->held;
-    if (held->create_revision == el->view.active.create_revision) {
-        return;
+    if (held->create_revision != held->active.create_revision) {
+        held->create_revision = held->active.create_revision;
+        held->token = held->active.mod_revision;
     }
-    held->create_revision = el->view.active.create_revision;
-    held->token = held->order.kind == SESSION_ELECT_FORCE && held->order.request != 0
-                      ? el->view.active.mod_revision
-                      : el->view.active.create_revision;
 }
 
 static int won(struct rollcall_context *cx, struct election *el)

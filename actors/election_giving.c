@@ -141,7 +141,7 @@ int election_give(struct rollcall_context *cx, struct election *el)
     return election_ask(cx, el, ELECTION_ANSWER,
                         election_request_give(el->held->mine,
                                               rollcall__buffer_bytes(&el->active_key),
-                                              el->view.active.create_revision,
+                                              el->held->active.create_revision,
                                               el->named == NULL ? NULL : &el->named->kvs[0]),
                         GIVING);
 }

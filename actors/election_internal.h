@@ -30,7 +30,7 @@ struct election_view {
     uint64_t asked;        /* id of the list, and of the watch after it */
     int64_t next_revision; /* of the watch: what is before it is no news */
     int64_t pause_ms;      /* before it is looked again; 0: it went well */
-    struct election_key active, own;
+    struct election_key own;
     bool stopping;                     /* our own record is marked */
     int64_t absent_ms;                 /* since when we have seen that there is no active key */
     int64_t touched, touched_revision; /* the candidate whose record was last put again, and when */
@@ -43,6 +43,7 @@ struct election_view {
 /* Survives a restart. */
 struct election_handover {
     struct session_membership *mine; /* shared; NULL: not begun */
+    struct election_key active;      /* as it was known last: a list may be of before */
     /* The active key while it is ours, as far as we know; 0: it is not. */
     int64_t create_revision, token;
     int64_t forced_away;   /* the create revision of one that was taken from us as it is; 0: none */

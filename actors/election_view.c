@@ -30,11 +30,11 @@ static void note(struct election_key *key, const struct transport_kv *kv, int64_
 void election_note_active(struct rollcall_context *cx, struct election *el,
                           const struct transport_kv *kv, int64_t revision)
 {
-    const bool was_there = el->view.active.is_there;
-    if (revision < el->view.active.as_of) {
+    const bool was_there = el->held->active.is_there;
+    if (revision < el->held->active.as_of) {
         return;
     }
-    note(&el->view.active, kv, revision);
+    note(&el->held->active, kv, revision);
     if (was_there && kv == NULL) {
         el->view.absent_ms = rollcall_now_ms(cx);
     }
@@ -164,7 +164,7 @@ static enum rollcall_status take(struct rollcall_context *cx, struct election *e
         return ROLLCALL_OK; /* of a role whose name begins like ours */
     }
     if (rollcall__bytes_equal(key, rollcall__buffer_bytes(&el->active_key))) {
-        if (revision > view->active.as_of) {
+        if (revision > el->held->active.as_of) {
             election_note_active(cx, el, put, revision);
             view->named = put == NULL && view->touched_revision == revision ? view->touched : 0;
         }
@@ -273,7 +273,7 @@ static enum rollcall_status take_list(struct rollcall_context *cx, struct electi
         }
     }
     el->view.touched_revision = 0;
-    if (active == NULL && !el->view.active.is_there && el->view.absent_ms == 0) {
+    if (active == NULL && !el->held->active.is_there && el->view.absent_ms == 0) {
         el->view.absent_ms = rollcall_now_ms(cx);
     }
     election_note_active(cx, el, active, result->revision);

@@ -27,6 +27,7 @@ enum {
     SCAN_MS = 600, /* etcd looks for leases that have ended every half second */
     NOTICE_MS = 50,
     RECENT_MS = 300,
+    ETCDCTL_MS = 5000, /* two processes have to begin and end */
     SYNC_MS = 150,
     WAIT_MS = 60000,
     NS_PER_MS = 1000000
@@ -142,6 +143,13 @@ static void check_history(const struct match *match)
     free(puts);
 }
 
+/* By how much the machine was late from one instant of a belief to another. */
+static int64_t late_between_ms(const struct match *match, int64_t from_ns, int64_t to_ns)
+{
+    const int64_t offset_ms = process_now_ms() - now_ns() / NS_PER_MS;
+    return lag_ms(match->lag, from_ns / NS_PER_MS + offset_ms, to_ns / NS_PER_MS + offset_ms);
+}
+
 /* No two believed at one instant, but for `allowed_ms` where somebody took the key from one. */
 static void check_beliefs(const struct match *match, int64_t allowed_ms)
 {
@@ -155,7 +163,10 @@ static void check_beliefs(const struct match *match, int64_t allowed_ms)
             } else if (before->token < after->token && before->pid != after->pid) {
                 const int64_t over_ns = before->last_ns - after->first_ns;
                 worst_ms = over_ns / NS_PER_MS > worst_ms ? over_ns / NS_PER_MS : worst_ms;
-                CHECK(over_ns < allowed_ms * NS_PER_MS || (allowed_ms == 0 && over_ns <= 0));
+                CHECK(over_ns <= 0 || allowed_ms != 0);
+                CHECK(over_ns <= 0 ||
+                      over_ns / NS_PER_MS <
+                          allowed_ms + late_between_ms(match, after->first_ns, before->last_ns));
             }
         }
     }
@@ -201,6 +212,10 @@ static void play(struct match *match, round_fn *round, int64_t bound_ms)
             (next->first_ns - now_ns()) / NS_PER_MS + process_now_ms() - began_ms;
         const int64_t late_ms = lag_ms(match->lag, began_ms, process_now_ms());
         slowest_ms = took_ms > slowest_ms ? took_ms : slowest_ms;
+        if (took_ms > bound_ms + late_ms) {
+            outage_say("too slow a takeover, and how late the machine was", took_ms);
+            outage_say("", late_ms);
+        }
         CHECK(took_ms <= bound_ms + late_ms);
         for (int k = 0; k < CANDIDATES; k++) { /* whoever was ended stands again */
             if (match->processes[k].pid == 0 || !process_running(&match->processes[k])) {
@@ -265,7 +280,7 @@ static void play_at_one(round_fn *round, int64_t bound_ms, int64_t allowed_ms)
 
 TEST(election_rounds, who_is_stopped_is_followed_and_no_two_believe_at_once)
 {
-    play_at_one(stop_it, 1000, 0); /* the process has to end, too */
+    play_at_one(stop_it, 3000, 0); /* how fast it is otherwise: election_test.c */
 }
 
 TEST(election_rounds, who_is_killed_is_followed_when_its_lease_is_over)
@@ -280,12 +295,12 @@ TEST(election_rounds, who_is_frozen_is_followed_and_believes_nothing_when_it_is_
 
 TEST(election_rounds, whose_lease_is_revoked_knows_that_as_soon_as_anybody)
 {
-    play_at_one(revoke_lease, 1000, NOTICE_MS);
+    play_at_one(revoke_lease, ETCDCTL_MS, NOTICE_MS);
 }
 
 TEST(election_rounds, whose_key_is_deleted_knows_that_as_soon_as_anybody)
 {
-    play_at_one(delete_key, 1000, NOTICE_MS);
+    play_at_one(delete_key, ETCDCTL_MS, NOTICE_MS);
 }
 
 /* Who has waited longest, of those that do not act. */

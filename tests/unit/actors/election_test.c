@@ -188,24 +188,34 @@ TEST(election, who_is_marked_itself_claims_nothing_until_it_is_not_marked_any_mo
     }
 }
 
-/* The last holder put this candidate's record again in the revision that deleted the active key. */
+/* The last holder puts this candidate's record again in the revision that deletes the active key.
+ */
+static void hand_over(struct bench *b, const char *key, const char *record, int64_t lease_id)
+{
+    const struct transport_txn txn = {
+        .success = {{.kind = TRANSPORT_OP_PUT,
+                     .key = rollcall__bytes(key),
+                     .value = rollcall__bytes(record),
+                     .lease_id = lease_id},
+                    {.kind = TRANSPORT_OP_DELETE, .key = rollcall__bytes(ACTIVE)}},
+        .success_count = 2};
+    struct transport_request *request = transport_request_txn(&txn);
+    rollcall_object_drop(&fake_etcd__perform(b->etcd, request)->object);
+    rollcall_object_drop(&request->object);
+    pump(b);
+}
+
 TEST(election, who_was_named_goes_first_and_all_others_after_it)
 {
     for (int named = 0; named < 2; named++) {
         while (world_next(SEEDS)) {
             struct bench b;
             open_waiting(&b, 2);
-            const struct transport_txn txn = {
-                .success = {{.kind = TRANSPORT_OP_PUT,
-                             .key = rollcall__bytes(named ? KEY : "root/session/coord-2"),
-                             .value = rollcall__bytes(STANDBY(12, "")),
-                             .lease_id = named ? OUR_LEASE : RIVAL_LEASE + 2},
-                            {.kind = TRANSPORT_OP_DELETE, .key = rollcall__bytes(ACTIVE)}},
-                .success_count = 2};
-            struct transport_request *request = transport_request_txn(&txn);
-            rollcall_object_drop(&fake_etcd__perform(b.etcd, request)->object);
-            rollcall_object_drop(&request->object);
-            pump(&b);
+            if (named) {
+                hand_over(&b, KEY, STANDBY(12, ""), OUR_LEASE);
+            } else {
+                hand_over(&b, "root/session/coord-2", STANDBY(2, ""), RIVAL_LEASE + 2);
+            }
             CHECK_INT(writes, named);
             if (!named) { /* behind the one that is named, and the first in line */
                 world_run(&b.world, 2 * TURN_MS - 1);
@@ -416,6 +426,21 @@ TEST(election, the_key_is_given_up_only_when_the_session_knows)
             check_holds(&b); /* nobody else wanted it */
             close_bench(&b);
         }
+    }
+}
+
+TEST(election, who_has_given_it_up_takes_it_at_once_when_it_is_handed_back)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_holding(&b);
+        order(&b, 1, SESSION_ELECT_RESIGN, 0);
+        tell_lease(&b, 2, true, 0);
+        fake_etcd_put(b.etcd, ACTIVE, STANDBY(9, ""), RIVAL_LEASE);
+        pump(&b);
+        hand_over(&b, KEY, STANDBY(12, ""), OUR_LEASE);
+        check_holds(&b);
+        close_bench(&b);
     }
 }
 
