@@ -28,11 +28,12 @@ int election_answer_order(struct rollcall_context *cx, struct election *el,
     struct election_handover *held = el->held;
     const struct session_elected elected = {.request = held->order.request};
     struct rollcall_reason *reason = NULL;
+    struct rollcall_error error;
     if (held->order.request == 0) {
         return ROLLCALL_STAY;
     }
-    rollcall_error_set(&held->answer, status, "%s", status == ROLLCALL_OK ? "" : text);
-    if (status != ROLLCALL_OK && (reason = rollcall_reason_create(&held->answer)) == NULL) {
+    rollcall_error_set(&error, status, "%s", text);
+    if (status != ROLLCALL_OK && (reason = rollcall_reason_create(&error)) == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a reason");
     }
     if (rollcall_send_object(cx, el->options->session, SESSION_ELECTED, &elected, sizeof elected,

@@ -48,9 +48,8 @@ struct election_handover {
     int64_t create_revision, token;
     int64_t forced_away;   /* the create revision of one that was taken from us as it is; 0: none */
     int64_t claim_from_ms; /* others go first until then: we gave it up */
-    struct session_elect order;   /* being done; request 0: none */
-    uint64_t answered;            /* the last order that was done, or could not be */
-    struct rollcall_error answer; /* and how */
+    struct session_elect order; /* being done; request 0: none */
+    uint64_t answered;          /* the last order that was done, or could not be, and was told so */
 };
 
 struct election {

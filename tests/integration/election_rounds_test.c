@@ -197,8 +197,8 @@ static void close_match(struct match *match, int64_t allowed_ms)
 
 typedef void round_fn(struct match *match, const struct belief *acting);
 
-/* Plays the rounds; each is over when another token is believed in.  bound_ms: within which that
- * has to be. */
+/* Plays the rounds; each is over when another token is believed in.  bound_ms: for how long nobody
+ * may act. */
 static void play(struct match *match, round_fn *round, int64_t bound_ms)
 {
     int64_t slowest_ms = 0;
@@ -208,8 +208,7 @@ static void play(struct match *match, round_fn *round, int64_t bound_ms)
         const int64_t token = acting->token, began_ms = process_now_ms();
         round(match, acting);
         const struct belief *next = await_acting(match, token);
-        const int64_t took_ms =
-            (next->first_ns - now_ns()) / NS_PER_MS + process_now_ms() - began_ms;
+        const int64_t took_ms = (next->first_ns - acting->last_ns) / NS_PER_MS;
         const int64_t late_ms = lag_ms(match->lag, began_ms, process_now_ms());
         slowest_ms = took_ms > slowest_ms ? took_ms : slowest_ms;
         if (took_ms > bound_ms + late_ms) {
