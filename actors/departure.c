@@ -7,11 +7,13 @@
  *
  * The mark is a put by compare: only if the key is still the one that we created, and always with
  * our lease, so it neither overwrites a successor nor makes a key immortal.  It is tried once: who
- * asked for it is told, and who leaves goes on without it.  The revoke is tried until etcd has
- * answered; what bounds it is the session's owner, who closes when he has waited enough.
- * Of a lease that is shared, REVOKING is to ask the lease_keeper, which knows whether the lease has
- * others: until it has answered, for what it failed on, or had no room for, is lost.
- * Invariant: at most one answer counts, the one of the request with id `asked`.
+ * asked for it is told, and who leaves goes on without it.  Who stands for election may hold the
+ * active key too, or come to hold it just now: both are marked in one transaction, under the
+ * condition that the active key is as it was found; a first try, which finds it, is free to fail.
+ * The revoke is tried until etcd has answered; what bounds it is the session's owner, who closes
+ * when he has waited enough. Of a lease that is shared, REVOKING is to ask the lease_keeper, which
+ * knows whether the lease has others: until it has answered, for what it failed on, or had no room
+ * for, is lost. Invariant: at most one answer counts, the one of the request with id `asked`.
  */
 #include "actors/departure.h"
 
@@ -19,7 +21,7 @@
 #include "actors/session_requests.h"
 #include "transport/request.h"
 
-enum { REVOKE_RETRY_MS = 200, LEAVE_AGAIN_MS = 500 };
+enum { REVOKE_RETRY_MS = 200, LEAVE_AGAIN_MS = 500, LOOKS_MAX = 10 };
 enum state { IDLE, MARKING, REVOKING, DONE, STATE_COUNT };
 
 /* Survives a restart. */
@@ -38,6 +40,10 @@ struct departure {
     const struct departure_options *options; /* they outlive self */
     struct departure_handover *held;
     uint64_t asked;
+    /* MARKING, of one that stands: the active key as it was found last. */
+    int64_t active_mod_revision; /* 0: not there */
+    bool active_is_ours;
+    uint32_t looks; /* at it, by this mark */
 };
 
 static rollcall_handler_fn on_mark, on_leave, on_leave_marking, on_marked, on_revoked, on_left,
@@ -52,7 +58,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][DEPARTURE_COUNT] = {
 
     [MARKING] [DEPARTURE_MARK]   = {rollcall_ignore,  0}, /* the session asks again when answered */
     [MARKING] [DEPARTURE_LEAVE]  = {on_leave_marking, ROLLCALL_TO(REVOKING)},
-    [MARKING] [DEPARTURE_ANSWER] = {on_marked,        ROLLCALL_TO(IDLE) | ROLLCALL_TO(REVOKING)},
+    [MARKING] [DEPARTURE_ANSWER] = {on_marked,        ROLLCALL_TO(IDLE) | OUT},
 
     [REVOKING][DEPARTURE_MARK]   = {rollcall_ignore,  0}, /* too late: it leaves */
     [REVOKING][DEPARTURE_LEAVE]  = {rollcall_ignore,  0},
@@ -87,7 +93,13 @@ static int ask(struct rollcall_context *cx, struct departure *de, struct transpo
 
 static int ask_mark(struct rollcall_context *cx, struct departure *de)
 {
-    return ask(cx, de, session_request_mark(de->options->config, de->held->mine), MARKING);
+    const struct session_config *config = de->options->config;
+    const struct session_membership *mine = de->held->mine;
+    return ask(cx, de,
+               config->stands ? session_request_mark_both(config, mine, de->active_mod_revision,
+                                                          de->active_is_ours)
+                              : session_request_mark(config, mine),
+               MARKING);
 }
 
 /* Asked again by the timer, until it is answered. */
@@ -146,6 +158,21 @@ static int on_mark(struct rollcall_context *cx, void *self, const struct rollcal
     return ask_mark(cx, de);
 }
 
+/* It was not marked, and our key is still ours: the active key is not as it was found. */
+static bool look_again(struct departure *de, const struct transport_result *result)
+{
+    const struct session_membership *mine = de->held->mine;
+    if (!de->options->config->stands || result->error.status != ROLLCALL_OK || result->succeeded ||
+        result->op_count != 2 || result->ops[1].kv_count == 0 || de->looks++ == LOOKS_MAX) {
+        return false;
+    }
+    const struct transport_op_result *active = &result->ops[0];
+    const struct transport_kv *own = &result->ops[1].kvs[0];
+    de->active_mod_revision = active->kv_count == 0 ? 0 : active->kvs[0].mod_revision;
+    de->active_is_ours = active->kv_count != 0 && active->kvs[0].lease_id == mine->lease_id;
+    return own->create_revision == mine->create_revision && own->lease_id == mine->lease_id;
+}
+
 static void read_outcome(const struct departure *de, const struct transport_result *result,
                          struct rollcall_error *error)
 {
@@ -167,6 +194,10 @@ static int on_marked(struct rollcall_context *cx, void *self,
     if (answer->id != de->asked) {
         return ROLLCALL_STAY;
     }
+    if (look_again(de, (const struct transport_result *)message->object)) {
+        return ask_mark(cx, de);
+    }
+    de->looks = 0;
     read_outcome(de, (const struct transport_result *)message->object, &error);
     de->held->marked |= error.status == ROLLCALL_OK;
     if (de->held->asked_mark) {

@@ -1,6 +1,6 @@
 /*
  * errand - does one thing to somebody's session, or takes a server ID, or asks an etcd how it is,
- * and tells the application.
+ * or writes what holds for a token only, and tells the application.
  *
  *    READING --ANSWER--> WRITING --ANSWER--> END (told)
  *                        WRITING --ANSWER(lost the compare)--> WRITING
@@ -9,6 +9,7 @@
  *    WRITING, of a lease alone, --ANSWER--> END (told)
  *    ALLOCATING --ALLOCATED--> END (told)
  *    ALLOCATING --what may pass--> PAUSING --RETRY--> ALLOCATING
+ *    WRITING --ANSWER--> END (told), of what holds for a token; PAUSING --RETRY--> WRITING
  *    CHECKING --ANSWER--> CHECKING; END (told) after the last, or when the first is a failure
  *    CHECKING --no room--> PAUSING --RETRY--> CHECKING
  *    any --DEADLINE--> END (told)
@@ -22,7 +23,8 @@
  * the lease was named, for then that lease is all that was meant.  An answer that was lost is made
  * up for by looking again: a record that is marked already, and a session that is gone since we
  * first looked, are what was wanted.
- * How an etcd is, is not asked twice: a failure is the answer.
+ * How an etcd is, is not asked twice: a failure is the answer.  What holds for a token is sent
+ * again only if it has certainly not been done: it is the application's, and may not be repeatable.
  * It lives under the application actor, on its worker: to stop that one is to stop this.  A failure
  * of our own (a crash, no memory) is told by the application actor, as a DOWN.
  * Invariants: the result is told once; at most one request is outstanding, none in PAUSING.
@@ -258,6 +260,10 @@ static int begin(struct rollcall_context *cx, struct errand *er)
         return ask(cx, er, transport_request_lease(TRANSPORT_LEASE_REVOKE, er->revoking, 0),
                    WRITING);
     }
+    if (er->config->kind == ERRAND_WRITE) {
+        rollcall_object_keep(&er->config->write->object);
+        return ask(cx, er, er->config->write, WRITING);
+    }
     return ask(cx, er, transport_request_range(rollcall__bytes(er->config->key), one_key), READING);
 }
 
@@ -396,6 +402,26 @@ static int on_read(struct rollcall_context *cx, void *self, const struct rollcal
     return look(cx, er, result->kv_count == 0 ? NULL : &result->kvs[0]);
 }
 
+/* What holds for a token. */
+static int on_guarded(struct rollcall_context *cx, struct errand *er,
+                      const struct transport_result *result)
+{
+    struct rollcall_error error;
+    if (result->error.status != ROLLCALL_OK) {
+        return result->error.maybe_applied ? tell(cx, er, &result->error, 0)
+                                           : pause_or_tell(cx, er, &result->error);
+    }
+    if (result->succeeded) {
+        return tell_done(cx, er, 0);
+    }
+    rollcall_error_set(&error, ROLLCALL_E_KEY_LOST,
+                       "the token %" PRId64
+                       " is not valid any more: another process acts, or will; "
+                       "nothing was written",
+                       er->config->token);
+    return tell(cx, er, &error, 0);
+}
+
 static int on_written(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
@@ -408,6 +434,9 @@ static int on_written(struct rollcall_context *cx, void *self,
     er->writing = false;
     if (answer->status == ROLLCALL_E_LEASE_LOST && er->config->kind == ERRAND_REVOKE_LEASE) {
         return tell_done(cx, er, 0);
+    }
+    if (er->config->kind == ERRAND_WRITE) {
+        return on_guarded(cx, er, result);
     }
     if (answer->status == ROLLCALL_E_LEASE_LOST) { /* the key is going with it: look again */
         return pause(cx, er, &result->error);

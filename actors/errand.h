@@ -23,7 +23,8 @@ enum errand_kind {
     ERRAND_REVOKE,
     ERRAND_REVOKE_LEASE, /* of whatever session */
     ERRAND_SERVER_ID,
-    ERRAND_HEALTH
+    ERRAND_HEALTH,
+    ERRAND_WRITE
 };
 
 /* What is to be done.  Immutable; shared. */
@@ -40,6 +41,9 @@ struct errand_config {
     /* SERVER_ID: */
     struct session_config *session; /* shared; its root is meant; NULL for the other kinds */
     bool reuse;
+    /* WRITE: */
+    struct transport_request *write; /* shared; a transaction; NULL for the other kinds */
+    int64_t token;                   /* what its conditions stand for, for the sentence */
 };
 
 /* What the application is told.  Immutable. */

@@ -17,13 +17,13 @@
  *
  * REGISTERED is not yet ACTIVE: keepalive says first whether the lease's time is still good.
  * It spawns a supervisor, and under it registration, keepalive (or lease_share, for a lease that
- * others have too), liveness and departure, on its own worker; the application is an actor on
- * another.  To register again is to stop that supervisor and spawn another: nothing of the
- * membership before survives but its server ID and its mark, and what its actors still say is known
- * by their addresses. What an actor below was asked is asked again when it fails (DOWN), for the
- * failure may have taken the request with it, and when it had no room (PRESS): neither ends a
- * session. A loss, a failure and an end are told once: a cell that tells one leads to where none
- * does.
+ * others have too), liveness, departure and, if it stands for a role, election, on its own worker;
+ * the application is an actor on another.  To register again is to stop that supervisor and spawn
+ * another: nothing of the membership before survives but its server ID and its mark, and what its
+ * actors still say is known by their addresses. What an actor below was asked is asked again when
+ * it fails (DOWN), for the failure may have taken the request with it, and when it had no room
+ * (PRESS): neither ends a session. A loss, a failure and an end are told once: a cell that tells
+ * one leads to where none does.
  */
 #include "actors/session.h"
 
@@ -40,7 +40,12 @@ static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on
 /* clang-format off */
 #define ALWAYS(state)                                                                              \
     [state][ROLLCALL_BOUNCED] = {on_bounced, 0}, [state][SESSION_RETELL] = {on_retell, 0},         \
-    [state][SESSION_PRESS] = {on_press, 0}, [state][SESSION_LEASE_RENEWED] = {on_renewed, 0}
+    [state][SESSION_PRESS] = {on_press, 0}, [state][SESSION_LEASE_RENEWED] = {on_renewed, 0},      \
+    [state][SESSION_GAINED] = {session_on_gained, 0},                                              \
+    [state][SESSION_DROPPED] = {session_on_dropped, 0},                                            \
+    [state][SESSION_ELECT] = {session_on_elect, 0},                                                \
+    [state][SESSION_ELECTED] = {session_on_elected, 0},                                            \
+    [state][SESSION_NOT_ACTING] = {session_on_not_acting, 0}
 #define ENDED (ROLLCALL_TO(OVER) | ROLLCALL_TO(REGISTERING))
 #define CLEARED (ENDED | ROLLCALL_TO(CLEARING))
 #define GOING ROLLCALL_TO(LEAVING)
@@ -158,6 +163,7 @@ static int on_bounced(struct rollcall_context *cx, void *self,
     struct session *se = self;
     if (rollcall_ref_equal(bounced->to, se->telling.application)) {
         session_refused(cx, &se->telling);
+        session_roles_refused(se);
     }
     return ROLLCALL_STAY;
 }
@@ -167,6 +173,7 @@ static int on_retell(struct rollcall_context *cx, void *self,
 {
     (void)message;
     session_retell(cx, &((struct session *)self)->telling);
+    session_roles_retell(cx, self);
     return ROLLCALL_STAY;
 }
 
@@ -176,6 +183,7 @@ int session_end(struct rollcall_context *cx, struct session *se, enum rollcall_s
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     rollcall_stop(cx, se->children.supervisor);
     session_marks_answer(cx, &se->marks, &se->telling, ROLLCALL_E_STOPPED, "the session is over");
+    session_roles_over(cx, se, status, reason);
     se->holds = false;
     session_tell_over(cx, &se->telling, state, status, reason);
     session_note_lease(se->options->config, 0);
@@ -276,6 +284,7 @@ static int on_safe(struct rollcall_context *cx, void *self, const struct rollcal
         return ROLLCALL_STAY;
     }
     session_tell_active(cx, &se->telling);
+    session_roles_safe(cx, se);
     return ACTIVE;
 }
 
@@ -294,10 +303,13 @@ static int on_renewed(struct rollcall_context *cx, void *self,
 static int on_suspect(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
-    if (session_is_stale(self, message)) {
+    struct session *se = self;
+    if (session_is_stale(se, message)) {
         return ROLLCALL_STAY;
     }
-    session_tell_suspect(cx, &((struct session *)self)->telling);
+    session_roles_doubt(cx, se, ROLLCALL_E_UNAVAILABLE,
+                        "etcd has not renewed the lease in time and may give the key away");
+    session_tell_suspect(cx, &se->telling);
     return SUSPECT;
 }
 
@@ -359,6 +371,7 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
         return ROLLCALL_STAY;
     }
     const bool mark = message->type == SESSION_LEAVE && !se->telling.marked;
+    session_roles_over(cx, se, ROLLCALL_OK, "asked to leave"); /* before the key can go */
     session_children_leave(cx, &se->children, se->holds ? se->telling.membership : NULL, mark);
     rollcall_timer_cancel(cx, SESSION_NO_CONTACT);
     session_tell(cx, &se->telling, ROLLCALL_SESSION_STOPPING, ROLLCALL_OK, "asked to leave");
@@ -484,6 +497,7 @@ static int init(struct rollcall_context *cx, void *self, const void *options)
     struct session *se = self;
     se->options = options;
     se->telling.application = se->options->application;
+    se->roles = se->options->roles;
     return session_begin(cx, se, false);
 }
 
@@ -495,7 +509,9 @@ static void fini(void *self)
 
 static void options_fini(void *options)
 {
-    rollcall_object_drop(&((struct session_options *)options)->config->object);
+    struct session_options *o = options;
+    session_roles_destroy(o->roles);
+    rollcall_object_drop(&o->config->object);
 }
 
 static const char *const STATE_NAMES[STATE_COUNT] = {"REGISTERING", "ACTIVE",  "SUSPECT",

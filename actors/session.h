@@ -33,9 +33,15 @@
     X(SESSION_RESTART, sizeof(struct session_order))                                               \
     X(SESSION_LEFT, sizeof(struct session_left)) /* from registration, departure: nothing is held  \
                                                   */                                               \
-    X(SESSION_NO_CONTACT, 0)                     /* timer: etcd has not answered once */           \
-    X(SESSION_RETELL, 0) /* timer: the application had no room for an event */                     \
-    X(SESSION_PRESS, 0)  /* timer: an actor below had no room for a request */
+    X(SESSION_GAINED, sizeof(struct session_gained))   /* from election: the active key is ours */ \
+    X(SESSION_DROPPED, 0)                              /* likewise: not any more; a reason */      \
+    X(SESSION_ELECT, sizeof(struct session_elect))     /* from the application */                  \
+    X(SESSION_ELECTED, sizeof(struct session_elected)) /* from election: that was done; object:    \
+                                                          rollcall_reason why not, or NULL */      \
+    X(SESSION_NOT_ACTING, sizeof(struct session_not_acting)) /* from the application */            \
+    X(SESSION_NO_CONTACT, 0) /* timer: etcd has not answered once */                               \
+    X(SESSION_RETELL, 0)     /* timer: the application had no room for an event */                 \
+    X(SESSION_PRESS, 0)      /* timer: an actor below had no room for a request */
 ROLLCALL_MESSAGES(session_message, SESSION_LIST, SESSION_COUNT);
 
 struct session_renewed {
@@ -63,6 +69,31 @@ struct session_left {
     enum rollcall_status status; /* OK: revoked, or nothing was held; else why the lease stays */
 };
 
+/* What counts only as long as nothing has put it in doubt: see session_roles.h. */
+struct session_gained {
+    int64_t token;           /* the revision of the write that gave it to us */
+    int64_t create_revision; /* of the active key */
+    uint64_t doubts;
+};
+
+enum session_elect_kind { SESSION_ELECT_RESIGN, SESSION_ELECT_HAND_OVER, SESSION_ELECT_FORCE };
+struct session_elect {
+    uint64_t request;  /* 1, 2, ...; the next only when this is answered */
+    int64_t server_id; /* HAND_OVER: to whom */
+    enum session_elect_kind kind;
+};
+
+struct session_elected {
+    uint64_t request;
+};
+
+/* The application was to act, and does not. */
+struct session_not_acting {
+    int64_t token;
+    enum rollcall_status status; /* what its activation answered; OK: it was told too late, and may
+                                    be told again */
+};
+
 /* What a session was opened with.  Immutable, but for what it publishes; shared by its actors. */
 struct session_config {
     struct rollcall_object object;
@@ -71,13 +102,16 @@ struct session_config {
                                              whoever is to revoke it when this process is dead;
                                              NULL: nobody is */
     struct rollcall_object *guard;        /* what that is a part of; shared; NULL */
-    struct rollcall__arena arena;         /* holds the strings and labels */
+    struct rollcall__gauge token; /* while it holds the active key; 0: it does not; as safe_until */
+    struct rollcall__arena arena; /* holds the strings and labels */
     const char *root, *role, *endpoints;
     struct rollcall_record record; /* without server ID, lease and Stopping */
     bool exclusive;
     bool keep_predecessor;
     bool reuse_server_id;
     bool share_lease;
+    bool stands; /* for election: its record is exclusive, and its key, as of all who stand, is not
+                    ROLE, which is for whoever acts */
     enum rollcall_on_lost on_lost;
     int64_t ttl_s;
     int64_t server_id; /* 0: to be allocated */
@@ -104,10 +138,31 @@ struct session_membership {
 struct session_membership *session_membership_create(const struct session_membership *draft,
                                                      struct rollcall_bytes key);
 
+enum session_event_kind { SESSION_EVENT_STATE, SESSION_EVENT_ROLE };
+
+/* What the application is told of the election; likewise all there is to know.  Immutable. */
+struct session_role_event {
+    struct rollcall_object object;
+    enum session_event_kind kind; /* SESSION_EVENT_ROLE */
+    struct rollcall_ref session;  /* who tells it */
+    bool active;
+    int64_t token;           /* not active: 0 */
+    int64_t create_revision; /* of the active key; likewise */
+    int64_t lease_id;        /* likewise */
+    uint64_t sequence;       /* 1, 2, ... */
+    uint64_t change;         /* 0, 1, ...: of what is above */
+    int64_t at_ms;
+    enum rollcall_status status; /* why */
+    char reason[ROLLCALL_ERROR_TEXT_BYTES];
+    uint64_t answered;            /* every SESSION_ELECT up to this request is answered: */
+    struct rollcall_error answer; /* so */
+};
+
 /* What the application is told: all there is to know, so that the newest says everything.
  * Immutable. */
 struct session_event {
     struct rollcall_object object;
+    enum session_event_kind kind;          /* SESSION_EVENT_STATE */
     struct session_membership *membership; /* shared; NULL until it has registered */
     uint64_t sequence;                     /* 1, 2, ...: one that is told again is known by it */
     uint64_t change;                       /* 0, 1, ...: of the state */
@@ -124,8 +179,14 @@ struct session_event {
     struct rollcall_error answer; /* so */
 };
 
+/* What a session root that stands for election keeps of its role: made by whoever spawns it, so
+ * that an order is answered even where there is no memory. */
+struct session_roles;
+struct session_roles *session_roles_create(void); /* NULL: out of memory */
+
 struct session_options {
     struct session_config *config; /* moved */
+    struct session_roles *roles;   /* moved; of a config that `stands`, else NULL */
     struct rollcall_ref application;
     struct rollcall_ref transport; /* on its own worker: no callback delays what etcd says */
     struct rollcall_ref allocator; /* not used when the config has a server ID */

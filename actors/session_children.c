@@ -1,6 +1,7 @@
 #include "actors/session_children.h"
 
 #include "actors/departure.h"
+#include "actors/election.h"
 #include "actors/keepalive.h"
 #include "actors/lease_share.h"
 #include "actors/liveness.h"
@@ -63,6 +64,20 @@ static enum rollcall_status spawn_departure(struct rollcall_context *cx,
     return spawn(cx, children, &departure_type, &options, &children->departure);
 }
 
+/* Of a session that stands for election; of others nobody is spawned. */
+static enum rollcall_status spawn_election(struct rollcall_context *cx,
+                                           const struct session_options *o,
+                                           struct session_children *children)
+{
+    children->stands = o->config->stands;
+    if (!children->stands) {
+        return ROLLCALL_OK;
+    }
+    const struct election_options options = {
+        .config = keep_config(o), .session = rollcall_self(cx), .transport = o->transport};
+    return spawn(cx, children, &election_type, &options, &children->election);
+}
+
 /* What looks after the lease. */
 static enum rollcall_status spawn_keepalive(struct rollcall_context *cx,
                                             const struct session_options *o,
@@ -97,6 +112,9 @@ enum rollcall_status session_children_spawn(struct rollcall_context *cx,
     if (status == ROLLCALL_OK) {
         status = spawn_departure(cx, o, children);
     }
+    if (status == ROLLCALL_OK) {
+        status = spawn_election(cx, o, children);
+    }
     return status == ROLLCALL_OK ? spawn_registration(cx, o, beginning, children) : status;
 }
 
@@ -105,7 +123,8 @@ bool session_children_has(const struct session_children *children, struct rollca
     return rollcall_ref_equal(who, children->registration) ||
            rollcall_ref_equal(who, children->keepalive) ||
            rollcall_ref_equal(who, children->liveness) ||
-           rollcall_ref_equal(who, children->departure);
+           rollcall_ref_equal(who, children->departure) ||
+           (children->stands && rollcall_ref_equal(who, children->election));
 }
 
 const char *session_children_fault(const struct session_children *children,
@@ -167,6 +186,22 @@ static enum rollcall_status press_departure(struct rollcall_context *cx,
                                                   rollcall_object_keep(&children->mine->object));
 }
 
+/* Whoever leaves does not stand: its key is about to go. */
+static enum rollcall_status press_election(struct rollcall_context *cx,
+                                           const struct session_children *children)
+{
+    if (!children->stands || !children->told_to_stand || children->mine == NULL) {
+        return ROLLCALL_OK;
+    }
+    const enum rollcall_status status =
+        rollcall_send_object(cx, children->election, ELECTION_LEASE, &children->lease,
+                             sizeof children->lease, rollcall_object_keep(&children->mine->object));
+    return status != ROLLCALL_OK || children->order.request == 0
+               ? status
+               : rollcall_send(cx, children->election, ELECTION_ORDER, &children->order,
+                               sizeof children->order);
+}
+
 static void press_again_if(struct rollcall_context *cx, enum rollcall_status status)
 {
     if (status != ROLLCALL_OK) {
@@ -180,6 +215,7 @@ void session_children_press(struct rollcall_context *cx, const struct session_ch
     press_again_if(cx, press_liveness(cx, children));
     press_again_if(cx, press_registration(cx, children));
     press_again_if(cx, press_departure(cx, children));
+    press_again_if(cx, press_election(cx, children));
 }
 
 void session_children_restarted(struct rollcall_context *cx,
@@ -244,6 +280,23 @@ void session_children_leave_key(struct rollcall_context *cx, struct session_chil
 {
     children->spare = true;
     session_children_leave(cx, children, mine, false);
+}
+
+void session_children_stand(struct rollcall_context *cx, struct session_children *children,
+                            const struct election_lease *lease)
+{
+    children->lease = *lease;
+    children->told_to_stand |= lease->safe;
+    press_again_if(cx, press_election(cx, children));
+}
+
+void session_children_order(struct rollcall_context *cx, struct session_children *children,
+                            const struct session_elect *order)
+{
+    children->order = *order;
+    if (order->request != 0) {
+        press_again_if(cx, press_election(cx, children));
+    }
 }
 
 void session_children_fini(struct session_children *children)

@@ -3,6 +3,7 @@
 #ifndef ACTORS_SESSION_CHILDREN_H
 #define ACTORS_SESSION_CHILDREN_H
 
+#include "actors/election.h"
 #include "actors/session.h"
 
 /* A request that an actor fails on is lost, and one that finds no room is refused.  So what they
@@ -11,7 +12,11 @@
 struct session_children {
     struct rollcall_ref supervisor, registration, liveness, departure;
     struct rollcall_ref keepalive; /* or lease_share, when the lease is `shared` */
-    bool shared;
+    struct rollcall_ref election;  /* nobody, unless it `stands` */
+    bool shared, stands;
+    struct election_lease lease; /* what the election is to know, once it was told anything: */
+    bool told_to_stand;
+    struct session_elect order;      /* of the election; request 0: none */
     struct session_membership *mine; /* shared: what the requests are about; NULL: nothing is won */
     bool start, mark, leave;         /* asked for */
     bool mark_first, spare;          /* of leave */
@@ -54,6 +59,12 @@ void session_children_leave(struct rollcall_context *cx, struct session_children
 /* Gives up the share of a lease under whose key something of a stranger's is; likewise. */
 void session_children_leave_key(struct rollcall_context *cx, struct session_children *children,
                                 struct session_membership *mine);
+/* What the election is to know; it begins with that. */
+void session_children_stand(struct rollcall_context *cx, struct session_children *children,
+                            const struct election_lease *lease);
+/* SESSION_ELECTED answers.  request 0: it has. */
+void session_children_order(struct rollcall_context *cx, struct session_children *children,
+                            const struct session_elect *order);
 void session_children_fini(struct session_children *children);
 
 #endif /* ACTORS_SESSION_CHILDREN_H */

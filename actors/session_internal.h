@@ -1,21 +1,32 @@
 /*
- * actors/session_internal.h - what session.c and session_losses.c, the two files of one actor, know
- * of each other.
+ * actors/session_internal.h - what session.c, session_losses.c and session_roles.c, the files of
+ * one actor, know of each other.
  */
 #ifndef ACTORS_SESSION_INTERNAL_H
 #define ACTORS_SESSION_INTERNAL_H
 
+#include "actors/election.h"
 #include "actors/session_children.h"
 #include "actors/session_marks.h"
 #include "actors/session_telling.h"
 
 enum state { REGISTERING, ACTIVE, SUSPECT, CLEARING, LEAVING, OVER, STATE_COUNT };
 
+/* Of a session that stands: whether it acts. */
+struct session_roles {
+    struct election_lease lease;    /* what the election is to know */
+    uint64_t ordered;               /* the SESSION_ELECT that is not answered; 0: none */
+    bool announced;                 /* of this membership: that it stands */
+    bool untold;                    /* there was no room, or no memory, for the last */
+    struct session_role_event last; /* a value; its header is not used */
+};
+
 struct session {
     const struct session_options *options; /* they outlive self */
     struct session_children children;
     struct session_telling telling;
     struct session_marks marks;
+    struct session_roles *roles;             /* the options'; NULL: it does not stand */
     bool holds;                              /* registration has won: what is held is departure's */
     uint64_t orders;                         /* the highest number of LEAVE, REVOKE and RESTART */
     bool was_marked;                         /* when it was lost last */
@@ -37,5 +48,24 @@ bool session_is_stale(const struct session *se, const struct rollcall_message *m
 /* ---- session_losses.c: handlers ---- */
 
 rollcall_handler_fn session_on_lease_lost, session_on_key_lost, session_on_cleared, session_on_down;
+
+/* ---- session_roles.c; of a session that does not stand each does nothing ---- */
+
+void session_roles_destroy(struct session_roles *roles);
+/* The lease can be relied on; or not any more, or not for now. */
+void session_roles_safe(struct rollcall_context *cx, struct session *se);
+void session_roles_doubt(struct rollcall_context *cx, struct session *se,
+                         enum rollcall_status status, const char *reason);
+/* The membership has ended, or is about to: it does not act, and does not stand. */
+void session_roles_over(struct rollcall_context *cx, struct session *se,
+                        enum rollcall_status status, const char *reason);
+/* Of any DOWN. */
+void session_roles_down(struct rollcall_context *cx, struct session *se,
+                        const struct rollcall_down *down);
+/* Of BOUNCED and SESSION_RETELL. */
+void session_roles_refused(struct session *se);
+void session_roles_retell(struct rollcall_context *cx, struct session *se);
+rollcall_handler_fn session_on_gained, session_on_dropped, session_on_elected, session_on_elect,
+    session_on_not_acting;
 
 #endif /* ACTORS_SESSION_INTERNAL_H */

@@ -22,6 +22,7 @@ static void tell_lost(struct rollcall_context *cx, struct session *se, enum roll
     session_marks_answer(cx, &se->marks, &se->telling, status, reason);
     se->holds = false;
     se->was_marked = se->telling.marked;
+    session_roles_over(cx, se, status, reason);
     session_tell_lost(cx, &se->telling, loss, status, reason);
 }
 
@@ -74,6 +75,7 @@ static int doubt(struct rollcall_context *cx, struct session *se, const struct r
         !rollcall_ref_equal(down->who, se->children.keepalive)) {
         return ROLLCALL_STAY;
     }
+    session_roles_doubt(cx, se, down->status, "the actor that renews the lease has failed");
     session_tell(cx, &se->telling, ROLLCALL_SESSION_SUSPECT, down->status,
                  "the actor that renews the lease has failed, and is restarted");
     return SUSPECT;
@@ -87,6 +89,7 @@ int session_on_down(struct rollcall_context *cx, void *self, const struct rollca
     const char *why = session_children_fault(&se->children, message);
     if (why == NULL) {
         session_children_restarted(cx, &se->children, message->payload);
+        session_roles_down(cx, se, message->payload);
         return doubt(cx, se, message->payload);
     }
     switch (session_told(&se->telling)) {

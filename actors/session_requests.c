@@ -1,13 +1,14 @@
 #include "actors/session_requests.h"
 
 #include "base/buffer.h"
+#include "session/keys.h"
 #include "session/record.h"
 #include "transport/request.h"
 
 #include <inttypes.h>
 
-static void encode(const struct session_config *config, int64_t server_id, int64_t lease_id,
-                   bool stopping, struct rollcall__buffer *value)
+void session_record_encode(const struct session_config *config, int64_t server_id, int64_t lease_id,
+                           bool stopping, struct rollcall__buffer *value)
 {
     struct rollcall_record record = config->record;
     record.server_id = server_id;
@@ -23,7 +24,7 @@ struct transport_request *session_request_claim(const struct session_config *con
 {
     struct rollcall__buffer value = {0};
     const struct transport_compare absent = {.target = TRANSPORT_COMPARE_VERSION, .key = key};
-    encode(config, server_id, lease_id, stopping, &value);
+    session_record_encode(config, server_id, lease_id, stopping, &value);
     struct transport_request *request =
         value.failed ? NULL
                      : transport_request_put_if(&absent, rollcall__buffer_bytes(&value), lease_id);
@@ -65,7 +66,7 @@ struct transport_request *session_request_mark(const struct session_config *conf
 {
     struct rollcall__buffer value = {0};
     const struct rollcall_bytes key = rollcall__bytes(mine->key);
-    encode(config, mine->server_id, mine->lease_id, true, &value);
+    session_record_encode(config, mine->server_id, mine->lease_id, true, &value);
     const struct transport_txn txn = {
         .compares = {{.target = TRANSPORT_COMPARE_CREATE_REVISION,
                       .key = key,
@@ -80,6 +81,45 @@ struct transport_request *session_request_mark(const struct session_config *conf
     };
     struct transport_request *request = value.failed ? NULL : transport_request_txn(&txn);
     rollcall__buffer_free(&value);
+    return request;
+}
+
+struct transport_request *session_request_mark_both(const struct session_config *config,
+                                                    const struct session_membership *mine,
+                                                    int64_t active_mod_revision, bool is_ours)
+{
+    struct rollcall__buffer value = {0}, active = {0};
+    rollcall__key_session(&active, config->root, config->role, 0, true);
+    session_record_encode(config, mine->server_id, mine->lease_id, true, &value);
+    const struct rollcall_bytes key = rollcall__bytes(mine->key);
+    const struct rollcall_bytes active_key = rollcall__buffer_bytes(&active);
+    struct transport_op put = {.kind = TRANSPORT_OP_PUT,
+                               .key = key,
+                               .value = rollcall__buffer_bytes(&value),
+                               .lease_id = mine->lease_id};
+    struct transport_txn txn = {
+        .compares = {{.target = TRANSPORT_COMPARE_CREATE_REVISION,
+                      .key = key,
+                      .number = mine->create_revision},
+                     {.target = TRANSPORT_COMPARE_LEASE, .key = key, .number = mine->lease_id},
+                     {.target = TRANSPORT_COMPARE_MOD_REVISION,
+                      .key = active_key,
+                      .number = active_mod_revision}},
+        .compare_count = 3,
+        .success = {put},
+        .success_count = 1,
+        .failure = {{.kind = TRANSPORT_OP_GET, .key = active_key},
+                    {.kind = TRANSPORT_OP_GET, .key = key}},
+        .failure_count = 2,
+    };
+    if (is_ours) {
+        put.key = active_key;
+        txn.success[txn.success_count++] = put;
+    }
+    struct transport_request *request =
+        value.failed || active.failed ? NULL : transport_request_txn(&txn);
+    rollcall__buffer_free(&value);
+    rollcall__buffer_free(&active);
     return request;
 }
 

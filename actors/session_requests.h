@@ -9,7 +9,12 @@
 #define ACTORS_SESSION_REQUESTS_H
 
 #include "actors/session.h"
+#include "base/buffer.h"
 #include "transport/messages.h"
+
+/* The record as it is stored; value: appended to, and failed when out of memory. */
+void session_record_encode(const struct session_config *config, int64_t server_id, int64_t lease_id,
+                           bool stopping, struct rollcall__buffer *value);
 
 /* Puts the record if the key is free.  stopping: as one that is marked. */
 struct transport_request *session_request_claim(const struct session_config *config,
@@ -24,6 +29,13 @@ struct transport_request *session_request_withdraw(const char *key, int64_t crea
 /* Puts the record as Stopping if the key is still the one we created. */
 struct transport_request *session_request_mark(const struct session_config *config,
                                                const struct session_membership *mine);
+
+/* The same of one that stands for election, whose active key is, as far as is known, last put at
+ * active_mod_revision (0: it is not there) and ours or not: if that is so; if it is ours both are
+ * put.  Else ops[0] tells what is under the active key, ops[1] what is under its own. */
+struct transport_request *session_request_mark_both(const struct session_config *config,
+                                                    const struct session_membership *mine,
+                                                    int64_t active_mod_revision, bool is_ours);
 
 /* What a value is to the server with this ID. */
 struct session_reading {

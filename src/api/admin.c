@@ -3,7 +3,7 @@
 #include "actors/errand.h"
 
 #include "actors/application.h"
-#include "api/errands.h"
+#include "api/errand.h"
 #include "api/handle.h"
 #include "base/memory.h"
 #include "runtime/port.h"
@@ -49,7 +49,8 @@ struct errand_handle {
 
 /* ---- arguments ---- */
 
-static enum rollcall_status check_timeout(int64_t timeout_ms, struct rollcall_error *error)
+enum rollcall_status rollcall__errand_check_timeout(int64_t timeout_ms,
+                                                    struct rollcall_error *error)
 {
     if (timeout_ms < 0 || timeout_ms > TIMEOUT_MAX_MS) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
@@ -87,7 +88,7 @@ static enum rollcall_status check_root_and_timeout(const char *root, int64_t tim
 {
     const enum rollcall_status status =
         root == NULL ? ROLLCALL_OK : rollcall__root_check(root, error);
-    return status == ROLLCALL_OK ? check_timeout(timeout_ms, error) : status;
+    return status == ROLLCALL_OK ? rollcall__errand_check_timeout(timeout_ms, error) : status;
 }
 
 static enum rollcall_status check_told(bool told, struct rollcall_error *error)
@@ -105,6 +106,9 @@ static void destroy_config(struct rollcall_object *object)
     struct errand_config *config = (struct errand_config *)object;
     if (config->session != NULL) {
         rollcall_object_drop(&config->session->object);
+    }
+    if (config->write != NULL) {
+        rollcall_object_drop(&config->write->object);
     }
     rollcall__arena_free(&config->arena);
     free(config);
@@ -392,6 +396,36 @@ static enum rollcall_status run(struct rollcall_etcd *etcd, struct errand_config
     return status;
 }
 
+struct errand_config *rollcall__errand_write(const struct rollcall_etcd *etcd,
+                                             struct transport_request *write, int64_t token,
+                                             int64_t timeout_ms)
+{
+    struct errand_config *config =
+        write == NULL ? NULL : create_config(etcd, ERRAND_WRITE, timeout_ms);
+    if (config == NULL) {
+        rollcall_object_drop((struct rollcall_object *)write);
+        return NULL;
+    }
+    config->write = write;
+    config->token = token;
+    return config;
+}
+
+enum rollcall_status rollcall__errand_run(struct rollcall_etcd *etcd, struct errand_config *config,
+                                          struct rollcall_error *error)
+{
+    return run(etcd, config, &(struct outcome){0}, error);
+}
+
+enum rollcall_status rollcall__errand_run_later(struct rollcall_etcd *etcd,
+                                                struct errand_config *config,
+                                                rollcall_done_fn *done, void *user,
+                                                struct rollcall_error *error)
+{
+    const struct listener listener = {.done = done, .user = user};
+    return run_later(etcd, config, &listener, error);
+}
+
 static enum rollcall_status check_may_wait(const struct rollcall_etcd *etcd,
                                            struct rollcall_error *error)
 {
@@ -411,7 +445,7 @@ static enum rollcall_status act(struct rollcall_etcd *etcd, enum errand_kind kin
 {
     enum rollcall_status status = check_may_wait(etcd, error);
     if (status != ROLLCALL_OK || (status = check_target(target, error)) != ROLLCALL_OK ||
-        (status = check_timeout(timeout_ms, error)) != ROLLCALL_OK) {
+        (status = rollcall__errand_check_timeout(timeout_ms, error)) != ROLLCALL_OK) {
         return status;
     }
     return run(etcd, create_target_config(etcd, kind, target, timeout_ms), &(struct outcome){0},
@@ -426,7 +460,7 @@ static enum rollcall_status act_later(struct rollcall_etcd *etcd, enum errand_ki
     const struct listener listener = {.done = done, .user = user};
     enum rollcall_status status = check_told(done != NULL, error);
     if (status != ROLLCALL_OK || (status = check_target(target, error)) != ROLLCALL_OK ||
-        (status = check_timeout(timeout_ms, error)) != ROLLCALL_OK) {
+        (status = rollcall__errand_check_timeout(timeout_ms, error)) != ROLLCALL_OK) {
         return status;
     }
     return run_later(etcd, create_target_config(etcd, kind, target, timeout_ms), &listener, error);

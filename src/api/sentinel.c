@@ -1,6 +1,6 @@
 /* To be a sentinel: a runtime and a connection are made ready, so that a crash costs no more than a
  * connection and one request; then the vigil, and, if it ends so, the revoking. */
-#include "api/errands.h"
+#include "api/errand.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "sentinel/birth.h"

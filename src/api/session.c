@@ -1,11 +1,10 @@
 /* The public calls of rollcall/session.h: messages to the session's root actor, and waiting for
  * what it tells. */
+#include "api/election.h"
 #include "api/handle.h"
 #include "api/session_options.h"
-#include "base/buffer.h"
 #include "base/memory.h"
 #include "runtime/port.h"
-#include "session/record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +25,8 @@ struct mark {
 struct rollcall_session {
     struct rollcall__handle handle; /* must be first */
     struct rollcall_ref root;
-    struct session_config *config; /* shared */
+    struct session_config *config;       /* shared */
+    struct rollcall__election *election; /* NULL: it stands for none */
     rollcall_session_event_fn *on_event;
     void *user;
     int64_t open_timeout_ms;
@@ -169,6 +169,10 @@ static void tell(struct rollcall_object *handle, struct rollcall_object *object)
 {
     struct rollcall_session *session = (struct rollcall_session *)handle;
     const struct session_event *event = (const struct session_event *)object;
+    if (event->kind == SESSION_EVENT_ROLE) { /* the kind is in the same place */
+        rollcall__election_tell(session->election, (const struct session_role_event *)object);
+        return;
+    }
     if (event->lost != NULL) {
         tell_one(session, event->lost);
     }
@@ -183,6 +187,7 @@ static void destroy_session(struct rollcall_object *object)
     call_answered(session->marks, true); /* no thread waits any more */
     drop_membership(session->membership);
     drop_membership(session->named);
+    rollcall__election_destroy(session->election);
     rollcall_object_drop(&session->config->object);
     rollcall__handle_fini(&session->handle);
     free(session);
@@ -221,10 +226,23 @@ static enum rollcall_status spawn(struct rollcall_session *session, struct rollc
         return status;
     }
     options.application = session->handle.application;
+    if (session->election != NULL && (options.roles = session_roles_create()) == NULL) {
+        return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "session: out of memory");
+    }
     rollcall_object_keep(&session->config->object); /* moved into the spawn */
     return rollcall_runtime_spawn(
         rollcall__etcd_runtime(etcd), rollcall__etcd_control_worker(etcd),
         ROLLCALL_SPAWN_OPTIONS(.type = &session_type, .options = &options), &session->root, error);
+}
+
+struct rollcall__election *rollcall__session_election(struct rollcall_session *session)
+{
+    return session->election;
+}
+
+struct rollcall_ref rollcall__session_root(const struct rollcall_session *session)
+{
+    return session->root;
 }
 
 enum rollcall_status rollcall_session_start(struct rollcall_etcd *etcd,
@@ -244,7 +262,13 @@ enum rollcall_status rollcall_session_start(struct rollcall_etcd *etcd,
     if (session == NULL) {
         return rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "session: out of memory");
     }
-    status = spawn(session, error);
+    if (options.election != NULL) {
+        status = rollcall__election_create(&session->handle, session->config, options.election,
+                                           &session->election, error);
+    }
+    if (status == ROLLCALL_OK) {
+        status = spawn(session, error);
+    }
     if (status != ROLLCALL_OK) {
         ROLLCALL_DROP(rollcall__handle_close(&session->handle), "the first error is told");
         return status;
@@ -261,6 +285,12 @@ static bool is_over(const struct rollcall_session *session)
     const enum rollcall_session_state state = session->info.state;
     return (state == ROLLCALL_SESSION_LOST && session->config->on_lost == ROLLCALL_ON_LOST_STOP) ||
            state == ROLLCALL_SESSION_STOPPED || state == ROLLCALL_SESSION_FAILED;
+}
+
+bool rollcall__session_is_over(const struct rollcall_session *session, struct rollcall_error *why)
+{
+    *why = session->error;
+    return is_over(session);
 }
 
 static enum rollcall_status may_wait(const struct rollcall_session *session,
@@ -356,23 +386,6 @@ void rollcall_session_get_info(struct rollcall_session *session, struct rollcall
     rollcall__monitor_unlock(&session->handle.monitor);
 }
 
-/* Through its bytes: then it owns what it views, and is what a reader would see. */
-static enum rollcall_status copy_record(const struct rollcall_record *from,
-                                        struct rollcall_record **record,
-                                        struct rollcall_error *error)
-{
-    struct rollcall__buffer json = {0};
-    rollcall__record_encode(from, &json);
-    const enum rollcall_status status =
-        json.failed ? rollcall_error_set(error, ROLLCALL_E_NO_MEMORY, "session: out of memory")
-                    : rollcall_record_decode(rollcall__buffer_bytes(&json), record, error);
-    if (status == ROLLCALL_OK) {
-        (*record)->omit_trigger_kill = from->omit_trigger_kill;
-    }
-    rollcall__buffer_free(&json);
-    return status;
-}
-
 enum rollcall_status rollcall_session_get_record(struct rollcall_session *session,
                                                  struct rollcall_record **record,
                                                  struct rollcall_error *error)
@@ -384,25 +397,7 @@ enum rollcall_status rollcall_session_get_record(struct rollcall_session *sessio
     now.has_lease_id = info.lease_id != 0;
     now.lease_id = info.lease_id;
     now.stopping = info.stopping;
-    return copy_record(&now, record, error);
-}
-
-enum rollcall_status rollcall_session_plan_record(const struct rollcall_session_options *options,
-                                                  struct rollcall_record **record,
-                                                  struct rollcall_error *error)
-{
-    struct rollcall_session_options given;
-    struct session_config *config;
-    enum rollcall_status status =
-        rollcall__session_config_create(options, "", &given, &config, error);
-    if (status != ROLLCALL_OK) {
-        return status;
-    }
-    struct rollcall_record planned = config->record;
-    planned.server_id = config->server_id;
-    status = copy_record(&planned, record, error);
-    rollcall_object_drop(&config->object);
-    return status;
+    return rollcall__record_copy(&now, record, error);
 }
 
 /* ---- going-stop ---- */

@@ -48,6 +48,11 @@ static enum rollcall_status check_numbers(const struct rollcall_session_options 
             error, ROLLCALL_E_INVALID,
             "a server ID is given, and reuse_server_id too: give one of them");
     }
+    if (o->election != NULL && o->share_lease) {
+        return rollcall_error_set(error, ROLLCALL_E_INVALID,
+                                  "an election is given, and share_lease too: who stands for a "
+                                  "role has a lease of its own, leave share_lease out");
+    }
     if (o->on_lost != ROLLCALL_ON_LOST_STOP && o->on_lost != ROLLCALL_ON_LOST_REREGISTER) {
         return rollcall_error_set(error, ROLLCALL_E_INVALID,
                                   "on_lost is %d: give one of enum rollcall_on_lost",
@@ -196,7 +201,7 @@ static void fill_record(struct session_config *config, const struct rollcall_ses
     record->address = copy_text(config, o->address, failed);
     record->version = copy_text(config, o->version == NULL ? VERSION_DEFAULT : o->version, failed);
     record->host_name = copy_text(config, o->host_name == NULL ? host_name : o->host_name, failed);
-    record->exclusive = o->exclusive;
+    record->exclusive = o->exclusive || o->election != NULL;
     record->trigger_kill = o->trigger_kill;
     record->enable_disk = o->enable_disk;
     fill_newer_fields(record, o);
@@ -209,7 +214,8 @@ static void fill(struct session_config *config, const struct rollcall_session_op
         copy_text(config, o->root == NULL ? ROLLCALL__ROOT_DEFAULT : o->root, failed).data;
     config->role = copy_text(config, o->role, failed).data;
     config->endpoints = copy_text(config, endpoints, failed).data;
-    config->exclusive = o->exclusive;
+    config->exclusive = o->exclusive && o->election == NULL;
+    config->stands = o->election != NULL;
     config->keep_predecessor = o->keep_predecessor;
     config->reuse_server_id = o->reuse_server_id;
     config->share_lease = o->share_lease;

@@ -20,5 +20,9 @@ rollcall__session_config_create(const struct rollcall_session_options *given, co
 void rollcall__session_guard(struct rollcall_etcd *etcd, struct session_config *config);
 /* From here on its lease is left to its TTL. */
 void rollcall__session_unguard(const struct session_config *config);
+/* A copy through its bytes: then it owns what it views, and is what a reader would see. */
+ROLLCALL_MUST_USE enum rollcall_status rollcall__record_copy(const struct rollcall_record *from,
+                                                             struct rollcall_record **record,
+                                                             struct rollcall_error *error);
 
 #endif /* API_SESSION_OPTIONS_H */

@@ -1,11 +1,12 @@
 /* The library's own scenarios: a cast and what it may do, and a gang that crashes. */
+#include "scenarios/ballot.h"
 #include "scenarios/cast.h"
 #include "scenarios/gang.h"
 
 /* All that a supervisor restarts. */
-static const char *const MORTAL[] = {"auditor",   "registration", "keepalive",   "liveness",
-                                     "departure", "allocator",    "watcher",     "hub",
-                                     "reflector", "lease_keeper", "lease_share", NULL};
+static const char *const MORTAL[] = {
+    "auditor", "registration", "keepalive",    "liveness",    "departure", "allocator", "watcher",
+    "hub",     "reflector",    "lease_keeper", "lease_share", "election",  NULL};
 
 #define PLAY(name, ...)                                                                            \
     static void begin_##name(struct rollcall_world *world, void *state)                            \
@@ -99,6 +100,12 @@ static const struct rollcall_scenario SCENARIOS[] = {
                       .workers = 4, .heal_ms = 90000, .state_size_bytes = sizeof(struct cast),
                       .mortal = MORTAL, .faults = LOSSES, .begin = begin_audit, .act = act,
                       .settled = settled, .heal = heal, .end = end),
+    ROLLCALL_SCENARIO(.name = "election",
+                      .about = "sessions of three processes stand for one role, and one of them "
+                               "acts",
+                      .workers = 6, .state_size_bytes = sizeof(struct ballot), .mortal = MORTAL,
+                      .begin = ballot_begin, .act = ballot_act, .check = ballot_check,
+                      .settled = ballot_settled, .heal = ballot_heal, .end = ballot_end),
 };
 
 const struct rollcall_scenario *rollcall_scenario_at(size_t index)

@@ -52,6 +52,7 @@ extern "C" {
 #endif
 
 struct rollcall_session;
+struct rollcall_election_options; /* of rollcall/election.h */
 
 enum rollcall_session_state {
     ROLLCALL_SESSION_REGISTERING,
@@ -145,6 +146,9 @@ struct rollcall_session_options {
     void *user;                          /* borrowed until close returns */
     bool share_lease; /* all sessions of this connection that say so, with the same ttl_s, are under
                          one lease, renewed once for all: see "A shared lease" */
+    const struct rollcall_election_options
+        *election; /* NULL: none; else it is exclusive, but one of several that stand for the role,
+                      with a key each: see rollcall/election.h; copied.  Not with share_lease */
 };
 #define ROLLCALL_SESSION_OPTIONS(...)                                                              \
     (&(const struct rollcall_session_options){                                                     \

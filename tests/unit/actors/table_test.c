@@ -3,6 +3,7 @@
 #include "actors/application.h"
 #include "actors/auditor.h"
 #include "actors/departure.h"
+#include "actors/election.h"
 #include "actors/errand.h"
 #include "actors/hub.h"
 #include "actors/keepalive.h"
@@ -23,9 +24,10 @@
 #define README ROLLCALL_TEST_SOURCE "/actors/README.md"
 
 static const struct rollcall_actor_type *const TYPES[] = {
-    &session_type,   &registration_type, &keepalive_type, &lease_share_type, &liveness_type,
-    &departure_type, &lease_keeper_type, &allocator_type, &errand_type,      &watcher_type,
-    &hub_type,       &reflector_type,    &auditor_type,   &application_type, &supervisor_type};
+    &session_type,   &registration_type, &keepalive_type,    &lease_share_type,
+    &liveness_type,  &departure_type,    &lease_keeper_type, &allocator_type,
+    &election_type,  &errand_type,       &watcher_type,      &hub_type,
+    &reflector_type, &auditor_type,      &application_type,  &supervisor_type};
 
 static void read_readme(struct rollcall__buffer *text)
 {
