@@ -336,7 +336,7 @@ int election_on_response(struct rollcall_context *cx, void *self,
     const struct transport_watch_answer *answer = message->payload;
     const struct transport_watch_response *response =
         (const struct transport_watch_response *)message->object;
-    const struct transport_watch_id id = {answer->watch_id};
+    const struct transport_watch_id id = {.watch_id = answer->watch_id};
     if (answer->watch_id != el->view.asked || el->view.phase != VIEW_LIVE) {
         return ROLLCALL_STAY; /* of one that has ended */
     }
