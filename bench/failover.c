@@ -3,16 +3,23 @@
  *     failover PEER SCENE [STANDBYS [ROUNDS [TTL_S [PROGRAM]]]]
  * PEER: "rollcall"; or "election" (concurrency.Election) or "single-key" (upstream's loop), of the
  * built bench/peers/clientv3 that PROGRAM is.  For ours PROGRAM is the command `rollcall`, to be
- * the crash sentinel; without it there is none. SCENE: "close": the active one leaves; "resign": it
- * gives up its role and stays; "kill": it gets SIGKILL; "frozen": whoever is next is stopped, then
- * the active one leaves; "quiet": nothing happens, for ROUNDS seconds. Each candidate is a process
- * of its own: what a cluster has.  Prints one JSON line.  Exit 1 when nobody took over, or two did;
- * 77 when the library has no crash sentinel.
+ * the crash sentinel; without it there is none.
+ *
+ * SCENE, of which each round plays one: "close": the active one leaves.  "resign": it gives up its
+ * role, and joins anew later.  "rotate": it gives it up, and stays where it is.  "kill": it gets
+ * SIGKILL.  "frozen": whoever is next is stopped, then the active one leaves.  "quiet": nothing
+ * happens, for ROUNDS seconds.
+ *
+ * Each candidate is a process of its own, with a connection of its own: what a cluster has.  In one
+ * process ours would share a watch, and one wakeup would serve all.
+ * Prints one JSON line.  Exit 1 when nobody took over, or two did; 77 when the library has no crash
+ * sentinel.
  */
 #include "support/board.h"
+#include "support/counts.h"
 #include "support/etcd_fixture.h"
 #include "support/measure.h"
-#include "support/metrics.h"
+#include "support/orphans.h"
 #include "support/process.h"
 #include "support/witness.h"
 
@@ -22,8 +29,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -48,15 +53,6 @@ struct plan {
     bool is_ours;
     enum scene scene;
     int64_t standbys, rounds, ttl_s;
-};
-
-/* What etcd has counted so far. */
-struct counts {
-    int64_t writes; /* what its log has, of whatever kind, whether it changed anything */
-    int64_t txns, ranges, revokes;
-    int64_t requests, renewals; /* renewals are no part of requests */
-    int64_t events, responses;  /* of watches, without the witness's */
-    int64_t behind;             /* watches that are not up to date, now */
 };
 
 /* Of one takeover; times in us. */
@@ -87,38 +83,9 @@ static bool fail(const char *what)
     return false;
 }
 
-/* ---- what etcd counts ---- */
-
 static struct counts count(const struct bench *bench)
 {
-    static const char RECEIVED[] = "grpc_server_msg_received_total";
-    const struct witness_count own = witness_count(bench->witness);
-    char *text = metrics_get(bench->endpoint);
-    const struct counts now = {
-        .writes = metrics_value(text, "etcd_server_proposals_applied_total"),
-        .txns = metrics_sum(text, RECEIVED, "\"Txn\"", NULL),
-        .ranges = metrics_sum(text, RECEIVED, "\"Range\"", NULL),
-        .revokes = metrics_sum(text, RECEIVED, "\"LeaseRevoke\"", NULL),
-        .requests = metrics_sum(text, RECEIVED, NULL, "\"LeaseKeepAlive\""),
-        .renewals = metrics_sum(text, RECEIVED, "\"LeaseKeepAlive\"", NULL),
-        .behind = metrics_value(text, "etcd_debugging_mvcc_slow_watcher_total"),
-        .events = metrics_value(text, "etcd_debugging_mvcc_events_total") - own.events,
-        .responses =
-            metrics_sum(text, "grpc_server_msg_sent_total", "\"Watch\"", NULL) - own.responses};
-    free(text);
-    return now;
-}
-
-static struct counts difference(const struct counts *after, const struct counts *before)
-{
-    return (struct counts){.writes = after->writes - before->writes,
-                           .txns = after->txns - before->txns,
-                           .ranges = after->ranges - before->ranges,
-                           .revokes = after->revokes - before->revokes,
-                           .requests = after->requests - before->requests,
-                           .renewals = after->renewals - before->renewals,
-                           .events = after->events - before->events,
-                           .responses = after->responses - before->responses};
+    return counts_get(bench->endpoint, bench->witness);
 }
 
 /* ---- candidates ---- */
@@ -286,7 +253,7 @@ static bool note_takeover(struct bench *bench, int winner, int64_t asked_ns, int
     takeover->from_delete = (active_ns - deleted_ns) / 1000;
     takeover->from_leaving = (active_ns - left_ns) / 1000;
     takeover->to_delete = (deleted_ns - left_ns) / 1000;
-    takeover->cost = difference(&after, before);
+    takeover->cost = counts_between(before, &after);
     bench->done++;
     return true;
 }
@@ -465,7 +432,7 @@ static bool play(struct bench *bench, struct counts *quiet)
         const struct counts before = count(bench);
         process_sleep_ms(bench->plan.rounds * 1000);
         const struct counts after = count(bench);
-        *quiet = difference(&after, &before);
+        *quiet = counts_between(&before, &after);
         return all_wait(bench);
     }
     for (int64_t i = 0; i < bench->plan.rounds; i++) {
@@ -476,52 +443,14 @@ static bool play(struct bench *bench, struct counts *quiet)
     return !witness_failed(bench->witness) || fail("the witness has lost its watch");
 }
 
-/* A child of this process that is not etcd; 0: there is none.  The system lists only children: what
- * a candidate started and left behind has become one. */
-static pid_t find_orphan(const struct bench *bench)
-{
-    char path[64], list[4096];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)getpid(), (int)getpid());
-    FILE *file = fopen(path, "r");
-    const size_t size = file == NULL ? 0 : fread(list, 1, sizeof list - 1, file);
-    char *at = list, *end = NULL;
-    list[size] = '\0';
-    if (file != NULL) {
-        fclose(file);
-    }
-    for (long pid = strtol(at, &end, 10); end != at; at = end, pid = strtol(at, &end, 10)) {
-        if (pid != etcd_fixture_pid(bench->etcd)) {
-            return (pid_t)pid;
-        }
-    }
-    return 0;
-}
-
-/* Sentinels end by themselves when their owners have; one that does not is ended, and counted. */
-static void await_orphans(struct bench *bench)
-{
-    const int64_t deadline_ms = process_now_ms() + ORPHANS_MS;
-    pid_t orphan;
-    while ((orphan = find_orphan(bench)) > 0) {
-        if (waitpid(orphan, NULL, WNOHANG) != orphan) {
-            if (process_now_ms() > deadline_ms) {
-                kill(orphan, SIGKILL);
-                waitpid(orphan, NULL, 0);
-                bench->orphans++;
-            }
-            process_sleep_ms(LOOK_MS);
-        }
-    }
-}
-
 static void end_candidates(struct bench *bench)
 {
     for (int i = 0; i < BOARD_SLOTS_MAX; i++) {
         process_destroy(&bench->candidate[i]);
     }
-    if (bench->etcd != NULL) {
-        await_orphans(bench);
-    }
+    /* Sentinels end by themselves when their owners have. */
+    bench->orphans =
+        orphans_await(bench->etcd == NULL ? 0 : etcd_fixture_pid(bench->etcd), ORPHANS_MS);
 }
 
 static int run(struct bench *bench)
@@ -596,7 +525,7 @@ int main(int argc, char **argv)
                 "single-key loop cannot resign\n");
         return 2;
     }
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    orphans_adopt();
     const int status = find_folder(bench.folder) ? run(&bench) : 1;
     close_all(&bench);
     return status;
