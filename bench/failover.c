@@ -18,6 +18,7 @@
 #include "support/board.h"
 #include "support/counts.h"
 #include "support/etcd_fixture.h"
+#include "support/lag.h"
 #include "support/measure.h"
 #include "support/orphans.h"
 #include "support/process.h"
@@ -58,6 +59,7 @@ struct plan {
 /* Of one takeover; times in us. */
 struct takeover {
     int64_t from_delete, from_leaving, to_delete;
+    int64_t net, net_from_leaving; /* without what the machine lost meanwhile: see lag.h */
     struct counts cost;
 };
 
@@ -68,6 +70,7 @@ struct bench {
     struct etcd_fixture *etcd;
     const char *endpoint;
     struct witness *witness;
+    struct lag *lag;
     struct process candidate[BOARD_SLOTS_MAX];
     int candidates, holder;
     bool skipped;
@@ -239,6 +242,13 @@ static int64_t await_deleted_ns(const struct bench *bench, int64_t events)
     return deleted_ns;
 }
 
+static int64_t without_lag(struct bench *bench, int64_t from_ns, int64_t to_ns)
+{
+    const int64_t lost_ms = lag_ms(bench->lag, from_ns / 1000000, to_ns / 1000000);
+    const int64_t net = (to_ns - from_ns) / 1000 - lost_ms * 1000;
+    return net > 0 ? net : 0;
+}
+
 static bool note_takeover(struct bench *bench, int winner, int64_t asked_ns, int64_t events,
                           const struct counts *before)
 {
@@ -253,6 +263,8 @@ static bool note_takeover(struct bench *bench, int winner, int64_t asked_ns, int
     takeover->from_delete = (active_ns - deleted_ns) / 1000;
     takeover->from_leaving = (active_ns - left_ns) / 1000;
     takeover->to_delete = (deleted_ns - left_ns) / 1000;
+    takeover->net = without_lag(bench, deleted_ns, active_ns);
+    takeover->net_from_leaving = without_lag(bench, left_ns, active_ns);
     takeover->cost = counts_between(before, &after);
     bench->done++;
     return true;
@@ -362,6 +374,8 @@ static void print_takeovers(const struct bench *bench)
     print_times(bench, "takeover", offsetof(struct takeover, from_delete));
     print_times(bench, "from_leaving", offsetof(struct takeover, from_leaving));
     print_times(bench, "to_delete", offsetof(struct takeover, to_delete));
+    print_times(bench, "net", offsetof(struct takeover, net));
+    print_times(bench, "net_from_leaving", offsetof(struct takeover, net_from_leaving));
     print_cost(bench, "writes", offsetof(struct takeover, cost.writes));
     print_cost(bench, "txns", offsetof(struct takeover, cost.txns));
     print_cost(bench, "ranges", offsetof(struct takeover, cost.ranges));
@@ -410,6 +424,7 @@ static bool start_all(struct bench *bench)
         return false;
     }
     bench->endpoint = etcd_fixture_endpoint(bench->etcd);
+    bench->lag = lag_create();
     bench->witness = witness_create(bench->endpoint, "failover/");
     if (bench->witness == NULL) {
         return false;
@@ -471,6 +486,7 @@ static int run(struct bench *bench)
 static void close_all(struct bench *bench)
 {
     witness_destroy(bench->witness);
+    lag_destroy(bench->lag);
     etcd_fixture_destroy(bench->etcd);
     board_close(&bench->board);
 }

@@ -44,7 +44,7 @@ run() {
     code=0
     TMPDIR=$folder "$build/bench/failover" "$@" >>"$lines" 2>"$folder/said" || code=$?
     if [ "$code" -eq "$skipped" ]; then
-        echo "failover: skipped: $1 $2 with a sentinel: $(tail -n 1 "$folder/said")" >&2
+        echo "failover: skipped: $1 $2 with a sentinel: $(grep . "$folder/said" | tail -n 1)" >&2
         sentinel=0
     elif [ "$code" -ne 0 ]; then
         cat "$folder/said" >&2
