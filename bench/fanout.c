@@ -11,18 +11,16 @@
  */
 #include "support/etcd_fixture.h"
 #include "support/measure.h"
+#include "support/metrics.h"
 #include "support/process.h"
 #include "support/puts.h"
 #include "support/tally.h"
 
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum {
@@ -89,52 +87,11 @@ static bool fail(const char *what)
 
 /* ---- what etcd counts itself ---- */
 
-/* GET /metrics, as text; *text is the caller's, and holds "" when it could not be had. */
-static void get_metrics(const char *endpoint, char *text, size_t size_bytes)
-{
-    static const char REQUEST[] = "GET /metrics HTTP/1.0\r\n\r\n";
-    const struct timeval patience = {.tv_sec = 5};
-    struct sockaddr_in address;
-    const uint16_t port = (uint16_t)strtol(strchr(endpoint, ':') + 1, NULL, 10);
-    const int file = etcd_fixture_socket(port, 0, &address);
-    size_t got = 0;
-    ssize_t more = 0;
-    if (file >= 0 && setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
-        connect(file, (struct sockaddr *)&address, sizeof address) == 0 &&
-        write(file, REQUEST, sizeof REQUEST - 1) == sizeof REQUEST - 1) {
-        do {
-            more = read(file, text + got, size_bytes - 1 - got);
-            got += more > 0 ? (size_t)more : 0;
-        } while (more > 0 && got < size_bytes - 1);
-    }
-    text[got] = '\0';
-    if (file >= 0) {
-        close(file);
-    }
-}
-
-static int64_t metric(const char *metrics, const char *name)
-{
-    const char *found = metrics;
-    while ((found = strstr(found, name)) != NULL) {
-        if (found[-1] == '\n' && found[strlen(name)] == ' ') {
-            return (int64_t)strtod(found + strlen(name), NULL);
-        }
-        found++;
-    }
-    return -1;
-}
-
 static void ask_etcd(struct bench *bench)
 {
-    enum { METRICS_BYTES = 1 << 20 };
-    char *metrics = malloc(METRICS_BYTES);
-    bench->watchers_of_etcd = bench->streams_of_etcd = -1;
-    if (bench->etcd != NULL && metrics != NULL) {
-        get_metrics(bench->endpoint, metrics, METRICS_BYTES);
-        bench->watchers_of_etcd = metric(metrics, "etcd_debugging_mvcc_watcher_total");
-        bench->streams_of_etcd = metric(metrics, "etcd_debugging_mvcc_watch_stream_total");
-    }
+    char *metrics = bench->etcd == NULL ? NULL : metrics_get(bench->endpoint);
+    bench->watchers_of_etcd = metrics_value(metrics, "etcd_debugging_mvcc_watcher_total");
+    bench->streams_of_etcd = metrics_value(metrics, "etcd_debugging_mvcc_watch_stream_total");
     free(metrics);
 }
 

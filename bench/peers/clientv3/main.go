@@ -5,7 +5,8 @@
 // One client for each of ENDPOINTS ("A,B,C", another first in each); SESSIONS sessions over them by
 // turns, begun evenly over SPREAD_MS, each with a key PREFIX<n> under its lease.  It prints a line
 // when it is ready, and one when a session is over; and ends when its standard output is closed, or
-// by a signal.  With "fanout" as its first argument it is the peer of bench/fanout: see fanout.go.
+// by a signal.  With "fanout" as its first argument it is the peer of bench/fanout: see fanout.go;
+// with "failover" of bench/failover: see failover.go.
 package main
 
 import (
@@ -106,6 +107,14 @@ func number(text string) int {
 func main() {
 	if len(os.Args) == 5 && os.Args[1] == "fanout" {
 		err := fanout(os.Args[2], os.Args[3], int64(number(os.Args[4])))
+		fmt.Fprintln(os.Stderr, "clientv3:", err)
+		os.Exit(1)
+	}
+	if len(os.Args) == 7 && os.Args[1] == "failover" {
+		slot, err := strconv.Atoi(os.Args[3])
+		if err == nil {
+			err = failover(os.Args[2], os.Args[4], slot, number(os.Args[5]), os.Args[6])
+		}
 		fmt.Fprintln(os.Stderr, "clientv3:", err)
 		os.Exit(1)
 	}
