@@ -2,8 +2,10 @@
  * a time runs. */
 #include "integration/cli_scene.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 enum { VARIABLE_BYTES = 96, JOURNAL_BYTES = 4096 };
@@ -37,6 +39,19 @@ static void read_journal(const struct arena *arena, char text[JOURNAL_BYTES])
     if (file != NULL) {
         fclose(file);
     }
+}
+
+/* No COMMAND lives any more. */
+static void await_nobody(const struct arena *arena)
+{
+    const int64_t deadline_ms = process_now_ms() + COMMAND_SOON_MS;
+    const int fd = open(path_in(arena->lock), O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0);
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        CHECK(process_now_ms() < deadline_ms);
+        process_sleep_ms(5);
+    }
+    close(fd);
 }
 
 /* What the COMMANDs did, from first to last, and nothing else. */
@@ -239,6 +254,19 @@ TEST(cli_role, command_that_ends_by_itself_is_our_end_and_the_next_one_s_turn)
     arena_check_and_close(&arena, "begin a\nend a\nbegin a\nend a\nbegin b\nend b\n");
 }
 
+TEST(cli_role, command_runs_on_as_long_as_the_lease_is_renewed)
+{
+    struct arena arena;
+    struct process session;
+    arena_open(&arena, etcd_fixture_shared());
+    stand_first(&session, &arena, "2", OBEYS);
+    process_sleep_ms(6000); /* three TTLs */
+    CHECK(process_running(&session));
+    CHECK(strstr(session.out.data, "end a") == NULL);
+    end_with(&session, 9);
+    arena_check_and_close(&arena, "begin a\nend a\n");
+}
+
 TEST(cli_role, what_cannot_be_run_is_exit_127_or_126)
 {
     const struct command_scene scene = command_scene_create(etcd_fixture_shared());
@@ -290,6 +318,19 @@ TEST(cli_role, killed_its_command_ends_before_the_next_one_begins)
         end_with(&second, 9);
         arena_check_and_close(&arena, commands[i].journal);
     }
+}
+
+TEST(cli_role, killed_its_command_does_not_wait_for_the_ttl)
+{
+    struct arena arena;
+    struct process session;
+    arena_open(&arena, etcd_fixture_shared());
+    stand_first(&session, &arena, "600", STAYS);
+    process_signal(&session, SIGKILL);
+    command_check_ends(&session, 137);
+    process_destroy(&session);
+    await_nobody(&arena);
+    arena_check_and_close(&arena, "begin a\ntold a\n");
 }
 
 TEST(cli_role, stopped_beyond_its_ttl_its_command_ends_before_the_next_one_begins)
@@ -398,10 +439,11 @@ TEST(cli_role, a_guard_that_is_killed_takes_command_along)
     struct process session;
     arena_open(&arena, etcd_fixture_shared());
     stand(&session, &arena, "register", "5", "a",
-          BEGIN "trap '' TERM; say begin $0; kill -KILL $PPID; sleep 1000 9>&-; say survived");
+          BEGIN "trap '' TERM; say begin $0; kill -KILL $PPID; exec sleep 60");
     command_await(&session, "begin a\n");
     command_check_ends(&session, 137);
     CHECK_ORDER(&session, "STOPPING\",\"reason\":\"COMMAND is over\"}", "STOPPED");
     process_destroy(&session);
+    await_nobody(&arena);
     arena_check_and_close(&arena, "begin a\n");
 }
