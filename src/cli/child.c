@@ -24,6 +24,7 @@ struct birth {
     int failure[2];     /* a pipe: errno, when there is no program to become */
     sigset_t mask;      /* of signals, as it was before we blocked all */
     pid_t parent;
+    int death_signal; /* that the kernel sends it when we die */
 };
 
 static size_t count_of(char *const *strings)
@@ -81,7 +82,7 @@ static void forget_handlers(void)
 static _Noreturn void become(const struct birth *birth)
 {
     forget_handlers();
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == birth->parent &&
+    if (prctl(PR_SET_PDEATHSIG, birth->death_signal) == 0 && getppid() == birth->parent &&
         sigprocmask(SIG_SETMASK, &birth->mask, NULL) == 0) {
         execvpe(birth->command[0], birth->command, birth->environment);
     }
@@ -172,11 +173,14 @@ static enum rollcall_status bear(struct cli_child *child, struct birth *birth,
     return ROLLCALL_OK;
 }
 
-enum rollcall_status cli_child_start(struct cli_child *child, char *const *command,
-                                     const char *const *variables, struct rollcall_error *error)
+enum rollcall_status cli_child_start_bound(struct cli_child *child, char *const *command,
+                                           const char *const *variables, int death_signal,
+                                           struct rollcall_error *error)
 {
-    struct birth birth = {
-        .command = command, .environment = make_environment(variables), .parent = getpid()};
+    struct birth birth = {.command = command,
+                          .environment = make_environment(variables),
+                          .parent = getpid(),
+                          .death_signal = death_signal};
     enum rollcall_status status;
     *child = (struct cli_child){.fd = -1, .exit_code = CLI_EXIT_CANNOT_RUN};
     signal(SIGCHLD, SIG_DFL); /* whoever started us may ignore it, and no status would be kept */
@@ -195,6 +199,12 @@ enum rollcall_status cli_child_start(struct cli_child *child, char *const *comma
         child->exit_code = CLI_EXIT_DONE;
     }
     return status;
+}
+
+enum rollcall_status cli_child_start(struct cli_child *child, char *const *command,
+                                     const char *const *variables, struct rollcall_error *error)
+{
+    return cli_child_start_bound(child, command, variables, SIGTERM, error);
 }
 
 void cli_child_signal(const struct cli_child *child, int number)

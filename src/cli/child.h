@@ -39,6 +39,10 @@ ROLLCALL_MUST_USE enum rollcall_status cli_child_start(struct cli_child *child,
                                                        char *const *command,
                                                        const char *const *variables,
                                                        struct rollcall_error *error);
+/* The same of one that gets `death_signal`, instead of SIGTERM, when we die without warning. */
+ROLLCALL_MUST_USE enum rollcall_status
+cli_child_start_bound(struct cli_child *child, char *const *command, const char *const *variables,
+                      int death_signal, struct rollcall_error *error);
 /* Does nothing when none runs. */
 void cli_child_signal(const struct cli_child *child, int number);
 /* Takes its exit code if it has ended; never waits.  Returns whether one still runs. */

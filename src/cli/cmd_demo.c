@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { READING_PAUSE_MS = 1500, LIST_WITHIN_MS = 20000, LEAVER = 1 };
+enum { READING_PAUSE_MS = 1500, LIST_WITHIN_MS = 20000, LEAVER = 1, FIRST = 0, SECOND = 1 };
 
 struct demo {
     struct cli_output *output;
@@ -20,6 +20,7 @@ struct demo {
     struct cli_demo_etcd etcd;
     struct cli_demo_stage stage;
     bool on_stage; /* stage was opened: it is to be closed */
+    int64_t token; /* of the first coordinator that acted */
     struct rollcall_error error;
 };
 
@@ -41,14 +42,37 @@ static bool every_node_is(const struct cli_demo_stage *stage, enum rollcall_sess
     return true;
 }
 
-static bool all_active(const struct cli_demo_stage *stage)
+static bool is_acting(const struct cli_demo_coordinator *coordinator)
 {
-    return every_node_is(stage, ROLLCALL_SESSION_ACTIVE);
+    return coordinator->stands && coordinator->role == ROLLCALL_ROLE_ACTIVE;
 }
 
+static bool first_acts(const struct cli_demo_stage *stage)
+{
+    return is_acting(&stage->coordinators[FIRST]);
+}
+
+static bool second_stands_by(const struct cli_demo_stage *stage)
+{
+    return stage->coordinators[SECOND].stands;
+}
+
+static bool second_acts(const struct cli_demo_stage *stage)
+{
+    return is_acting(&stage->coordinators[SECOND]);
+}
+
+static bool all_active(const struct cli_demo_stage *stage)
+{
+    return every_node_is(stage, ROLLCALL_SESSION_ACTIVE) && first_acts(stage) &&
+           !stage->coordinators[SECOND].suspect;
+}
+
+/* And nobody acts. */
 static bool all_suspect(const struct cli_demo_stage *stage)
 {
-    return every_node_is(stage, ROLLCALL_SESSION_SUSPECT);
+    return every_node_is(stage, ROLLCALL_SESSION_SUSPECT) && !first_acts(stage) &&
+           stage->coordinators[SECOND].suspect;
 }
 
 static bool all_watched(const struct cli_demo_stage *stage)
@@ -92,7 +116,7 @@ static bool all_are_gone(const struct cli_demo_stage *stage)
             return false;
         }
     }
-    return true;
+    return stage->coordinators[SECOND].out < 0;
 }
 
 static enum rollcall_status start_etcd(struct demo *demo)
@@ -176,20 +200,51 @@ static enum rollcall_status list_all(struct demo *demo)
     return list_nodes(demo, CLI_DEMO_NODES);
 }
 
+static enum rollcall_status start_coordinators(struct demo *demo)
+{
+    say(demo, "Two processes, `rollcall register rootcoord --standby`: one acts, with a token.");
+    enum rollcall_status status =
+        cli_demo_stage_coordinate(&demo->stage, FIRST, demo->etcd.endpoint, &demo->error);
+    if (status == ROLLCALL_OK) {
+        status = cli_demo_stage_await(&demo->stage, first_acts, "the first coordinator is ACTIVE",
+                                      &demo->error);
+    }
+    if (status == ROLLCALL_OK) {
+        demo->token = demo->stage.coordinators[FIRST].token;
+        status = cli_demo_stage_coordinate(&demo->stage, SECOND, demo->etcd.endpoint, &demo->error);
+    }
+    return status == ROLLCALL_OK
+               ? cli_demo_stage_await(&demo->stage, second_stands_by,
+                                      "the second coordinator is STANDBY", &demo->error)
+               : status;
+}
+
+static enum rollcall_status check_token(struct demo *demo, bool is_right, const char *wrong)
+{
+    return is_right ? ROLLCALL_OK
+                    : rollcall_error_set(&demo->error, ROLLCALL_E_LEASE_LOST, "%s", wrong);
+}
+
 static enum rollcall_status kill_etcd(struct demo *demo)
 {
     cli_demo_etcd_kill(&demo->etcd);
     say(demo, "SIGKILL.  No lease can be renewed; before one could end, its node is SUSPECT:");
-    return cli_demo_stage_await(&demo->stage, all_suspect, "three nodes SUSPECT", &demo->error);
+    return cli_demo_stage_await(&demo->stage, all_suspect,
+                                "three nodes SUSPECT, and no coordinator ACTIVE", &demo->error);
 }
 
 static enum rollcall_status restart_etcd(struct demo *demo)
 {
     say(demo, "The same data, the same port.  The leases are still there, and are renewed:");
     enum rollcall_status status = cli_demo_etcd_restart(&demo->etcd, &demo->error);
-    status = status == ROLLCALL_OK ? cli_demo_stage_await(&demo->stage, all_active,
-                                                          "three nodes ACTIVE again", &demo->error)
-                                   : status;
+    status = status == ROLLCALL_OK
+                 ? cli_demo_stage_await(&demo->stage, all_active,
+                                        "three nodes and a coordinator ACTIVE again", &demo->error)
+                 : status;
+    if (status == ROLLCALL_OK) {
+        status = check_token(demo, demo->stage.coordinators[FIRST].token == demo->token,
+                             "the coordinator that kept its role has another token");
+    }
     return status == ROLLCALL_OK ? list_all(demo) : status;
 }
 
@@ -202,12 +257,26 @@ static enum rollcall_status stop_node(struct demo *demo)
     return status == ROLLCALL_OK ? list_nodes(demo, CLI_DEMO_NODES - 1) : status;
 }
 
+static enum rollcall_status kill_coordinator(struct demo *demo)
+{
+    say(demo, "SIGKILL.  Its session ends with its TTL, 5 s; a higher token is the next one's:");
+    cli_demo_coordinator_kill(&demo->stage.coordinators[FIRST]);
+    const enum rollcall_status status = cli_demo_stage_await(
+        &demo->stage, second_acts, "the second coordinator is ACTIVE", &demo->error);
+    return status == ROLLCALL_OK
+               ? check_token(demo, demo->stage.coordinators[SECOND].token > demo->token,
+                             "the coordinator that took over has no higher token")
+               : status;
+}
+
 static enum rollcall_status stop_all(struct demo *demo)
 {
+    demo->stage.coordinators_may_end = true;
+    cli_demo_coordinator_stop(&demo->stage.coordinators[SECOND]);
     for (int i = 0; i < CLI_DEMO_NODES; i++) {
         rollcall_session_stop(demo->stage.nodes[i].session); /* the one that left ignores it */
     }
-    return cli_demo_stage_await(&demo->stage, all_are_gone, "the watcher sees all nodes leave",
+    return cli_demo_stage_await(&demo->stage, all_are_gone, "all have left, as the watcher sees",
                                 &demo->error);
 }
 
@@ -219,9 +288,11 @@ static const struct {
     {"A watcher for the role querynode", start_watcher},
     {"Three query nodes register", register_nodes},
     {"Who is there?  rollcall list querynode", list_all},
+    {"An active and a standby coordinator", start_coordinators},
     {"etcd is killed", kill_etcd},
     {"etcd is restarted: no session was lost", restart_etcd},
     {"One node leaves gracefully", stop_node},
+    {"The active coordinator is killed: the standby takes over", kill_coordinator},
     {"The others leave as well", stop_all},
 };
 enum { STEP_COUNT = sizeof STEPS / sizeof STEPS[0] };
@@ -258,6 +329,7 @@ static void say_goodbye(struct demo *demo)
                     "   rollcall register querynode --address 127.0.0.1:21123\n"
                     "   rollcall list\n"
                     "   rollcall watch querynode\n"
+                    "   rollcall register scheduler --standby --address 127.0.0.1 -- sleep 1000\n"
                     "   rollcall --help\n");
     cli_output_flush(demo->output);
 }

@@ -1,5 +1,6 @@
 /*
- * `rollcall register`: one session, from registering to its end, and a COMMAND while it is held.
+ * `rollcall register` and `force`: one session, from registering to its end, and a COMMAND while it
+ * is held.
  *
  * The main thread sleeps in poll() until the session tells something, a signal, the end of the
  * COMMAND, a timer, or a reader of stdout gone.  Each time it looks at everything and takes the
@@ -15,6 +16,9 @@
  * with --on-lost reregister it is started again once the session is ACTIVE.  A COMMAND that ends by
  * itself is never started again: we leave.
  *
+ * In an election COMMAND runs while the role is held (held_role.h), and is started again each time
+ * it is, until it ends by itself.
+ *
  * STOPPING is told as soon as it is sure that we leave, with our reason, and not when the session
  * is told to: that comes last.  After it, of the states only LOST and STOPPED are told.
  */
@@ -22,6 +26,7 @@
 
 #include "cli/connection.h"
 #include "cli/held_command.h"
+#include "cli/held_role.h"
 #include "cli/interrupt.h"
 #include "cli/own_session.h"
 #include "cli/session_report.h"
@@ -46,6 +51,7 @@ struct registration {
     struct cli_text key;
     enum rollcall_on_lost on_lost;
     struct cli_held_command command;
+    struct cli_held_role role;
     int timer; /* a timerfd: the time of `marking`, then of `leaving`, is over */
     int64_t leave_timeout_ms;
 
@@ -57,6 +63,7 @@ struct registration {
     bool given_up;                     /* SUSPECT, not the COMMAND itself, has ended the COMMAND */
     bool ended;                        /* FAILED, STOPPED or, with --on-lost exit, LOST has come */
     struct rollcall_error error;       /* why it ended; status OK: as asked */
+    struct rollcall_error not_forced;  /* why the active key could not be taken; else status OK */
 
     bool asked;   /* to leave, by a signal or for want of a reader */
     bool marking; /* step 1 is under way */
@@ -94,7 +101,26 @@ static void end(struct registration *registration, enum rollcall_status status, 
         ROLLCALL_DROP(rollcall_error_set(&registration->error, status, "%s", reason),
                       "it answers the status it was given");
     }
-    cli_held_command_end(&registration->command);
+    cli_held_command_give_up(&registration->command);
+}
+
+/* The active key is taken once.  Whether that was done is told later, unless this fails at once. */
+static void take_the_key(struct registration *registration)
+{
+    registration->role.is_to_force = false;
+    registration->not_forced.status =
+        rollcall_election_force_async(registration->session, cli_session_pipe_forced,
+                                      &registration->pipe, &registration->not_forced);
+}
+
+/* What a COMMAND said when it was ended for the sake of a role is of no interest to whoever goes on
+ * as a standby. */
+static void forget_what_was_given_up(struct registration *registration)
+{
+    if (registration->role.stands && registration->command.told &&
+        !cli_held_command_runs(&registration->command)) {
+        registration->command.child.exit_code = CLI_EXIT_DONE;
+    }
 }
 
 static void on_active(struct registration *registration, const struct cli_session_told *told)
@@ -108,6 +134,10 @@ static void on_active(struct registration *registration, const struct cli_sessio
         cli_report_suspect(key, false);
     }
     registration->suspect = false;
+    if (registration->role.is_to_force) {
+        take_the_key(registration);
+    }
+    forget_what_was_given_up(registration);
 }
 
 static void on_suspect(struct registration *registration)
@@ -116,7 +146,7 @@ static void on_suspect(struct registration *registration)
         registration->suspect = true;
         cli_report_suspect(key_of(registration), true);
     }
-    cli_held_command_end(&registration->command);
+    cli_held_command_give_up(&registration->command);
 }
 
 static void on_lost(struct registration *registration, const struct cli_session_told *told)
@@ -126,10 +156,32 @@ static void on_lost(struct registration *registration, const struct cli_session_
     registration->announced = registration->suspect = false;
     if (registration->on_lost == ROLLCALL_ON_LOST_REREGISTER) {
         cli_notice("session lost: %s; registering again", reason);
-        cli_held_command_end(&registration->command);
+        cli_held_command_give_up(&registration->command);
     } else {
         snprintf(text, sizeof text, "session lost: %s; register again to get a new one", reason);
         end(registration, told->status == ROLLCALL_OK ? ROLLCALL_E_LEASE_LOST : told->status, text);
+    }
+}
+
+static void on_role(struct registration *registration, const struct cli_session_told *told)
+{
+    struct rollcall_election_info info = {0};
+    rollcall_election_get_info(registration->session, &info);
+    cli_held_role_note(&registration->role, told);
+    if (told->role == ROLLCALL_ROLE_STANDBY) {
+        cli_held_command_give_up(&registration->command);
+    }
+    cli_report_role(registration->output, info.key, told);
+    cli_output_flush(registration->output);
+}
+
+static void on_forced(struct registration *registration, const struct cli_session_told *told)
+{
+    if (told->status != ROLLCALL_OK) {
+        registration->not_forced.status = told->status;
+        ROLLCALL_DROP(rollcall_error_set(&registration->not_forced, told->status,
+                                         "the active key could not be taken: %s", told->reason),
+                      "it answers the status it was given");
     }
 }
 
@@ -159,7 +211,7 @@ static void heed_suspect(struct registration *registration)
     }
 }
 
-static void on_told(struct registration *registration, const struct cli_session_told *told)
+static void on_state(struct registration *registration, const struct cli_session_told *told)
 {
     registration->state = told->state;
     switch (told->state) {
@@ -190,12 +242,29 @@ static void on_told(struct registration *registration, const struct cli_session_
     heed_suspect(registration);
 }
 
+static void on_told(struct registration *registration, const struct cli_session_told *told)
+{
+    switch (told->kind) {
+    case CLI_TOLD_STATE:
+        on_state(registration, told);
+        break;
+    case CLI_TOLD_ROLE:
+        on_role(registration, told);
+        break;
+    case CLI_TOLD_FORCED:
+        on_forced(registration, told);
+        break;
+    case CLI_TOLD_MARKED:
+        break;
+    }
+}
+
 /* Handles all that was told; never blocks.  After the end, only what nobody waits for may come. */
 static void drain(struct registration *registration)
 {
     struct cli_session_told told;
     while (cli_session_pipe_take(&registration->pipe, &told)) {
-        if (told.is_mark) {
+        if (told.kind == CLI_TOLD_MARKED) {
             registration->marking = false;
         } else if (!registration->ended) {
             on_told(registration, &told);
@@ -216,6 +285,7 @@ static void ask_to_leave(struct registration *registration)
 {
     registration->asked = true;
     tell_stopping(registration, "asked to leave");
+    forget_what_was_given_up(registration);
     if (cli_held_command_runs(&registration->command) && !registration->ended) {
         registration->marking =
             rollcall_session_mark_stopping_async(registration->session, cli_session_pipe_marked,
@@ -237,10 +307,10 @@ static void hurry(struct registration *registration)
 }
 
 /* Step 3, or the end when there is no session yet to leave. */
-static void leave(struct registration *registration)
+static void leave(struct registration *registration, const char *reason)
 {
     if (registration->registered) {
-        tell_stopping(registration, "COMMAND is over");
+        tell_stopping(registration, reason);
         registration->leaving = true;
         set_timer(registration, registration->leave_timeout_ms);
         rollcall_session_stop(registration->session);
@@ -278,6 +348,14 @@ static void start_command(struct registration *registration)
     rollcall_etcd_companion(registration->etcd, command->child.fd);
 }
 
+/* Whether we have now what COMMAND runs for. */
+static bool is_held(struct registration *registration)
+{
+    struct cli_held_role *role = &registration->role;
+    return role->stands ? cli_held_role_admits(role, registration->session, &registration->command)
+                        : registration->state == ROLLCALL_SESSION_ACTIVE;
+}
+
 /* Starts the COMMAND, ends it, or does what its end asks for. */
 static void tend_command(struct registration *registration)
 {
@@ -290,13 +368,23 @@ static void tend_command(struct registration *registration)
     if (registration->asked && !registration->marking) {
         cli_held_command_end(command); /* step 2; nothing when it was told, or none runs */
     }
-    if (wanted && !runs && registration->state == ROLLCALL_SESSION_ACTIVE &&
-        cli_held_command_may_start(command)) {
+    cli_held_role_explain_end(&registration->role, registration->session, command);
+    if (wanted && !runs && cli_held_command_may_start(command) && is_held(registration)) {
         start_command(registration);
     }
     const bool over = registration->asked ? !runs : cli_held_command_is_over(command);
     if (over && !registration->ended && !registration->leaving) {
-        leave(registration);
+        leave(registration, "COMMAND is over");
+    }
+}
+
+/* Whoever asked for the key, and cannot have it, is told so by our end. */
+static void heed_not_forced(struct registration *registration)
+{
+    if (registration->not_forced.status != ROLLCALL_OK && !registration->asked &&
+        !registration->ended && !registration->leaving) {
+        cli_held_command_end(&registration->command);
+        leave(registration, "the active key could not be taken");
     }
 }
 
@@ -308,6 +396,7 @@ static void wait_for_change(const struct registration *registration)
     struct pollfd fds[] = {{.fd = registration->pipe.ends[0], .events = POLLIN},
                            {.fd = asked ? again_fd : cli_interrupt_fd(), .events = POLLIN},
                            {.fd = registration->timer, .events = POLLIN}, /* silent until set */
+                           {.fd = registration->role.timer, .events = POLLIN}, /* likewise */
                            {.fd = asked ? -1 : STDOUT_FILENO},
                            {.fd = registration->command.child.fd, .events = POLLIN}};
     poll(fds, sizeof fds / sizeof fds[0], -1);
@@ -326,6 +415,8 @@ static void follow(struct registration *registration)
         drain(registration);
         heed_timer(registration);
         heed_signals(registration);
+        cli_held_role_heed_time(&registration->role, registration->session, &registration->command);
+        heed_not_forced(registration);
         tend_command(registration);
         if (is_over(registration)) {
             return;
@@ -380,6 +471,10 @@ static int result(const struct registration *registration)
     if (registration->given_up && !failed) {
         return fail_suspect(registration);
     }
+    if (registration->not_forced.status != ROLLCALL_OK && !failed) {
+        const int code = cli_output_fail(registration->output, &registration->not_forced);
+        return code == CLI_EXIT_LOST ? CLI_EXIT_FAILED : code;
+    }
     if (registration->error.status == ROLLCALL_OK) {
         return registration->registered || registration->output->failed ? CLI_EXIT_DONE
                                                                         : CLI_EXIT_INTERRUPTED;
@@ -406,6 +501,9 @@ static enum rollcall_status run(const struct cli_options *options,
     what.on_event = cli_session_pipe_event;
     what.user = &registration->pipe;
     registration->etcd = connection.etcd;
+    const struct rollcall_election_options election =
+        *ROLLCALL_ELECTION_OPTIONS(.on_role = cli_session_pipe_role, .user = &registration->pipe);
+    what.election = registration->role.stands ? &election : NULL;
     status = rollcall_session_start(connection.etcd, &what, &registration->session, error);
     if (status == ROLLCALL_OK) {
         follow(registration);
@@ -425,16 +523,21 @@ static int register_session(const struct cli_options *options, struct cli_output
     struct rollcall_error error = {0};
     enum rollcall_status status;
     cli_held_command_init(&registration.command, options->child, options->on_lost);
-    if (registration.timer < 0 || !cli_session_pipe_open(&registration.pipe)) {
+    if (!cli_held_role_init(&registration.role, options) || registration.timer < 0 ||
+        !cli_session_pipe_open(&registration.pipe)) {
         status = rollcall_error_set(&error, ROLLCALL_E_SYSTEM,
                                     "no file descriptors: %s; check the limits (ulimit -n)",
                                     strerror(errno));
     } else {
+        if (registration.role.stands) {
+            cli_held_command_guard(&registration.command, options->grace_ms, output->json);
+        }
         status = run(options, &registration, &error);
     }
     const int command_code = registration.command.child.exit_code;
     cli_text_fini(&registration.key);
     cli_held_command_fini(&registration.command);
+    cli_held_role_fini(&registration.role);
     cli_session_pipe_close(&registration.pipe);
     close(registration.timer);
     if (status != ROLLCALL_OK) {

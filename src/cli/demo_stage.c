@@ -164,6 +164,20 @@ static void on_watcher(struct cli_demo_stage *stage, const struct told *told)
     }
 }
 
+static void listen_to(struct cli_demo_stage *stage, struct cli_demo_coordinator *coordinator)
+{
+    char what[CLI_DEMO_KEY_BYTES];
+    while (cli_demo_coordinator_take(coordinator, what, sizeof what)) {
+        if (what[0] != '\0') {
+            show(stage, coordinator->name, what, "");
+        }
+    }
+    if (coordinator->out < 0 && coordinator->pid != 0 && !stage->coordinators_may_end) {
+        fail(stage, ROLLCALL_E_SYSTEM, coordinator->name,
+             &(const struct told){.reason = "it has ended, and nobody asked it to"});
+    }
+}
+
 /* Prints and sums up what was told so far; never blocks. */
 static void listen_to_all(struct cli_demo_stage *stage)
 {
@@ -175,6 +189,9 @@ static void listen_to_all(struct cli_demo_stage *stage)
         } else {
             on_node(stage, &told);
         }
+    }
+    for (int i = 0; i < CLI_DEMO_COORDINATORS; i++) {
+        listen_to(stage, &stage->coordinators[i]);
     }
 }
 
@@ -192,7 +209,10 @@ static enum rollcall_status wait_for(struct cli_demo_stage *stage, cli_demo_cond
     struct pollfd fds[] = {{.fd = stage->told[0], .events = POLLIN},
                            {.fd = stage->timer, .events = POLLIN},
                            {.fd = cli_interrupt_fd(), .events = POLLIN},
-                           {.fd = STDOUT_FILENO}}; /* no events: only whether its reader is gone */
+                           {.fd = STDOUT_FILENO}, /* no events: only whether its reader is gone */
+                           {.fd = -1},
+                           {.fd = -1}};
+    _Static_assert(sizeof fds / sizeof fds[0] == 4 + CLI_DEMO_COORDINATORS, "one for each");
     set_timer(stage, time_ms);
     for (;;) {
         listen_to_all(stage);
@@ -209,7 +229,10 @@ static enum rollcall_status wait_for(struct cli_demo_stage *stage, cli_demo_cond
         if (fds[1].revents != 0) {
             return rollcall_error_set(error, ROLLCALL_E_TIMEOUT, "nothing more happened");
         }
-        if (poll(fds, 4, -1) < 0 && errno != EINTR) {
+        for (int i = 0; i < CLI_DEMO_COORDINATORS; i++) {
+            fds[4 + i] = (struct pollfd){.fd = stage->coordinators[i].out, .events = POLLIN};
+        }
+        if (poll(fds, sizeof fds / sizeof fds[0], -1) < 0 && errno != EINTR) {
             return rollcall_error_set(error, ROLLCALL_E_SYSTEM, "poll: %s", strerror(errno));
         }
     }
@@ -245,6 +268,10 @@ enum rollcall_status cli_demo_stage_open(struct cli_demo_stage *stage, struct cl
     for (int i = 0; i < CLI_DEMO_NODES; i++) {
         stage->nodes[i] = (struct cli_demo_node){.stage = stage, .name = names[i]};
     }
+    for (int i = 0; i < CLI_DEMO_COORDINATORS; i++) {
+        stage->coordinators[i] =
+            (struct cli_demo_coordinator){.name = i == 0 ? "coord-a" : "coord-b", .out = -1};
+    }
     stage->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (stage->timer < 0 || pipe2(stage->told, O_CLOEXEC) != 0) {
         return rollcall_error_set(error, ROLLCALL_E_SYSTEM, "no file descriptors: %s",
@@ -267,6 +294,15 @@ enum rollcall_status cli_demo_stage_register(struct cli_demo_stage *stage, int n
         &stage->nodes[node].session, error);
 }
 
+enum rollcall_status cli_demo_stage_coordinate(struct cli_demo_stage *stage, int coordinator,
+                                               const char *endpoint, struct rollcall_error *error)
+{
+    char address[64];
+    snprintf(address, sizeof address, "10.0.0.%d:53100", CLI_DEMO_NODES + coordinator + 1);
+    return cli_demo_coordinator_start(&stage->coordinators[coordinator], endpoint, address,
+                                      CLI_DEMO_TTL_S, error);
+}
+
 enum rollcall_status cli_demo_stage_watch(struct cli_demo_stage *stage,
                                           struct rollcall_error *error)
 {
@@ -287,6 +323,9 @@ void cli_demo_stage_close(struct cli_demo_stage *stage)
         }
     }
     listen_to_all(stage);
+    for (int i = 0; i < CLI_DEMO_COORDINATORS; i++) {
+        cli_demo_coordinator_kill(&stage->coordinators[i]);
+    }
     if (stage->watch != NULL) {
         ROLLCALL_DROP(rollcall_watch_close(stage->watch), "this is no callback");
         stage->watch = NULL;

@@ -1,8 +1,10 @@
 /*
- * cli/demo_stage.h - what the demo's nodes and its watcher have told, and waiting for it.
+ * cli/demo_stage.h - what the demo's nodes, its watcher and its coordinators have told, and waiting
+ * for it.
  *
  * Callbacks put what they are told into one pipe; the main thread prints it in that order, keeps
- * the sum of it here, and waits for the sum to be what a step needs.
+ * the sum of it here, and waits for the sum to be what a step needs.  Each coordinator has a pipe
+ * of its own.
  *
  * Threads: main; the callbacks inside run on runtime threads.
  */
@@ -10,11 +12,17 @@
 #define CLI_DEMO_STAGE_H
 
 #include "cli/connection.h"
+#include "cli/demo_coordinator.h"
 #include "cli/output.h"
 
 #include <rollcall/session.h>
 
-enum { CLI_DEMO_NODES = 3, CLI_DEMO_KEY_BYTES = 256, CLI_DEMO_TTL_S = 5 };
+enum {
+    CLI_DEMO_NODES = 3,
+    CLI_DEMO_COORDINATORS = 2,
+    CLI_DEMO_KEY_BYTES = 256,
+    CLI_DEMO_TTL_S = 5
+};
 
 struct cli_demo_stage;
 
@@ -34,6 +42,8 @@ struct cli_demo_stage {
     struct cli_connection connection;
     struct rollcall_watch *watch; /* NULL: not open */
     struct cli_demo_node nodes[CLI_DEMO_NODES];
+    struct cli_demo_coordinator coordinators[CLI_DEMO_COORDINATORS];
+    bool coordinators_may_end; /* else one that does has failed */
     /* Keys the watcher was told of before their node knew it is ACTIVE. */
     char early_keys[CLI_DEMO_NODES][CLI_DEMO_KEY_BYTES];
     int early_count;
@@ -54,6 +64,11 @@ cli_demo_stage_register(struct cli_demo_stage *stage, int node, struct rollcall_
 ROLLCALL_MUST_USE enum rollcall_status cli_demo_stage_watch(struct cli_demo_stage *stage,
                                                             struct rollcall_error *error);
 
+ROLLCALL_MUST_USE enum rollcall_status cli_demo_stage_coordinate(struct cli_demo_stage *stage,
+                                                                 int coordinator,
+                                                                 const char *endpoint,
+                                                                 struct rollcall_error *error);
+
 /*
  * Prints what is told until `is_met`; `wanted` names that for people.
  * Returns: ROLLCALL_OK; ROLLCALL_E_TIMEOUT; ROLLCALL_E_STOPPED when interrupted; or why something
@@ -68,7 +83,8 @@ ROLLCALL_MUST_USE enum rollcall_status cli_demo_stage_await(struct cli_demo_stag
 ROLLCALL_MUST_USE enum rollcall_status
 cli_demo_stage_pause(struct cli_demo_stage *stage, int64_t pause_ms, struct rollcall_error *error);
 
-/* Ends the watch and the sessions, without asking etcd: all it holds is thrown away with it. */
+/* Ends the coordinators, the watch and the sessions, without asking etcd: all it holds is thrown
+ * away with it. */
 void cli_demo_stage_close(struct cli_demo_stage *stage);
 
 #endif /* CLI_DEMO_STAGE_H */

@@ -17,6 +17,7 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "Commands:\n"
          "  demo       a tour: a private etcd, sessions, a watcher, a crash; nothing to set up\n"
          "  register   register a process and stay until SIGTERM or SIGINT\n"
+         "  force      the same, and take the active role from who has it\n"
          "  list       print the sessions now\n"
          "  watch      print the sessions now, and every change after\n"
          "  stop       mark a session as stopping, so that others send it nothing new\n"
@@ -51,9 +52,34 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
          "The exit code is COMMAND's: its status, 128 + the signal that ended it, 127 when there\n"
          "is no such program, 126 when it cannot be run.  When that is 0, it is as below; but 4\n"
          "when COMMAND was ended because the session became SUSPECT or LOST, so that whoever\n"
-         "supervises rollcall starts it again.\n",
+         "supervises rollcall starts it again.\n"
+         "\n"
+         "With --standby: stands for ROLE with all others that do.  One of them is ACTIVE, with a\n"
+         "token, a number higher than every one before; when it leaves, or its session ends, who\n"
+         "has waited longest follows.  Nobody is a rival: the others wait.\n"
+         "\n"
+         "With --standby and COMMAND, of all candidates one runs COMMAND: while ACTIVE, with\n"
+         "ROLLCALL_TOKEN and ROLLCALL_ACTIVE_KEY in its environment as well.  When the role is\n"
+         "lost, or in doubt (SUSPECT), COMMAND gets SIGTERM, and SIGKILL when --grace is over; we\n"
+         "stand by, and start it again when ACTIVE again.  So it is too when rollcall is stopped\n"
+         "or killed: a guard, a process of its own, sees to that.  A COMMAND that ends by itself\n"
+         "is done: we leave, with its status, and the next candidate starts its own; run rollcall\n"
+         "under a supervisor that starts it again, to be a standby then.  Asked to leave, COMMAND\n"
+         "has all the time it takes, as above, and the next one starts when it has ended.  Let\n"
+         "COMMAND pass its token on to what it writes to, which should refuse a lower one: a\n"
+         "machine that stands still cannot end anything.\n",
          "  rollcall register querynode --address 10.0.0.7:21123 --ttl 10 --label zone=a\n"
-         "  rollcall register rootcoord --address 10.0.0.7:53100 --exclusive -- ./rootcoord\n"},
+         "  rollcall register rootcoord --address 10.0.0.7:53100 --exclusive -- ./rootcoord\n"
+         "  rollcall register scheduler --address 10.0.0.7 --standby --ttl 10 -- ./scheduler\n"},
+    [CLI_FORCE] =
+        {"rollcall force ROLE --address ADDR [OPTIONS] [-- COMMAND ARG...]",
+         "As `rollcall register --standby`, but takes the active key from its holder, as soon as\n"
+         "it is registered, and in one transaction, so that nobody else gets it in between.  The\n"
+         "holder is not asked: it becomes a standby when it sees that.  Its COMMAND has --grace "
+         "to\n"
+         "end, and ours is started twice that later.  From then on this is a candidate like any\n"
+         "other.  When the key cannot be taken, it leaves, and the exit code is 1.\n",
+         "  rollcall force rootcoord --address 10.0.0.8:53100 -- ./rootcoord\n"},
     [CLI_LIST] =
         {"rollcall list [ROLE] [OPTIONS]",
          "Prints the sessions of ROLE now, or all.  A key that holds no session record is\n"
@@ -112,8 +138,9 @@ static const struct page pages[CLI_COMMAND_COUNT] = {
     [CLI_DEMO] =
         {"rollcall demo [OPTIONS]",
          "Starts a private etcd (the one on PATH) in a temporary directory, on loopback, and\n"
-         "shows the whole job: query nodes register, a watcher sees them, etcd is killed and\n"
-         "restarted and no session is lost, one node leaves gracefully.  It ends by itself and\n"
+         "shows the whole job: query nodes register, a watcher sees them, one of two coordinators\n"
+         "acts, etcd is killed and restarted and no session is lost, one node leaves gracefully,\n"
+         "the active coordinator is killed and the standby takes over.  It ends by itself and\n"
          "removes all it made.\n",
          "  rollcall demo --fast\n"},
 };

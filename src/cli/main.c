@@ -1,5 +1,6 @@
 /* The command `rollcall`: parses, runs one command, and makes its outcome an exit code. */
 #include "cli/commands.h"
+#include "cli/guard.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 
@@ -45,6 +46,7 @@ static int run(const struct cli_options *options, struct cli_output *output)
 {
     switch (options->command) {
     case CLI_REGISTER:
+    case CLI_FORCE:
         return cli_register(options, output);
     case CLI_LIST:
         return cli_list(options, output);
@@ -86,6 +88,10 @@ int main(int argc, char **argv)
         return be_sentinel();
     }
     const bool has_stdout = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+    const int guarded = cli_guard_main(argc, argv);
+    if (guarded >= 0) {
+        return guarded;
+    }
     if (!open_standard_streams() || !cli_interrupt_init()) {
         cli_notice("the system refuses file descriptors or signals: check the limits (ulimit -n)");
         return CLI_EXIT_FAILED;

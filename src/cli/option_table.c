@@ -1,7 +1,7 @@
 #include "cli/options.h"
 
 #define FIELD(name) offsetof(struct cli_options, name)
-#define REGISTER CLI_FOR(CLI_REGISTER)
+#define REGISTER (CLI_FOR(CLI_REGISTER) | CLI_FOR(CLI_FORCE))
 #define SIM CLI_FOR(CLI_SIM)
 #define LIST_AND_WATCH (CLI_FOR(CLI_LIST) | CLI_FOR(CLI_WATCH))
 
@@ -11,6 +11,14 @@ const struct cli_option cli_option_table[] = {
      "where others reach this process; required", NULL, {0}},
     {"exclusive", 0, CLI_FLAG, REGISTER, FIELD(exclusive), 0, 0, NULL,
      "the key is ROLE itself: one process at a time", NULL, {0}},
+    {"standby", 0, CLI_FLAG, REGISTER, FIELD(standby), 0, 0, NULL,
+     "stand for ROLE: of all who do, one at a time is ACTIVE; implies --exclusive, and is implied "
+     "by `rollcall force`",
+     NULL, {0}},
+    {"grace", 0, CLI_DURATION, REGISTER, FIELD(grace_ms), 0, 0, "DURATION",
+     "with --standby and COMMAND: how long COMMAND has to end when the role is lost; it is started "
+     "twice that after the role was gained, so give all candidates the same",
+     "500ms", {0}},
     {"ttl", 0, CLI_INTEGER, REGISTER, FIELD(ttl_s), 2, INT64_C(9000000000), "SECONDS",
      "how long the session outlives a silent process", "30", {0}},
     {"server-id", 0, CLI_INTEGER, REGISTER, FIELD(server_id), 1, INT64_MAX, "N",
@@ -113,7 +121,6 @@ const struct cli_option cli_option_table[] = {
     {"version", 0, CLI_FLAG, CLI_FOR_ALL & ~REGISTER, FIELD(show_version), 0, 0, NULL,
      "print the version and exit", NULL, {0}},
 
-    {"standby", 0, CLI_LATER, REGISTER, 0, 0, 0, NULL, NULL, NULL, {0}},
     {"metrics-listen", 0, CLI_LATER, REGISTER | CLI_FOR(CLI_WATCH), 0, 0, 0, "HOST:PORT",
      NULL, NULL, {0}},
 };
@@ -125,9 +132,10 @@ const size_t cli_option_count = sizeof cli_option_table / sizeof cli_option_tabl
 const char *cli_command_name(enum cli_command command)
 {
     static const char *const names[CLI_COMMAND_COUNT] = {
-        [CLI_NO_COMMAND] = "",   [CLI_REGISTER] = "register", [CLI_LIST] = "list",
-        [CLI_WATCH] = "watch",   [CLI_STOP] = "stop",         [CLI_REVOKE] = "revoke",
-        [CLI_DOCTOR] = "doctor", [CLI_SIM] = "sim",           [CLI_DEMO] = "demo",
+        [CLI_NO_COMMAND] = "",   [CLI_REGISTER] = "register", [CLI_FORCE] = "force",
+        [CLI_LIST] = "list",     [CLI_WATCH] = "watch",       [CLI_STOP] = "stop",
+        [CLI_REVOKE] = "revoke", [CLI_DOCTOR] = "doctor",     [CLI_SIM] = "sim",
+        [CLI_DEMO] = "demo",
     };
     return names[command];
 }

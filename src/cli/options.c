@@ -65,7 +65,7 @@ static enum cli_command command_of(const char *name)
 
 static bool is_later_command(const char *name)
 {
-    static const char *const later[] = {"force", "bench", "completion"};
+    static const char *const later[] = {"bench", "completion"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         if (strcmp(name, later[i]) == 0) {
             return true;
@@ -275,6 +275,11 @@ static enum rollcall_status parse_option(struct parser *parser)
     return take_option(parser, option, rest[0] == '\0' ? NULL : rest + (rest[0] == '='));
 }
 
+static bool registers(enum cli_command command)
+{
+    return command == CLI_REGISTER || command == CLI_FORCE;
+}
+
 static bool names_a_key(enum cli_command command)
 {
     return command == CLI_STOP || command == CLI_REVOKE;
@@ -306,7 +311,7 @@ static enum rollcall_status parse_word(struct parser *parser)
     return ROLLCALL_OK;
 }
 
-/* After the "--" of register: all the rest is COMMAND, whatever it looks like. */
+/* After the "--" of register or force: all the rest is COMMAND, whatever it looks like. */
 static enum rollcall_status take_child(struct parser *parser)
 {
     if (parser->at + 1 == parser->argc) {
@@ -327,7 +332,7 @@ static enum rollcall_status parse_arguments(struct parser *parser)
             status = parse_word(parser);
         } else if (strcmp(argument, "--") != 0) {
             status = parse_option(parser);
-        } else if (parser->options->command == CLI_REGISTER) {
+        } else if (registers(parser->options->command)) {
             status = take_child(parser);
         } else {
             only_words = true;
@@ -381,16 +386,16 @@ static void read_password_variables(struct cli_options *options, cli_environment
 static enum rollcall_status check_role(struct parser *parser)
 {
     const struct cli_options *options = parser->options;
-    const bool registers = options->command == CLI_REGISTER;
-    if (options->role == NULL && (registers || options->command == CLI_WATCH)) {
+    const bool is_own = registers(options->command);
+    if (options->role == NULL && (is_own || options->command == CLI_WATCH)) {
         return USAGE(parser, "%s needs a ROLE", cli_command_name(options->command));
     }
     if (options->role != NULL && options->role[0] == '\0') {
         return USAGE(parser, "%s", "ROLE is empty: give one, as querynode");
     }
-    if (registers && options->address == NULL) {
-        return USAGE(parser, "%s",
-                     "register needs --address ADDR: where others reach this process");
+    if (is_own && options->address == NULL) {
+        return USAGE(parser, "%s needs --address ADDR: where others reach this process",
+                     cli_command_name(options->command));
     }
     return ROLLCALL_OK;
 }
@@ -399,8 +404,9 @@ static enum rollcall_status check_command(struct parser *parser)
 {
     const struct cli_options *options = parser->options;
     if (options->command == CLI_NO_COMMAND) {
-        return USAGE(parser, "%s",
-                     "give a command: register, list, watch, stop, revoke, doctor, sim or demo");
+        return USAGE(
+            parser, "%s",
+            "give a command: register, force, list, watch, stop, revoke, doctor, sim or demo");
     }
     if (!names_a_key(options->command)) {
         return check_role(parser);
@@ -463,6 +469,7 @@ enum rollcall_status cli_options_parse(int argc, char **argv, cli_environment_fn
 {
     *options = (struct cli_options){.dial_timeout_ms = 5000,
                                     .call_timeout_ms = 5000,
+                                    .grace_ms = 500,
                                     .log_level = ROLLCALL_WARN,
                                     .seeds = 1000,
                                     .first_seed = 1,

@@ -16,6 +16,7 @@
 enum cli_command {
     CLI_NO_COMMAND,
     CLI_REGISTER,
+    CLI_FORCE,
     CLI_LIST,
     CLI_WATCH,
     CLI_STOP,
@@ -45,8 +46,9 @@ struct cli_options {
 
     const char *role; /* NULL: none given, which `list` allows */
 
-    const char *address, *version; /* register */
-    bool exclusive, enable_disk, trigger_kill;
+    const char *address, *version; /* register, force */
+    bool exclusive, standby, enable_disk, trigger_kill;
+    int64_t grace_ms; /* of COMMAND, in an election */
     int64_t ttl_s, server_id, retries;
     int32_t index_version_min, index_version_current;
     struct rollcall_label labels[CLI_LABELS_MAX];

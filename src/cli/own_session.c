@@ -7,8 +7,10 @@
 
 struct rollcall_session_options cli_session_options(const struct cli_options *options)
 {
+    const bool stands = options->standby || options->command == CLI_FORCE;
     return *ROLLCALL_SESSION_OPTIONS(.root = options->root, .role = options->role,
-                                     .address = options->address, .exclusive = options->exclusive,
+                                     .address = options->address,
+                                     .exclusive = options->exclusive || stands,
                                      .ttl_s = options->ttl_s, .server_id = options->server_id,
                                      .on_lost = options->on_lost, .version = options->version,
                                      .index_version.minimal = options->index_version_min,

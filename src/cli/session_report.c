@@ -51,6 +51,34 @@ void cli_report_state(struct cli_output *output, const struct cli_session_told *
     cli_text_string(text, "\n");
 }
 
+void cli_report_role(struct cli_output *output, const char *key,
+                     const struct cli_session_told *told)
+{
+    struct cli_text *text = &output->text;
+    const char *name = rollcall_role_name(told->role);
+    if (output->json) {
+        cli_json_begin(text, "role");
+        cli_json_integer(text, "at_ms", told->at_ms);
+        cli_json_string(text, "role", cli_bytes(name));
+        cli_json_integer(text, "token", told->token);
+        cli_json_string(text, "key", cli_bytes(key));
+        cli_json_string(text, "reason", cli_bytes(told->reason));
+        cli_json_end(text);
+        return;
+    }
+    cli_text_format(text, "role %s", name);
+    if (told->role == ROLLCALL_ROLE_ACTIVE) {
+        cli_text_format(text, ", token %" PRId64, told->token);
+    }
+    cli_text_string(text, " of ");
+    cli_text_printable(text, cli_bytes(key));
+    if (told->reason[0] != '\0') {
+        cli_text_string(text, ": ");
+        cli_text_printable(text, cli_bytes(told->reason));
+    }
+    cli_text_string(text, "\n");
+}
+
 void cli_report_suspect(struct rollcall_bytes key, bool suspect)
 {
     cli_notice(suspect ? "etcd does not answer: do not act as the owner of %.*s until ACTIVE"

@@ -13,6 +13,9 @@
 void cli_report_registered(struct cli_output *output, struct rollcall_bytes key,
                            const struct cli_session_told *told);
 void cli_report_state(struct cli_output *output, const struct cli_session_told *told);
+/* key: the active one. */
+void cli_report_role(struct cli_output *output, const char *key,
+                     const struct cli_session_told *told);
 /* On stderr: that etcd does not answer, or answers again. */
 void cli_report_suspect(struct rollcall_bytes key, bool suspect);
 

@@ -38,9 +38,27 @@ void cli_session_pipe_event(void *user, const struct rollcall_session_event *eve
     put(user, &told);
 }
 
+void cli_session_pipe_role(void *user, const struct rollcall_role_event *event)
+{
+    struct cli_session_told told = {.kind = CLI_TOLD_ROLE,
+                                    .role = event->role,
+                                    .token = event->token,
+                                    .status = event->status,
+                                    .at_ms = event->at_ms};
+    snprintf(told.reason, sizeof told.reason, "%s", event->reason == NULL ? "" : event->reason);
+    put(user, &told);
+}
+
+void cli_session_pipe_forced(void *user, const struct rollcall_error *error)
+{
+    struct cli_session_told told = {.kind = CLI_TOLD_FORCED, .status = error->status};
+    snprintf(told.reason, sizeof told.reason, "%s", error->text);
+    put(user, &told);
+}
+
 void cli_session_pipe_marked(void *user, const struct rollcall_error *error)
 {
-    const struct cli_session_told told = {.is_mark = true};
+    const struct cli_session_told told = {.kind = CLI_TOLD_MARKED};
     (void)error; /* a session that cannot be marked is left all the same */
     put(user, &told);
 }

@@ -1,10 +1,9 @@
 /*
  * The command `rollcall`, from outside: what it prints, where, and how it ends.  What `stop`
- * and `revoke` do is in cli_command_test.c, and a COMMAND of `register` in cli_held_test.c.
+ * and `revoke` do is in cli_command_test.c, a COMMAND of `register` in cli_held_test.c, and roles
+ * are in cli_role_test.c.
  */
-#include "support/command.h"
-#include "support/etcd_fixture.h"
-#include "support/test.h"
+#include "integration/cli_scene.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -16,8 +15,8 @@ enum { DEMO_MS = 120000 };
 
 TEST(cli, help_and_version_go_to_stdout)
 {
-    static const char *const commands[] = {"register", "list", "watch", "stop",
-                                           "revoke",   "sim",  "demo"};
+    static const char *const commands[] = {"register", "force",  "list", "watch",
+                                           "stop",     "revoke", "sim",  "demo"};
     struct process process;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         RUN(&process, NULL, 0, commands[i], "--help");
@@ -41,7 +40,7 @@ TEST(cli, wrong_usage_is_exit_2_and_says_what_to_do)
     command_check_contains(process.err.data, "--address");
     CHECK_STR(process.out.data, "");
     process_destroy(&process);
-    RUN(&process, NULL, 2, "force");
+    RUN(&process, NULL, 2, "bench");
     command_check_contains(process.err.data, "not available in this version");
     process_destroy(&process);
     RUN(&process, NULL, 2, "register", "querynode-7", "--address", "a:1");
@@ -510,6 +509,9 @@ TEST(cli, the_demo_ends_well_and_leaves_nothing)
     struct process demo;
     run_demo(&demo, NULL, false, 0);
     command_check_contains(demo.out.data, "node-a    SUSPECT");
+    CHECK_ORDER(&demo, "coord-a   ACTIVE ", "coord-b   STANDBY ", "etcd is killed",
+                "coord-a   STANDBY ", "etcd is restarted", "coord-a   ACTIVE ",
+                "coordinator is killed", "coord-b   ACTIVE ");
     command_check_contains(demo.out.data, "Done; everything it made is removed.");
     CHECK(strstr(demo.out.data, "LOST") == NULL);
     CHECK_STR(demo.err.data, "");

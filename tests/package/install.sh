@@ -2,6 +2,8 @@
 # Installs into an empty prefix and is a user of it: every program in README.md is built against what
 # was installed, by pkg-config and by find_package, shared and static, and run against a real etcd.
 #     sh tests/package/install.sh BUILD_FOLDER README
+# So is each recipe for the installed command: a fenced block of sh right below a line
+# <!-- recipe: NAME -->, run in a folder with a program ./scheduler, which has to be told its token.
 # A program is a fenced block of C right below a line <!-- example: NAME -->.  It is run with the
 # etcd's HOST:PORT as its one argument (and in ROLLCALL_ENDPOINTS), has to end with status 0 by itself
 # within 30 seconds, and to tell of a session of querynode that is there.
@@ -40,6 +42,22 @@ cut_examples() {
         inside                        { print > (folder "/" name ".c"); next }
         NF > 0                        { name = "" }' "$readme"
 }
+run_recipe() { # run_recipe NAME
+    mkdir "$work/$1"
+    awk -v line="<!-- recipe: $1 -->" '
+        $0 == line           { named = 1; next }
+        named && /^```sh$/   { inside = 1; next }
+        inside && /^```$/    { exit }
+        inside               { print; next }
+        NF > 0               { named = 0 }' "$readme" >"$work/$1/recipe.sh"
+    [ -s "$work/$1/recipe.sh" ] || fail "$readme has no recipe $1"
+    printf '#!/bin/sh\n[ "$ROLLCALL_TOKEN" -gt 0 ] && echo "$*" >said\n' >"$work/$1/scheduler"
+    chmod +x "$work/$1/scheduler"
+    # shellcheck disable=SC2016
+    quietly "the recipe $1" env ROLLCALL_ENDPOINTS="$ROLLCALL_TEST_ETCD" \
+        ROLLCALL_ROOT="recipe-$$" PATH="$prefix/bin:$PATH" timeout 30 \
+        sh -c 'cd "$0" && sh -eu recipe.sh && [ "$(cat said)" = "--data jobs" ]' "$work/$1"
+}
 run_example() { # run_example PROGRAM: with only the installed library to be found
     quietly "$1 against etcd" env ROLLCALL_ENDPOINTS="$ROLLCALL_TEST_ETCD" timeout 30 \
         "$1" "$ROLLCALL_TEST_ETCD"
@@ -64,6 +82,8 @@ version=$(pkg-config --modversion rollcall)
 passed=$((passed + 1))
 
 etcd put -- "$there" '{"ServerID":990077,"ServerName":"querynode","Address":"10.0.0.7:1"}'
+run_recipe singleton
+
 mkdir "$work/examples"
 cut_examples
 [ -e "$work/examples/session.c" ] ||

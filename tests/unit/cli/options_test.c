@@ -74,6 +74,24 @@ TEST(options, every_option_of_register_arrives)
     CHECK_INT(p.options.retries, 4);
 }
 
+TEST(options, force_has_the_options_of_register_and_standby_those_of_an_election)
+{
+    const struct parsed p = PARSE("force", "coord", "--address", "a:1", "--ttl", "5", "--grace",
+                                  "2s", "--on-lost", "reregister", "--", "sleep", "1");
+    CHECK_INT(p.status, ROLLCALL_OK);
+    CHECK_INT(p.options.command, CLI_FORCE);
+    CHECK_STR(p.options.role, "coord");
+    CHECK_INT(p.options.grace_ms, 2000);
+    CHECK_INT(p.options.ttl_s, 5);
+    CHECK_STR(p.options.child[0], "sleep");
+    check_refused(PARSE("force"), "force needs a ROLE; see `rollcall force --help`");
+    check_refused(PARSE("force", "a"), "force needs --address ADDR");
+    const struct parsed q = PARSE("register", "coord", "--address", "a:1", "--standby");
+    CHECK(q.options.standby);
+    CHECK_INT(q.options.grace_ms, 500);
+    CHECK(!PARSE("register", "coord", "--address", "a:1").options.standby);
+}
+
 TEST(options, global_options_stand_before_or_after_the_command)
 {
     const struct parsed p = PARSE("-o", "json", "--root", "a", "list", "--endpoints", "h:1",
@@ -295,11 +313,10 @@ TEST(options, what_cannot_be_is_refused_with_what_to_do)
 TEST(options, what_comes_later_says_so)
 {
     static const char part[] = "not available in this version";
-    static const char *const commands[] = {"force", "bench", "completion"};
+    static const char *const commands[] = {"bench", "completion"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         check_refused(PARSE(commands[i]), part);
     }
-    check_refused(PARSE("register", "a", "--address", "b", "--standby"), part);
     check_refused(PARSE("watch", "a", "--metrics-listen", "h:1"), part);
     check_refused(PARSE("register", "a", "--metrics-listen=h:1"), part);
 }
@@ -414,7 +431,7 @@ TEST(options, help_tells_every_option_and_variable_and_nothing_that_comes_later)
         CHECK(!text.failed);
         CHECK(contains(&text, "Usage: rollcall") && contains(&text, "Example:"));
         CHECK(contains(&text, "130  interrupted before it was running"));
-        CHECK(!contains(&text, "standby"));
+        CHECK(!contains(&text, "metrics"));
         for (size_t i = 0; i < cli_option_count; i++) {
             const struct cli_option *option = &cli_option_table[i];
             char name[64];
