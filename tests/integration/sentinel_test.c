@@ -170,8 +170,9 @@ static void start_program(struct stage *stage, const char *way)
                                      NULL};
     const struct process_options options = {.arguments = arguments};
     CHECK(process_start(&stage->owner, &options));
-    command_await(&stage->owner, "held");
-    stage->sentinel = sentinel_of(stage->owner.pid);
+    command_await(&stage->owner, "held ");
+    CHECK(process_wait_for(&stage->owner, "\n", SOON_MS));
+    stage->sentinel = (pid_t)strtol(strstr(stage->owner.out.data, "held ") + 5, NULL, 10);
 }
 
 static void check_all(const struct stage *stage, bool there)

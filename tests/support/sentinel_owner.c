@@ -2,14 +2,12 @@
  * A program that holds sessions, with a sentinel beside it, and ends, or nearly, in some way that a
  * test asks for:
  *     sentinel_owner ENDPOINT ROOT SENTINEL WAY
- * Once all its sessions are ACTIVE and the sentinel is ready it says "held", and then does WAY:
- *     stay    nothing, until it is killed
- *     fork    says "child PID" of a child that has all its files, execs nothing, and stays
- *     exec    becomes `sleep 1000`
- *     shut    closes its end of the socket to the sentinel, behind the library's back, and stays
- *     coming  says that a companion will come, and stays
- *     return  returns from main with everything open
- *     close   closes its sessions at once, without leaving, and returns
+ * Once all its sessions are ACTIVE and the sentinel is ready it says "held PID", of that, and then
+ * does WAY: stay    nothing, until it is killed fork    says "child PID" of a child that has all
+ * its files, execs nothing, and stays exec    becomes `sleep 1000` shut    closes its end of the
+ * socket to the sentinel, behind the library's back, and stays coming  says that a companion will
+ * come, and stays return  returns from main with everything open close   closes its sessions at
+ * once, without leaving, and returns
  */
 #include <rollcall/sentinel.h>
 #include <rollcall/session.h>
@@ -59,14 +57,15 @@ static enum rollcall_status open_all(const char *root, struct rollcall_error *er
     return status;
 }
 
-static bool await_sentinel(void)
+/* Its PID; 0: it has not come. */
+static long await_sentinel(void)
 {
     struct rollcall_sentinel_info info = {0};
     for (int left_ms = WAIT_MS; left_ms > 0 && !info.ready; left_ms -= NAP_MS) {
         nap();
         rollcall_etcd_sentinel(etcd, &info);
     }
-    return info.ready;
+    return (long)info.pid;
 }
 
 /* Its end of the socket to the sentinel is as closed, behind the library's back.  (The file itself
@@ -135,9 +134,10 @@ int main(int argc, char **argv)
         open_all(argv[2], &error) != ROLLCALL_OK) {
         return fail(&error);
     }
-    if (!await_sentinel()) {
+    const long sentinel = await_sentinel();
+    if (sentinel == 0) {
         return EXIT_FAILURE;
     }
-    say("held", getpid());
+    say("held", sentinel);
     return go(argv[4]);
 }
