@@ -4,6 +4,7 @@
 
 #include <rollcall/version.h>
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,37 @@ int64_t measure_cpu_ns(pid_t pid)
         return 0;
     }
     return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+static int64_t core_wait_of_thread_us(pid_t pid, const char *thread)
+{
+    char path[64];
+    int64_t waited_ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%.16s/schedstat", (int)pid, thread);
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+        if (fscanf(file, "%*d %" SCNd64, &waited_ns) != 1) {
+            waited_ns = 0;
+        }
+        fclose(file);
+    }
+    return waited_ns / 1000;
+}
+
+int64_t measure_core_wait_us(pid_t pid)
+{
+    char path[64];
+    int64_t sum_us = 0;
+    const struct dirent *thread;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *threads = opendir(path);
+    while (threads != NULL && (thread = readdir(threads)) != NULL) {
+        sum_us += core_wait_of_thread_us(pid, thread->d_name);
+    }
+    if (threads != NULL) {
+        closedir(threads);
+    }
+    return sum_us;
 }
 
 int64_t measure_own_rss_bytes(pid_t pid)

@@ -240,7 +240,8 @@ struct witness_count witness_count(const struct witness *witness)
     return count;
 }
 
-int64_t witness_deleted_ns(const struct witness *witness, int64_t after_events, const char *key)
+static int64_t find(const struct witness *witness, int64_t after_events, int64_t from_ns,
+                    const char *key, bool deleted)
 {
     pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&witness->mutex;
     int64_t found_ns = 0;
@@ -249,10 +250,22 @@ int64_t witness_deleted_ns(const struct witness *witness, int64_t after_events, 
     for (int64_t i = after_events > oldest ? after_events : oldest;
          i < witness->events && found_ns == 0; i++) {
         const struct note *note = &witness->note[i % NOTES];
-        found_ns = note->deleted && strcmp(note->key, key) == 0 ? note->at_ns : 0;
+        if (note->at_ns >= from_ns && note->deleted == deleted && strcmp(note->key, key) == 0) {
+            found_ns = note->at_ns;
+        }
     }
     pthread_mutex_unlock(mutex);
     return found_ns;
+}
+
+int64_t witness_deleted_ns(const struct witness *witness, int64_t after_events, const char *key)
+{
+    return find(witness, after_events, 0, key, true);
+}
+
+int64_t witness_put_ns(const struct witness *witness, int64_t from_ns, const char *key)
+{
+    return find(witness, 0, from_ns, key, false);
 }
 
 bool witness_failed(const struct witness *witness)

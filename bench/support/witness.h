@@ -28,6 +28,8 @@ struct witness_count witness_count(const struct witness *witness);
 /* When it was told that the key was deleted, first after so many events; 0: not yet, or long ago:
  * the last 4096 events are kept. */
 int64_t witness_deleted_ns(const struct witness *witness, int64_t after_events, const char *key);
+/* The same of a put, first from that time on. */
+int64_t witness_put_ns(const struct witness *witness, int64_t from_ns, const char *key);
 
 bool witness_failed(const struct witness *witness); /* its watch is over */
 
