@@ -72,6 +72,9 @@ static void arena_check_and_close(const struct arena *arena, const char *expecte
 #define OBEYS BEGIN "trap 'say end $0; kill $!; exit 9' TERM; sleep 1000 9>&- & say begin $0; wait"
 #define STAYS BEGIN "trap 'say told $0' TERM; say begin $0; while :; do sleep 0.1 9>&-; done"
 
+/* So that one that ends on SIGTERM does so in time also on a busy machine. */
+#define GRACE "1s"
+
 /* A candidate with this COMMAND, which knows itself as `name`; verb: "register" or "force". */
 static void stand(struct process *process, const struct arena *arena, const char *verb,
                   const char *ttl, const char *name, const char *script)
@@ -80,8 +83,8 @@ static void stand(struct process *process, const struct arena *arena, const char
     command_start(process, &arena->scene,
                   &(const struct command_setting){.environment = environment},
                   (const char *const[]){verb, "coord", "--standby", "--address", name, "--ttl", ttl,
-                                        "--on-lost", "reregister", "-o", "json", "--", "sh", "-c",
-                                        script, name, NULL});
+                                        "--grace", GRACE, "--on-lost", "reregister", "-o", "json",
+                                        "--", "sh", "-c", script, name, NULL});
 }
 
 /* One that runs its COMMAND, and one that waits. */
@@ -216,11 +219,11 @@ TEST(cli_role, asked_to_leave_command_has_its_time_and_then_the_next_one_of_thre
     struct process first, second, third;
     arena_open(&arena, etcd_fixture_shared());
     /* It takes longer than the grace; the role is kept, so nobody is in a hurry. */
-    stand_first(&first, &arena, "5",
-                BEGIN "trap 'sleep 1.5 9>&-; say end $0; kill $!; exit 9' TERM;"
+    stand_first(&first, &arena, "30",
+                BEGIN "trap 'sleep 2.5 9>&-; say end $0; kill $!; exit 9' TERM;"
                       "sleep 1000 9>&- & say begin $0; wait");
-    stand_by(&second, &arena, "5");
-    stand(&third, &arena, "register", "5", "c", OBEYS);
+    stand_by(&second, &arena, "30");
+    stand(&third, &arena, "register", "30", "c", OBEYS);
     command_await(&third, "\"role\":\"STANDBY\"");
     process_signal(&first, SIGTERM);
     command_check_ends(&first, 9);
@@ -240,13 +243,13 @@ TEST(cli_role, command_that_ends_by_itself_is_our_end_and_the_next_one_s_turn)
     struct arena arena;
     struct process first, second;
     arena_open(&arena, etcd_fixture_shared());
-    stand_first(&first, &arena, "5", BEGIN "say begin $0; read line; say end $0; exit 7");
+    stand_first(&first, &arena, "30", BEGIN "say begin $0; read line; say end $0; exit 7");
     command_check_ends(&first, 7); /* its input is empty */
     CHECK_ORDER(&first, "end a", "STOPPING\",\"reason\":\"COMMAND is over\"}", "STOPPED");
     process_destroy(&first);
-    stand(&first, &arena, "register", "5", "a", BEGIN "say begin $0; sleep 2; say end $0");
+    stand(&first, &arena, "register", "30", "a", BEGIN "say begin $0; sleep 2; say end $0");
     command_await(&first, "begin a\n");
-    stand_by(&second, &arena, "5");
+    stand_by(&second, &arena, "30");
     command_check_ends(&first, 0);
     command_await(&second, "begin b\n");
     process_destroy(&first);
@@ -259,8 +262,8 @@ TEST(cli_role, command_runs_on_as_long_as_the_lease_is_renewed)
     struct arena arena;
     struct process session;
     arena_open(&arena, etcd_fixture_shared());
-    stand_first(&session, &arena, "2", OBEYS);
-    process_sleep_ms(6000); /* three TTLs */
+    stand_first(&session, &arena, "3", OBEYS);
+    process_sleep_ms(9000); /* three TTLs */
     CHECK(process_running(&session));
     CHECK(strstr(session.out.data, "end a") == NULL);
     end_with(&session, 9);
@@ -287,10 +290,10 @@ TEST(cli_role, command_that_ignores_sigterm_is_waited_for_until_a_second_signal)
     struct arena arena;
     struct process session;
     arena_open(&arena, etcd_fixture_shared());
-    stand_first(&session, &arena, "5", STAYS);
+    stand_first(&session, &arena, "30", STAYS);
     process_signal(&session, SIGTERM);
     command_await(&session, "told a\n");
-    process_sleep_ms(1500); /* the grace of a role that is lost would be over */
+    process_sleep_ms(2500); /* the grace of a role that is lost would be over */
     CHECK(process_running(&session));
     CHECK(strstr(session.out.data, "STOPPED") == NULL);
     process_signal(&session, SIGTERM);
@@ -309,8 +312,8 @@ TEST(cli_role, killed_its_command_ends_before_the_next_one_begins)
         struct arena arena;
         struct process first, second;
         arena_open(&arena, etcd_fixture_shared());
-        stand_first(&first, &arena, "2", commands[i].script);
-        stand_by(&second, &arena, "2");
+        stand_first(&first, &arena, "3", commands[i].script);
+        stand_by(&second, &arena, "3");
         process_signal(&first, SIGKILL);
         command_check_ends(&first, 137);
         command_await(&second, "begin b\n");
@@ -343,8 +346,8 @@ TEST(cli_role, stopped_beyond_its_ttl_its_command_ends_before_the_next_one_begin
         struct arena arena;
         struct process first, second;
         arena_open(&arena, etcd_fixture_shared());
-        stand_first(&first, &arena, "2", commands[i].script);
-        stand_by(&second, &arena, "2");
+        stand_first(&first, &arena, "3", commands[i].script);
+        stand_by(&second, &arena, "3");
         process_signal(&first, SIGSTOP);
         command_await(&second, "begin b\n");
         CHECK(strstr(first.out.data, "LOST") == NULL);
@@ -368,8 +371,8 @@ TEST(cli_role, force_takes_the_role_and_its_holder_stands_by)
         struct arena arena;
         struct process first, forcing;
         arena_open(&arena, etcd_fixture_shared());
-        stand_first(&first, &arena, "5", commands[i].script);
-        stand(&forcing, &arena, "force", "5", "c", OBEYS);
+        stand_first(&first, &arena, "30", commands[i].script);
+        stand(&forcing, &arena, "force", "30", "c", OBEYS);
         command_await(&forcing, "begin c\n");
         command_await(&first, "another process has taken the active key");
         CHECK(token_of(&forcing) > token_of(&first));
@@ -385,8 +388,8 @@ TEST(cli_role, whose_command_was_taken_from_it_ends_well_as_a_standby)
     struct arena arena;
     struct process first, forcing;
     arena_open(&arena, etcd_fixture_shared());
-    stand_first(&first, &arena, "5", OBEYS);
-    stand(&forcing, &arena, "force", "5", "c", OBEYS);
+    stand_first(&first, &arena, "30", OBEYS);
+    stand(&forcing, &arena, "force", "30", "c", OBEYS);
     command_await(&first, "end a\n");
     command_await(&forcing, "begin c\n");
     end_with(&first, 0); /* not the 9 of a COMMAND that was ended long ago */
@@ -399,8 +402,8 @@ TEST(cli_role, a_deleted_key_ends_command_and_the_token_of_the_next_one_is_anoth
     struct arena arena;
     struct process first, second;
     arena_open(&arena, etcd_fixture_shared());
-    stand_first(&first, &arena, "5", STAYS);
-    stand_by(&second, &arena, "5");
+    stand_first(&first, &arena, "30", STAYS);
+    stand_by(&second, &arena, "30");
     command_etcdctl(&arena.scene, "etcdctl del $ROOT/session/coord >&2");
     await_count(&first, "begin a\n", 2); /* it has waited longest */
     CHECK_ORDER(&first, "the active key was deleted", "\"role\":\"ACTIVE\"", "begin a\n");
@@ -438,7 +441,7 @@ TEST(cli_role, a_guard_that_is_killed_takes_command_along)
     struct arena arena;
     struct process session;
     arena_open(&arena, etcd_fixture_shared());
-    stand(&session, &arena, "register", "5", "a",
+    stand(&session, &arena, "register", "30", "a",
           BEGIN "trap '' TERM; say begin $0; kill -KILL $PPID; exec sleep 60");
     command_await(&session, "begin a\n");
     command_check_ends(&session, 137);
