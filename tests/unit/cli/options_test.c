@@ -83,7 +83,7 @@ TEST(options, force_has_the_options_of_register_and_standby_those_of_an_election
     CHECK_STR(p.options.role, "coord");
     CHECK_INT(p.options.grace_ms, 2000);
     CHECK_INT(p.options.ttl_s, 5);
-    CHECK_STR(p.options.child[0], "sleep");
+    CHECK_STR(p.child[0], "sleep");
     check_refused(PARSE("force"), "force needs a ROLE; see `rollcall force --help`");
     check_refused(PARSE("force", "a"), "force needs --address ADDR");
     const struct parsed q = PARSE("register", "coord", "--address", "a:1", "--standby");
