@@ -280,7 +280,9 @@ static int on_refused(struct rollcall_context *cx, void *self,
 static int on_safe(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;
-    if (session_is_stale(se, message)) {
+    /* One that has failed does not watch the time any more; the next incarnation says so again. */
+    if (session_is_stale(se, message) ||
+        session_children_has_failed(&se->children, message->from)) {
         return ROLLCALL_STAY;
     }
     session_tell_active(cx, &se->telling);

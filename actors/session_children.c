@@ -218,14 +218,22 @@ void session_children_press(struct rollcall_context *cx, const struct session_ch
     press_again_if(cx, press_election(cx, children));
 }
 
-void session_children_restarted(struct rollcall_context *cx,
-                                const struct session_children *children,
+bool session_children_has_failed(const struct session_children *children,
+                                 struct rollcall_caller from)
+{
+    return rollcall_ref_equal(from.ref, children->failed_keepalive.ref) &&
+           from.epoch <= children->failed_keepalive.epoch;
+}
+
+void session_children_restarted(struct rollcall_context *cx, struct session_children *children,
                                 const struct rollcall_down *down)
 {
     if (down->reason != ROLLCALL_DOWN_FAILED) {
         return;
     }
     if (rollcall_ref_equal(down->who, children->keepalive)) {
+        children->failed_keepalive =
+            (struct rollcall_caller){.ref = down->who, .epoch = down->epoch};
         press_again_if(cx, press_keepalive(cx, children));
     } else if (rollcall_ref_equal(down->who, children->liveness)) {
         press_again_if(cx, press_liveness(cx, children));

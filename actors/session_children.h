@@ -20,6 +20,7 @@ struct session_children {
     struct session_membership *mine; /* shared: what the requests are about; NULL: nothing is won */
     bool start, mark, leave;         /* asked for */
     bool mark_first, spare;          /* of leave */
+    struct rollcall_caller failed_keepalive; /* the incarnation that failed last */
 };
 
 struct session_beginning {
@@ -41,9 +42,12 @@ bool session_children_has(const struct session_children *children, struct rollca
 const char *session_children_fault(const struct session_children *children,
                                    const struct rollcall_message *message);
 /* Of a DOWN: asks one that is restarted again for what it was asked. */
-void session_children_restarted(struct rollcall_context *cx,
-                                const struct session_children *children,
+void session_children_restarted(struct rollcall_context *cx, struct session_children *children,
                                 const struct rollcall_down *down);
+/* From keepalive, and said before it failed, though it is heard after: a DOWN overtakes the words
+ * before it.  What it said of the lease's time nobody stands for any more. */
+bool session_children_has_failed(const struct session_children *children,
+                                 struct rollcall_caller from);
 /* Asks all again: SESSION_PRESS says that it is time to. */
 void session_children_press(struct rollcall_context *cx, const struct session_children *children);
 
