@@ -247,8 +247,8 @@ TEST(session_press, what_has_been_taken_is_not_asked_for_again)
 
 /* ---- a restarted keepalive ---- */
 
-/* The session hears of the failure while SAFE still waits to be read: nobody looks at the time until
- * the next incarnation has, and that says so itself. */
+/* The session hears of the failure while SAFE still waits to be read: nobody looks at the time
+ * until the next incarnation has, and that says so itself. */
 TEST(session_press, a_safe_that_keepalive_told_before_it_failed_is_not_believed)
 {
     while (world_next(SEEDS)) {
