@@ -97,18 +97,21 @@ static uint32_t those(const struct rollcall__channel *channel, enum rollcall__pu
     return bits;
 }
 
-/* Those that have not failed since they answered last: one that has just fallen silent may still
- * seem to be connected. */
-static uint32_t trusted_ones(struct rollcall_context *cx, const struct rollcall__channel *channel)
+/* Those of them that are well; and, if there are such, that have not failed since they answered
+ * last: one that has just fallen silent may still seem to be connected.  In an election all have
+ * failed. */
+static uint32_t best_of(struct rollcall_context *cx, const struct rollcall__channel *channel,
+                        uint32_t connected)
 {
-    const int64_t now_ms = rollcall_now_ms(cx);
-    uint32_t bits = 0;
+    uint32_t well = 0, trusted = 0;
     for (size_t i = 0; i < channel->pool.count; i++) {
-        const bool well = rollcall__pool_is_well(&channel->pool, i, now_ms) &&
-                          channel->pool.endpoints[i].failures == 0;
-        bits |= well ? UINT32_C(1) << i : 0;
+        const uint32_t bit = connected & UINT32_C(1) << i;
+        if (rollcall__pool_is_well(&channel->pool, i, rollcall_now_ms(cx))) {
+            well |= bit;
+            trusted |= channel->pool.endpoints[i].failures == 0 ? bit : 0;
+        }
     }
-    return bits;
+    return trusted != 0 ? trusted : well;
 }
 
 size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__channel *channel,
@@ -128,7 +131,7 @@ size_t rollcall__channel_pick(struct rollcall_context *cx, struct rollcall__chan
     /* It may be silent: an attempt to connect takes seconds to fail.  Probes keep connections for
      * calls, so these say of watches too who answers. */
     const uint32_t better =
-        those(channel, ROLLCALL__FOR_CALLS, ROLLCALL__CONNECTED) & trusted_ones(cx, channel);
+        best_of(cx, channel, those(channel, ROLLCALL__FOR_CALLS, ROLLCALL__CONNECTED));
     return better == 0 ? picked : rollcall__pool_pick(pool, better, now_ms);
 }
 
