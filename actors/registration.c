@@ -5,8 +5,8 @@
  *        ^             ^          |  ^ |
  *        |             |          |  | +--key is our predecessor's--> EVICTING --+
  *        |             |          |  +-------------------------------------------+
- *        |             |          +--key is a rival's--> YIELDING --> WAITING --RETRY--+
- *        |             +-----------------------------------|---------------------------+
+ *        |             |          +--key is a rival's--> YIELDING --> WAITING --RIVAL, RETRY--+
+ *        |             +-----------------------------------|----------------------------------+
  *        +--an allocated ID: the next one may be free------+
  *    any but HELD --LEAVE or giving up--> REVOKING --> DONE
  *    ALLOCATING --DOWN(the allocator has failed)--> ALLOCATING: asks again; (it has ended): gives
@@ -17,7 +17,8 @@
  * ours if it is under that lease, a server ID that was allocated in vain is merely skipped.  A
  * failure that may pass (class RETRY), or a request that comes back, therefore fails the actor: the
  * supervisor restarts it after a backoff, and the handover says where to go on.  A rival's key is
- * waited for, `retries` times; what is our own of before, or our predecessor's, is evicted.
+ * waited for, `retries` times, see registration_rival.c; what is our own of before, or our
+ * predecessor's, is evicted.
  * Once HELD, the key is departure's to mark and to take away.
  * A lease that is shared is the lease_keeper's: GRANTING and REVOKING are to ask that for it, and
  * to give it back, and nobody yields it.  See registration_sharing.c. Invariant: at most one
@@ -34,21 +35,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum {
-    RIVAL_WAIT_MIN_MS = 200,  /* doubled for each attempt, */
-    RIVAL_WAIT_MAX_MS = 3000, /* as upstream waits */
-    RIVAL_DOUBLINGS_MAX = 5,
-    SKIPPED_IDS_MAX = 1000, /* before a taken key is waited for, as a given ID's is */
-    EVICTIONS_MAX = 10      /* likewise: of predecessors that come back */
-};
-static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_evicted, on_yielded, on_retry,
-    on_bounced, on_down;
+enum { EVICTIONS_MAX = 10 /* of predecessors that come back; then the key is waited for */ };
+static rollcall_handler_fn on_allocated, on_granted, on_claimed, on_evicted, on_bounced, on_down;
 
 #define OUT (ROLLCALL_TO(REVOKING) | ROLLCALL_TO(DONE))
 #define YIELDED (ROLLCALL_TO(WAITING) | ROLLCALL_TO(ALLOCATING))
 #define CLAIMED (ROLLCALL_TO(HELD) | ROLLCALL_TO(EVICTING) | ROLLCALL_TO(YIELDING) | YIELDED)
 #define COMES_BACK(state) [state][ROLLCALL_BOUNCED] = {on_bounced, 0}
 #define ASKED_TWICE(state) [state][REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}
+#define RIVAL_LATE(state) [state][REGISTRATION_RIVAL] = {rollcall_ignore, 0} /* WAITING is over */
 /* clang-format off */
 #define LEASED_TWICE(state)                                                                        \
     [state][REGISTRATION_LEASED] = {rollcall_ignore, 0},                                           \
@@ -70,11 +65,13 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [EVICTING]  [REGISTRATION_ANSWER]    = {on_evicted,      ROLLCALL_TO(CLAIMING) | OUT},
     [EVICTING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
-    [YIELDING]  [REGISTRATION_ANSWER]    = {on_yielded,      YIELDED | OUT},
+    [YIELDING]  [REGISTRATION_ANSWER]    = {registration_on_yielded, YIELDED | OUT},
     [YIELDING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
     [WAITING]   [REGISTRATION_ANSWER]    = {rollcall_ignore, 0}, /* of a restart that is over */
-    [WAITING]   [REGISTRATION_RETRY]     = {on_retry,        ROLLCALL_TO(GRANTING)},
+    [WAITING]   [REGISTRATION_RETRY]     = {registration_on_retry,   ROLLCALL_TO(GRANTING)},
+    [WAITING]   [REGISTRATION_RIVAL]     = {registration_on_rival,   ROLLCALL_TO(GRANTING)},
+    [WAITING]   [ROLLCALL_BOUNCED]       = {registration_on_unheard, 0},
     [WAITING]   [REGISTRATION_LEAVE]     = {registration_on_leave_now, OUT},
 
     [HELD]      [REGISTRATION_ANSWER]    = {rollcall_ignore, 0},
@@ -89,6 +86,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [DONE]      [REGISTRATION_ANSWER]    = {rollcall_ignore, 0},
     [DONE]      [REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}, /* was on its way */
     [DONE]      [REGISTRATION_LEAVE]     = {registration_on_leave_now, ROLLCALL_TO(DONE)},
+    [DONE]      [ROLLCALL_BOUNCED]       = {rollcall_ignore, 0}, /* the end of a watch */
 
     COMES_BACK(ALLOCATING), COMES_BACK(GRANTING), COMES_BACK(CLAIMING),
     COMES_BACK(EVICTING),   COMES_BACK(YIELDING), COMES_BACK(REVOKING),
@@ -98,6 +96,9 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
 
     LEASED_TWICE(ALLOCATING), LEASED_TWICE(CLAIMING), LEASED_TWICE(EVICTING),
     LEASED_TWICE(WAITING),    LEASED_TWICE(HELD),     LEASED_TWICE(DONE),
+
+    RIVAL_LATE(ALLOCATING), RIVAL_LATE(GRANTING), RIVAL_LATE(CLAIMING), RIVAL_LATE(EVICTING),
+    RIVAL_LATE(YIELDING),   RIVAL_LATE(HELD),     RIVAL_LATE(REVOKING), RIVAL_LATE(DONE),
 };
 /* clang-format on */
 
@@ -120,9 +121,9 @@ int registration_ask(struct rollcall_context *cx, struct registration *re,
     return next_state;
 }
 
-/* An ask that the allocator fails on is lost, and its DOWN says so.  It lives on our worker, so it
- * is monitored before it can have the ask, and forgets us when we are gone. */
-static int ask_allocate(struct rollcall_context *cx, const struct registration *re)
+/* It lives on our worker, so it is monitored before it can have the ask, and forgets us when we are
+ * gone. */
+int registration_ask_allocate(struct rollcall_context *cx, const struct registration *re)
 {
     const struct registration_options *o = re->options;
     const struct allocator_ask request = {.answer = REGISTRATION_ALLOCATED,
@@ -135,7 +136,7 @@ static int ask_allocate(struct rollcall_context *cx, const struct registration *
     return ALLOCATING;
 }
 
-static int ask_grant(struct rollcall_context *cx, struct registration *re)
+int registration_ask_grant(struct rollcall_context *cx, struct registration *re)
 {
     struct registration_handover *held = re->held;
     if (re->config->share_lease) {
@@ -176,9 +177,8 @@ static int on_bounced(struct rollcall_context *cx, void *self,
     return rollcall_fail(cx, ROLLCALL_E_FULL, "too much is asked of etcd at once");
 }
 
-/* What every answer of etcd goes through first; true: it is good, and *next is not set. */
-static bool accept(struct rollcall_context *cx, struct registration *re,
-                   const struct rollcall_message *message, int *next)
+bool registration_accept(struct rollcall_context *cx, struct registration *re,
+                         const struct rollcall_message *message, int *next)
 {
     const struct transport_answer *answer = message->payload;
     const struct transport_result *result = (const struct transport_result *)message->object;
@@ -214,7 +214,7 @@ static int on_allocated(struct rollcall_context *cx, void *self,
     }
     if (answer->status == ROLLCALL_OK) {
         re->held->server_id = answer->server_id;
-        return ask_grant(cx, re);
+        return registration_ask_grant(cx, re);
     }
     return registration_fail_or_give_up(cx, re, &error);
 }
@@ -230,7 +230,7 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
         return ROLLCALL_STAY;
     }
     if (down->reason == ROLLCALL_DOWN_FAILED) {
-        return ask_allocate(cx, re);
+        return registration_ask_allocate(cx, re);
     }
     allocator_error_ended(&error);
     return registration_give_up(cx, re, &error);
@@ -244,7 +244,7 @@ static int on_granted(struct rollcall_context *cx, void *self,
     struct registration *re = self;
     const struct transport_result *result = (const struct transport_result *)message->object;
     int next;
-    if (!accept(cx, re, message, &next)) {
+    if (!registration_accept(cx, re, message, &next)) {
         return next;
     }
     if (result->ttl_s > 0) {
@@ -280,26 +280,6 @@ static int hold(struct rollcall_context *cx, struct registration *re, int64_t re
     }
     held->registered = true;
     return HELD;
-}
-
-static int yield_to(struct rollcall_context *cx, struct registration *re,
-                    const struct transport_kv *rival)
-{
-    struct rollcall_error error;
-    session_rival_error(re->config, re->key.data, rival, &error);
-    re->skip_id = re->options->server_id == 0 && re->config->server_id == 0 &&
-                  !re->config->reuse_server_id && !re->config->exclusive &&
-                  re->held->skipped_ids < SKIPPED_IDS_MAX;
-    if (!re->skip_id && re->held->attempts >= re->config->retries) {
-        return registration_give_up(cx, re, &error);
-    }
-    rollcall_log(cx, ROLLCALL_WARN, "attempt %u of %u: %s", re->held->attempts, re->config->retries,
-                 error.text);
-    if (re->config->share_lease) {
-        return registration_wait_for_rival(cx, re); /* others use it: it is not ours to revoke */
-    }
-    return registration_ask(
-        cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0), YIELDING);
 }
 
 /* What we held before, or what a process before us left. */
@@ -367,7 +347,7 @@ static int on_claimed(struct rollcall_context *cx, void *self,
     if (answer->id == re->asked && answer->status == ROLLCALL_E_LEASE_LOST && !re->held->leaving) {
         return lose_lease(cx, re);
     }
-    if (!accept(cx, re, message, &next)) {
+    if (!registration_accept(cx, re, message, &next)) {
         return next;
     }
     if (result->succeeded) {
@@ -385,7 +365,8 @@ static int on_claimed(struct rollcall_context *cx, void *self,
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY,
                              "out of memory for the record that is there");
     }
-    return may_evict(re, owner) ? evict(cx, re, there) : yield_to(cx, re, there);
+    return may_evict(re, owner) ? evict(cx, re, there)
+                                : registration_yield_to(cx, re, there, result->revision);
 }
 
 /* Whether or not it was deleted: the next claim sees what is there now. */
@@ -393,42 +374,7 @@ static int on_evicted(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     int next;
-    return accept(cx, self, message, &next) ? registration_ask_claim(cx, self) : next;
-}
-
-int registration_wait_for_rival(struct rollcall_context *cx, struct registration *re)
-{
-    const uint32_t doublings =
-        re->held->attempts < RIVAL_DOUBLINGS_MAX ? re->held->attempts : RIVAL_DOUBLINGS_MAX;
-    const int64_t wait_ms = (int64_t)RIVAL_WAIT_MIN_MS << (doublings - 1);
-    if (!re->config->share_lease) {
-        re->held->lease_id = 0;
-        re->held->granted = false;
-    }
-    if (re->skip_id) { /* the id key was set back: the next ID may be free */
-        re->held->skipped_ids++;
-        re->held->server_id = 0;
-        return ask_allocate(cx, re);
-    }
-    rollcall_timer_set(cx, REGISTRATION_RETRY,
-                       rollcall_now_ms(cx) +
-                           (wait_ms < RIVAL_WAIT_MAX_MS ? wait_ms : RIVAL_WAIT_MAX_MS));
-    return WAITING;
-}
-
-static int on_yielded(struct rollcall_context *cx, void *self,
-                      const struct rollcall_message *message)
-{
-    int next;
-    return accept(cx, self, message, &next) ? registration_wait_for_rival(cx, self) : next;
-}
-
-static int on_retry(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
-{
-    struct registration *re = self;
-    (void)message;
-    re->held->attempts++;
-    return ask_grant(cx, re);
+    return registration_accept(cx, self, message, &next) ? registration_ask_claim(cx, self) : next;
 }
 
 /* ---- life ---- */
@@ -437,9 +383,9 @@ static int begin(struct rollcall_context *cx, struct registration *re)
 {
     struct registration_handover *held = re->held;
     if (held->server_id == 0) {
-        return ask_allocate(cx, re);
+        return registration_ask_allocate(cx, re);
     }
-    return held->granted ? registration_ask_claim(cx, re) : ask_grant(cx, re);
+    return held->granted ? registration_ask_claim(cx, re) : registration_ask_grant(cx, re);
 }
 
 /* Counts one; false: there were enough. */

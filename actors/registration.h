@@ -15,8 +15,9 @@
     X(REGISTRATION_ALLOCATED, sizeof(struct allocator_answer))                                     \
     X(REGISTRATION_LEASED, sizeof(struct lease_keeper_answer)) /* lease_keeper; rollcall_reason */ \
     X(REGISTRATION_LEFT, sizeof(struct session_left))          /* from lease_keeper */             \
-    X(REGISTRATION_LEAVE, 0)                                   /* from session */                  \
-    X(REGISTRATION_RETRY, 0)                                   /* timer */
+    X(REGISTRATION_RIVAL, sizeof(struct transport_watch_answer)) /* from transport; a response */  \
+    X(REGISTRATION_LEAVE, 0)                                     /* from session */                \
+    X(REGISTRATION_RETRY, 0)                                     /* timer */
 ROLLCALL_MESSAGES(registration_message, REGISTRATION_LIST, REGISTRATION_COUNT);
 
 struct registration_options {

@@ -1,6 +1,5 @@
 /*
- * actors/registration_internal.h - what registration.c and registration_leaving.c, the two files of
- * one actor, know of each other.
+ * actors/registration_internal.h - what the files of one actor know of each other.
  */
 #ifndef ACTORS_REGISTRATION_INTERNAL_H
 #define ACTORS_REGISTRATION_INTERNAL_H
@@ -49,8 +48,12 @@ struct registration {
     struct rollcall_ref session, transport;
     struct registration_handover *held;
     uint64_t asked;
-    bool skip_id;          /* YIELDING: go on with another server ID */
-    int64_t grant_sent_ms; /* of the try that is outstanding */
+    bool skip_id;           /* YIELDING: go on with another server ID */
+    int64_t rival_revision; /* at which the key was a rival's */
+    uint64_t watch_id;      /* of the watch that WAITING has open; 0: none */
+    uint64_t watches;       /* that there were: no two have one ID */
+    int64_t retry_at_ms;    /* WAITING: when it asks, whatever it hears */
+    int64_t grant_sent_ms;  /* of the try that is outstanding */
     struct rollcall__buffer key;
 };
 
@@ -61,10 +64,25 @@ struct registration {
 int registration_ask(struct rollcall_context *cx, struct registration *re,
                      struct transport_request *request, int next_state);
 
+/* An ask that the allocator fails on is lost, and its DOWN says so. */
+int registration_ask_allocate(struct rollcall_context *cx, const struct registration *re);
+int registration_ask_grant(struct rollcall_context *cx, struct registration *re);
 /* Puts the key. */
 int registration_ask_claim(struct rollcall_context *cx, struct registration *re);
-/* The key is a rival's, and what we held for it is given up: waits, or goes on with another ID. */
-int registration_wait_for_rival(struct rollcall_context *cx, struct registration *re);
+/* What every answer of etcd goes through first; true: it is good, and *next is not set. */
+bool registration_accept(struct rollcall_context *cx, struct registration *re,
+                         const struct rollcall_message *message, int *next);
+
+/* ---- registration_rival.c ---- */
+
+/* The key is `rival`, as of `revision`: gives up what we hold for it, then waits, or goes on with
+ * another ID.  Returns the next state. */
+int registration_yield_to(struct rollcall_context *cx, struct registration *re,
+                          const struct transport_kv *rival, int64_t revision);
+/* WAITING is over: no watch of it is left open. */
+void registration_stop_waiting(struct rollcall_context *cx, struct registration *re);
+rollcall_handler_fn registration_on_yielded, registration_on_rival, registration_on_retry,
+    registration_on_unheard;
 
 /* ---- registration_sharing.c: of a lease that others have too; what returns a number returns the
  * next state ---- */

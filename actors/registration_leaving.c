@@ -103,7 +103,7 @@ int registration_on_leave_now(struct rollcall_context *cx, void *self,
 {
     struct registration *re = self;
     (void)message;
-    rollcall_timer_cancel(cx, REGISTRATION_RETRY); /* WAITING is over */
+    registration_stop_waiting(cx, re);
     re->held->leaving = true;
     return registration_go_out(cx, re);
 }

@@ -242,11 +242,11 @@ static struct fake_etcd_watch *find_watch(struct fake_etcd *etcd, struct rollcal
     struct fake_etcd_watch *place = NULL;
     for (size_t i = 0; i < FAKE_ETCD_WATCHES_MAX; i++) {
         struct fake_etcd_watch *watch = &etcd->watches[i];
-        if (watch->range != NULL && rollcall_ref_equal(watch->asker.ref, asker) &&
+        if (watch->open && rollcall_ref_equal(watch->asker.ref, asker) &&
             watch->watch_id == watch_id) {
             return watch;
         }
-        place = watch->range == NULL ? watch : place;
+        place = watch->open ? place : watch;
     }
     return place;
 }

@@ -119,7 +119,8 @@ struct rollcall_session_options {
     const char *root;      /* NULL: "by-dev/meta"; the key lives under ROOT/session/ */
     const char *role;      /* required: letters, digits, '_', '.', '-'; no trailing "-<digits>" */
     const char *address;   /* required: where others reach this process */
-    bool exclusive;        /* the key is ROLE, not ROLE-<id>: one process at a time */
+    bool exclusive;        /* the key is ROLE, not ROLE-<id>: one process at a time; while another
+                              has it, it is waited for, and taken the moment it is free */
     int64_t ttl_s;         /* 0: 30; 2 .. 9'000'000'000 */
     int64_t server_id;     /* 0: allocated from ROOT/session/id */
     bool reuse_server_id;  /* with server_id 0: the one ID that this connection has for ROOT, as
@@ -140,8 +141,9 @@ struct rollcall_session_options {
     size_t label_count;
     const char *const *environment; /* NULL: none; else such as environ: what it holds for this role
                                        as MILVUS_SERVER_LABEL_... are labels too; `labels` win */
-    uint32_t retries;               /* 0: 30; attempts at registering before it is FAILED */
-    int64_t connect_timeout_ms;     /* 0: 5'000; FAILED when etcd has not answered once by then */
+    uint32_t retries; /* 0: 30; attempts at registering before it is FAILED; with a rival, 30 last
+                         80 s, and each time that its key becomes free is one too */
+    int64_t connect_timeout_ms; /* 0: 5'000; FAILED when etcd has not answered once by then */
     rollcall_session_event_fn *on_event; /* NULL: none */
     void *user;                          /* borrowed until close returns */
     bool share_lease; /* all sessions of this connection that say so, with the same ttl_s, are under

@@ -208,49 +208,6 @@ TEST(registration, a_lease_that_ended_before_the_claim_is_replaced)
     }
 }
 
-/* ---- rivals ---- */
-
-TEST(registration, yields_to_a_rival_and_waits_longer_each_time)
-{
-    while (world_next(SEEDS)) {
-        struct bench b;
-        static const int64_t WAIT_MS[] = {200, 400, 800, 1600, 3000, 3000};
-        int64_t at_ms = 0;
-        open(&b, &(struct session_choice){.exclusive = true});
-        fake_etcd_put(b.etcd, EXCLUSIVE_KEY, RIVAL, RIVAL_LEASE);
-        world_settle(&b.world);
-        for (size_t i = 0; i < sizeof WAIT_MS / sizeof WAIT_MS[0]; i++) {
-            CHECK_STATE(&b.world, b.registration, "WAITING");
-            CHECK_INT(fake_etcd_leases_alive(b.etcd), 0);
-            CHECK_INT(b.steps.plan[CLAIM].seen, i + 1);
-            rollcall_sim_run_until(b.world.sim, at_ms + WAIT_MS[i] - 1);
-            CHECK_INT(b.steps.plan[CLAIM].seen, i + 1);
-            at_ms += WAIT_MS[i];
-            rollcall_sim_run_until(b.world.sim, at_ms);
-        }
-        fake_etcd_delete(b.etcd, EXCLUSIVE_KEY);
-        rollcall_sim_run_until(b.world.sim, at_ms + 3000);
-        CHECK_INT(fake_etcd_find(b.etcd, EXCLUSIVE_KEY)->lease_id, membership(&b)->lease_id);
-        CHECK_INT(membership(&b)->server_id, 10); /* allocated once, above the rival's */
-        close_bench(&b);
-    }
-}
-
-TEST(registration, a_rival_that_stays_is_finally_E_RIVAL)
-{
-    while (world_next(SEEDS)) {
-        struct bench b;
-        open(&b, &(struct session_choice){.exclusive = true, .retries = 4});
-        fake_etcd_put(b.etcd, EXCLUSIVE_KEY, RIVAL, RIVAL_LEASE);
-        world_run(&b.world, 20000);
-        CHECK_INT(refusal(&b)->status, ROLLCALL_E_RIVAL);
-        CHECK(strstr(refusal(&b)->text, EXCLUSIVE_KEY) != NULL);
-        CHECK_INT(b.steps.plan[CLAIM].seen, 4);
-        CHECK_BYTES(fake_etcd_find(b.etcd, EXCLUSIVE_KEY)->value, RIVAL);
-        close_bench(&b);
-    }
-}
-
 /* ---- refusals ---- */
 
 TEST(registration, a_denial_at_any_step_is_refused_without_a_lease_left)
