@@ -79,8 +79,8 @@ struct hub_batch {
 struct hub_batch *hub_batch_create(void);
 /* Room for so many more; false: out of memory. */
 ROLLCALL_MUST_USE bool hub_batch_reserve(struct hub_batch *batch, size_t more);
-/* Adds a change; after a reserve.  Keeps both; of the item is told what there is, and of `before`
- * when there is none any more. */
+/* Adds a change; after a reserve.  before, item: moved, or NULL; of the item is told what there is,
+ * and of `before` when there is none any more. */
 void hub_batch_add(struct hub_batch *batch, enum rollcall_watch_event_type type, int64_t at_ms,
                    int64_t mod_revision, struct reflector_item *before,
                    struct reflector_item *item);

@@ -96,16 +96,11 @@ bool hub_batch_reserve(struct hub_batch *batch, size_t more)
     return true;
 }
 
-static struct reflector_item *keep(struct reflector_item *item)
-{
-    return item == NULL ? NULL : (struct reflector_item *)rollcall_object_keep(&item->object);
-}
-
 void hub_batch_add(struct hub_batch *batch, enum rollcall_watch_event_type type, int64_t at_ms,
                    int64_t mod_revision, struct reflector_item *before, struct reflector_item *item)
 {
     const struct reflector_item *of = item != NULL ? item : before;
-    batch->held[batch->count] = (struct hub_held){.before = keep(before), .item = keep(item)};
+    batch->held[batch->count] = (struct hub_held){.before = before, .item = item};
     batch->events[batch->count++] = (struct rollcall_watch_event){
         .type = type,
         .at_ms = at_ms,

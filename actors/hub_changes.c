@@ -37,12 +37,12 @@ struct taking {
     int64_t at_ms; /* of the wall clock */
 };
 
-/* After begin_change. */
+/* After begin_change.  before: moved, or NULL. */
 static void add_change(struct hub_handover *held, enum rollcall_watch_event_type type,
                        const struct taking *taking, struct reflector_item *before)
 {
     hub_batch_add(held->batch, type, taking->at_ms, taking->change->event->kv.mod_revision, before,
-                  taking->change->item);
+                  reflector_item_keep(taking->change->item));
     held->batch->through = ++held->changes;
 }
 
@@ -61,17 +61,16 @@ static enum rollcall_status take_unknown(struct rollcall_context *cx, struct hub
     if (status != ROLLCALL_OK || (change->item == NULL && before == NULL)) {
         return status;
     }
-    if ((status = begin_change(cx, held, mod_revision)) == ROLLCALL_OK) {
-        add_change(held, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE, taking,
-                   before);
+    if ((status = begin_change(cx, held, mod_revision)) != ROLLCALL_OK) {
+        rollcall_object_drop(before == NULL ? NULL : &before->object);
+        return status;
     }
-    if (before != NULL) {
-        rollcall_object_drop(&before->object);
-    } else if (status == ROLLCALL_OK) {
+    add_change(held, before == NULL ? ROLLCALL_WATCH_ADD : ROLLCALL_WATCH_DELETE, taking, before);
+    if (before == NULL) {
         rollcall__roster_insert(held->roster, taking->place, change->item->key,
                                 rollcall_object_keep(&change->item->object));
     }
-    return status;
+    return ROLLCALL_OK;
 }
 
 static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_handover *held,
@@ -83,14 +82,12 @@ static enum rollcall_status take_known(struct rollcall_context *cx, struct hub_h
     if (status != ROLLCALL_OK) {
         return status;
     }
+    struct rollcall_object *before =
+        item == NULL ? rollcall__roster_remove(held->roster, taking->place)
+                     : rollcall__roster_replace(held->roster, taking->place, item->key,
+                                                rollcall_object_keep(&item->object));
     add_change(held, item == NULL ? ROLLCALL_WATCH_DELETE : ROLLCALL_WATCH_UPDATE, taking,
-               (struct reflector_item *)held->roster->entries[taking->place].item);
-    if (item == NULL) {
-        rollcall__roster_remove(held->roster, taking->place);
-    } else {
-        rollcall__roster_replace(held->roster, taking->place, item->key,
-                                 rollcall_object_keep(&item->object));
-    }
+               (struct reflector_item *)before);
     return ROLLCALL_OK;
 }
 

@@ -69,6 +69,7 @@ struct reflector_item {
 ROLLCALL_MUST_USE enum rollcall_status reflector_item_create(const struct transport_kv *kv,
                                                              struct reflector_item **made,
                                                              struct rollcall_error *error);
+struct reflector_item *reflector_item_keep(struct reflector_item *item); /* NULL is none */
 /* They tell the same; a restored etcd may hold something else at the same revision. */
 bool reflector_item_equal(const struct reflector_item *a, const struct reflector_item *b);
 /* Whether a key of the range belongs to the role. */

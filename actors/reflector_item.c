@@ -67,6 +67,11 @@ enum rollcall_status reflector_item_create(const struct transport_kv *kv,
     return status;
 }
 
+struct reflector_item *reflector_item_keep(struct reflector_item *item)
+{
+    return item == NULL ? NULL : (struct reflector_item *)rollcall_object_keep(&item->object);
+}
+
 bool reflector_item_equal(const struct reflector_item *a, const struct reflector_item *b)
 {
     return a->mod_revision == b->mod_revision && a->lease_id == b->lease_id &&

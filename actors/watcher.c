@@ -119,8 +119,9 @@ static enum outcome tell_changed(const struct watcher *wa, const struct hub_batc
     struct hub_batch *single = hub_batch_create();
     bool told = false;
     if (single != NULL && hub_batch_reserve(single, 1)) {
-        hub_batch_add(single, type, batch->events[at].at_ms, batch->events[at].mod_revision, before,
-                      type == ROLLCALL_WATCH_DELETE ? NULL : item);
+        hub_batch_add(single, type, batch->events[at].at_ms, batch->events[at].mod_revision,
+                      reflector_item_keep(before),
+                      reflector_item_keep(type == ROLLCALL_WATCH_DELETE ? NULL : item));
         told = offer(wa, single, 0, 1);
     }
     if (single != NULL) {
@@ -197,8 +198,8 @@ static bool add_next(struct rollcall_context *cx, const struct watcher *wa,
             type = ROLLCALL_WATCH_SESSION;
         }
         hub_batch_add(part, type, rollcall_wall_ms(cx),
-                      item != NULL ? item->mod_revision : difference->after->revision, before,
-                      item);
+                      item != NULL ? item->mod_revision : difference->after->revision,
+                      reflector_item_keep(before), reflector_item_keep(item));
         wa->held->told++;
         return true;
     }

@@ -23,7 +23,8 @@ struct hub_batch *watcher_sessions(const struct watcher_filter *filter,
     for (size_t i = 0; i < roster->count; i++) {
         struct reflector_item *item = (struct reflector_item *)roster->entries[i].item;
         if (watcher_counts(filter, item)) {
-            hub_batch_add(sessions, ROLLCALL_WATCH_SESSION, 0, item->mod_revision, NULL, item);
+            hub_batch_add(sessions, ROLLCALL_WATCH_SESSION, 0, item->mod_revision, NULL,
+                          reflector_item_keep(item));
         }
     }
     return sessions;

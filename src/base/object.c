@@ -31,8 +31,14 @@ void rollcall_object_drop(struct rollcall_object *object)
     if (object == NULL) {
         return;
     }
-    /* Release, paired with the acquire below: what every holder did with the object happens before
-     * the last one destroys it. */
+    /* The last one: nobody is left who could keep it again.  Worth a look, for it saves the locked
+     * instruction for most objects, which have one owner. */
+    if (rollcall__object_is_sole(object)) {
+        object->destroy(object);
+        return;
+    }
+    /* Release, paired with the acquire here and in rollcall__object_is_sole: what every holder did
+     * with the object happens before the last one destroys it. */
     const uint32_t before = __atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL);
     ROLLCALL_ASSERT(before > 0);
     if (before == 1) {
@@ -43,7 +49,7 @@ void rollcall_object_drop(struct rollcall_object *object)
 bool rollcall__object_is_sole(const struct rollcall_object *object)
 {
     /* Acquire, paired with the release in rollcall_object_drop: what the others read of the object
-     * they have read before we change it. */
+     * they have read before we change it, or destroy it. */
     return __atomic_load_n(&object->references, __ATOMIC_ACQUIRE) == 1;
 }
 

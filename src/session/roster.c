@@ -115,12 +115,13 @@ void rollcall__roster_insert(struct rollcall__roster *roster, size_t place,
     *at = (struct rollcall__roster_entry){.key = key, .item = item};
 }
 
-void rollcall__roster_replace(struct rollcall__roster *roster, size_t place,
-                              struct rollcall_bytes key, struct rollcall_object *item)
+struct rollcall_object *rollcall__roster_replace(struct rollcall__roster *roster, size_t place,
+                                                 struct rollcall_bytes key,
+                                                 struct rollcall_object *item)
 {
     struct rollcall_object *before = roster->entries[place].item;
     roster->entries[place] = (struct rollcall__roster_entry){.key = key, .item = item};
-    rollcall_object_drop(before);
+    return before;
 }
 
 void rollcall__roster_append(struct rollcall__roster *roster, struct rollcall_bytes key,
@@ -130,14 +131,14 @@ void rollcall__roster_append(struct rollcall__roster *roster, struct rollcall_by
     roster->entries[roster->count++] = (struct rollcall__roster_entry){.key = key, .item = item};
 }
 
-void rollcall__roster_remove(struct rollcall__roster *roster, size_t place)
+struct rollcall_object *rollcall__roster_remove(struct rollcall__roster *roster, size_t place)
 {
     struct rollcall__roster_entry *at = &roster->entries[place];
     struct rollcall_object *item = at->item;
     ROLLCALL_ASSERT(place < roster->count);
     roster->count--;
     memmove(at, at + 1, (roster->count - place) * sizeof *at);
-    rollcall_object_drop(item); /* last: the key may live in it */
+    return item;
 }
 
 /* Which of the two keys comes first: below 0: the one of `before`; 0: it is the same. */

@@ -44,9 +44,13 @@ bool rollcall__roster_find(const struct rollcall__roster *roster, struct rollcal
 /* place: where it belongs. */
 void rollcall__roster_insert(struct rollcall__roster *roster, size_t place,
                              struct rollcall_bytes key, struct rollcall_object *item);
-void rollcall__roster_replace(struct rollcall__roster *roster, size_t place,
-                              struct rollcall_bytes key, struct rollcall_object *item);
-void rollcall__roster_remove(struct rollcall__roster *roster, size_t place);
+/* Both return what was there: moved to the caller. */
+ROLLCALL_MUST_USE struct rollcall_object *rollcall__roster_replace(struct rollcall__roster *roster,
+                                                                   size_t place,
+                                                                   struct rollcall_bytes key,
+                                                                   struct rollcall_object *item);
+ROLLCALL_MUST_USE struct rollcall_object *rollcall__roster_remove(struct rollcall__roster *roster,
+                                                                  size_t place);
 /* As insert, when the key is above all that are there, as in a list. */
 void rollcall__roster_append(struct rollcall__roster *roster, struct rollcall_bytes key,
                              struct rollcall_object *item);

@@ -38,7 +38,7 @@ static void put_item(struct rollcall__roster **roster, const char *key,
     const bool there = rollcall__roster_find(*roster, rollcall__bytes(key), &place);
     CHECK(rollcall__roster_reserve(roster, 1)); /* the place stays what it is */
     if (there) {
-        rollcall__roster_replace(*roster, place, rollcall__bytes(key), item);
+        rollcall_object_drop(rollcall__roster_replace(*roster, place, rollcall__bytes(key), item));
     } else {
         rollcall__roster_insert(*roster, place, rollcall__bytes(key), item);
     }
@@ -55,7 +55,7 @@ static void remove_key(struct rollcall__roster **roster, const char *key)
     size_t place;
     CHECK(rollcall__roster_reserve(roster, 0));
     if (rollcall__roster_find(*roster, rollcall__bytes(key), &place)) {
-        rollcall__roster_remove(*roster, place);
+        rollcall_object_drop(rollcall__roster_remove(*roster, place));
     }
 }
 
