@@ -15,8 +15,8 @@ static const struct {
     [HUB_LIST_COMPACTED] = {ROLLCALL_E_COMPACTED, ROLLCALL_E_COMPACTED,
                             "etcd has compacted revisions that were not told yet"},
     [HUB_LIST_WENT_BACK] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_COMPACTED,
-                            "etcd's revision is below the one to go on from: it was restored, or "
-                            "the revision asked for is of the future"},
+                            "etcd's revision is below the one to go on from: it was restored or "
+                            "set up anew, or the revision asked for is of the future"},
     [HUB_LIST_TOO_LARGE] = {ROLLCALL_E_UNAVAILABLE, ROLLCALL_E_NO_MEMORY,
                             "etcd told more changes at once than may be held: change fewer keys in "
                             "one transaction"},

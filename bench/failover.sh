@@ -8,13 +8,15 @@
 # crash sentinel, or SENTINEL=0.  Exit 1 when a run of ours failed.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=SCRIPTDIR/common.sh
+. "$(dirname "$0")/common.sh"
+
 full=''
 if [ "${1:-}" = full ]; then
     full=full
     shift
 fi
-build=$(cd "${1:-build/release}" && pwd)
+find_build "${1:-}"
 turns=${TURNS:-${full:+5}}
 turns=${turns:-1}
 takeovers=${TAKEOVERS:-${full:+200}}
@@ -22,22 +24,13 @@ takeovers=${takeovers:-100}
 few=$(((takeovers + 4) / 5))
 sentinel=${SENTINEL:-1}
 lines=$build/bench/failover.jsonl
-theirs=$build/bench/peers/clientv3
 skipped=77
 status=0
 : >"$lines"
 
 cmake --build "$build" --target bench.failover bench.failover_candidate rollcall_command >/dev/null
-if ! log=$(cd "$here/peers/clientv3" && go build -mod=readonly -o "$theirs" . 2>&1); then
-    echo "failover: none of Go's beside ours, for it cannot be built: $(echo "$log" | tail -n 1)" >&2
-    theirs=''
-fi
-
-# Etcd's data in memory, if there is such a place: what a disk does is no part of the comparison.
-folder=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+build_theirs
+make_folder
 
 # run PEER SCENE STANDBYS ROUNDS TTL_S [PROGRAM]
 run() {

@@ -9,6 +9,8 @@ import json
 import statistics
 import sys
 
+from table import cell, print_table, print_target
+
 OURS = "rollcall"
 PEERS = (OURS, "election", "single-key")
 SCENES = ("close", "resign", "rotate", "frozen", "kill", "quiet")
@@ -55,14 +57,6 @@ class Runs:
         return sorted(keys, key=lambda k: (SCENES.index(k[0]), k[1], k[2], k[3], PEERS.index(k[4])))
 
 
-def cell(values, divisor, decimals):
-    if not values:
-        return "-"
-    texts = [f"{value / divisor:.{decimals}f}" for value in
-             (statistics.median(values), min(values), max(values))]
-    return texts[0] if len(values) == 1 else f"{texts[0]} [{texts[1]}..{texts[2]}]"
-
-
 def rows(runs, quiet):
     columns = QUIET if quiet else TIMES + COSTS
     yield ["scene", "standbys", "TTL s", "peer", "runs", "seconds" if quiet else "takeovers",
@@ -75,15 +69,6 @@ def rows(runs, quiet):
                str(len(group)), str(many),
                *(cell([run[member] for run in group], divisor, decimals)
                  for _, member, divisor, decimals in columns)]
-
-
-def print_table(table):
-    if len(table) < 2:
-        return
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    for row in table:
-        print("  ".join(text.rjust(width) for text, width in zip(row, widths)).rstrip())
-    print()
 
 
 def median_of(runs, member, divisor=1):
@@ -120,13 +105,8 @@ def targets(runs):
 
 def print_targets(runs):
     for what, value, limit, inclusive, unit in targets(runs):
-        if value is None:
-            verdict, told = "not measured", ""
-        else:
-            holds = value < limit or (inclusive and value == limit)
-            verdict, told = ("holds" if holds else "DOES NOT HOLD"), f"{value:.2f}{unit}, "
-        bound = "at most" if inclusive else "below"
-        print(f"{verdict:>14}  {what}: {told}{bound} {limit}{unit}")
+        holds = value is not None and (value < limit or (inclusive and value == limit))
+        print_target(what, value, holds, f"{'at most' if inclusive else 'below'} {limit}", unit)
 
 
 def main(arguments):
@@ -136,7 +116,9 @@ def main(arguments):
     with open(arguments[0], encoding="utf-8") as file:
         runs = Runs(file)
     for quiet in (False, True):
-        print_table(list(rows(runs, quiet)))
+        table = list(rows(runs, quiet))
+        if len(table) > 1:
+            print_table(table)
     print_targets(runs)
     return 0
 

@@ -9,34 +9,27 @@
 # when a run of ours failed.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=SCRIPTDIR/common.sh
+. "$(dirname "$0")/common.sh"
+
 full=''
 if [ "${1:-}" = full ]; then
     full=full
     shift
 fi
-build=$(cd "${1:-build/release}" && pwd)
+find_build "${1:-}"
 rounds=${ROUNDS:-${full:+3}}
 rounds=${rounds:-1}
 window_s=${WINDOW_S:-2}
 budget_s=${BUDGET_S:-1500}
 ours=${DELIVERY:-callback}
 lines=$build/bench/fanout.jsonl
-theirs=$build/bench/peers/clientv3
 status=0
 : >"$lines"
 
 cmake --build "$build" --target bench.fanout bench.fanout_client bench.fanout_server >/dev/null
-if ! log=$(cd "$here/peers/clientv3" && go build -mod=readonly -o "$theirs" . 2>&1); then
-    echo "fanout: no clientv3 beside ours, for it cannot be built: $(echo "$log" | tail -n 1)" >&2
-    theirs=''
-fi
-
-# Etcd's data in memory, if there is such a place: what a disk does is no part of the comparison.
-folder=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+build_theirs
+make_folder
 
 # run PEER WATCHERS SOURCE RATE EVENTS [WINDOW_S STUCK LEAST_EVENTS]
 run() {

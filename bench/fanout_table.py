@@ -9,6 +9,8 @@ import json
 import statistics
 import sys
 
+from table import cell, print_table, print_target
+
 OURS, BY_QUEUE, THEIRS = "rollcall", "by queue", "clientv3"  # by queue: ours, with an epoll loop
 MIB = 1 << 20
 COLUMNS = (  # heading, member, divisor, decimals
@@ -51,14 +53,6 @@ class Runs:
         return statistics.median(values) if values else None
 
 
-def cell(values, divisor, decimals):
-    if not values:
-        return "-"
-    texts = [f"{value / divisor:.{decimals}f}" for value in
-             (statistics.median(values), min(values), max(values))]
-    return texts[0] if len(values) == 1 else f"{texts[0]} [{texts[1]}..{texts[2]}]"
-
-
 def rows(runs):
     yield ["source", "responses/s", "events", "W", "peer", "runs", "bad", *(c[0] for c in COLUMNS)]
     for key in sorted(runs.groups, key=lambda k: (k[0] != "etcd", -k[1], k[2], k[3], k[4], k[5])):
@@ -74,12 +68,6 @@ def rows(runs):
         yield [source, str(rate) if rate else "flat-out", str(events),
                f"{watchers} ({stuck} stuck)" if stuck else str(watchers), peer, str(len(group)),
                str(bad), *cells]
-
-
-def print_table(table):
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    for row in table:
-        print("  ".join(text.rjust(width) for text, width in zip(row, widths)).rstrip())
 
 
 def ratio(above, below):
@@ -151,13 +139,8 @@ def print_stuck(runs):
 
 def print_targets(runs):
     for what, value, limit, at_least, unit in targets(runs):
-        if value is None:
-            verdict, told = "not measured", ""
-        else:
-            holds = value >= limit if at_least else value <= limit
-            verdict, told = ("holds" if holds else "DOES NOT HOLD"), f"{value:.2f}{unit}, "
-        bound = "at least" if at_least else "at most"
-        print(f"{verdict:>14}  {what}: {told}{bound} {limit}{unit}")
+        holds = value is not None and (value >= limit if at_least else value <= limit)
+        print_target(what, value, holds, f"{'at least' if at_least else 'at most'} {limit}", unit)
 
 
 def main(arguments):
@@ -167,7 +150,6 @@ def main(arguments):
     with open(arguments[0], encoding="utf-8") as file:
         runs = Runs(file)
     print_table(list(rows(runs)))
-    print()
     print_stuck(runs)
     print()
     print_targets(runs)

@@ -4,13 +4,10 @@
 # Without Go, or the modules that peers/clientv3/go.mod names, it says so, and ours run alone.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
-build=${1:-build/release}
-[ $# -eq 0 ] || shift
-peer=$(cd "$build" && pwd)/bench/peers/clientv3
+# shellcheck source=SCRIPTDIR/common.sh
+. "$(dirname "$0")/common.sh"
 
-if ! log=$(cd "$here/peers/clientv3" && go build -mod=readonly -o "$peer" . 2>&1); then
-    echo "freeze: no clientv3 beside ours, for it cannot be built: $(echo "$log" | tail -n 1)" >&2
-    peer=-
-fi
-exec "$build/bench/freeze" "$peer" "$@"
+find_build "${1:-}"
+[ $# -eq 0 ] || shift
+build_theirs
+exec "$build/bench/freeze" "${theirs:--}" "$@"

@@ -191,12 +191,14 @@ static void tell_end(struct rollcall_context *cx, struct rollcall__channel *chan
 {
     struct rollcall_error error = stream->error;
     rollcall__channel_blame(cx, channel, stream->endpoint, &error);
-    if (rollcall__etcd_token_refused(&error) && channel->driver->authenticates) {
+    const bool refused = rollcall__etcd_token_refused(&error) && channel->driver->authenticates;
+    if (refused) {
         rollcall__channel_token_refused(cx, channel, stream->generation);
         error.status = ROLLCALL_E_UNAVAILABLE; /* a new token is on its way: ask again */
     }
     if (stream->shard != NULL) {
         rollcall__channel_renewals_broke(cx, channel, error.text);
+        stream->shard->token_refused = refused;
         rollcall__shard_end(cx, channel, stream->shard);
         rollcall__channel_pump(cx, channel);
     } else if (stream->watch != NULL) {

@@ -72,7 +72,8 @@ struct rollcall__shard {
     struct rollcall__shard *next;
     struct rollcall__stream *stream;
     uint32_t number;
-    bool retired; /* nothing more is sent on it; it ends when it has answered, or too late */
+    bool retired;       /* nothing more is sent on it; it ends when it has answered, or too late */
+    bool token_refused; /* that is why it ends */
     struct rollcall__try *first, *last; /* not answered yet, oldest first */
     struct rollcall__try *unsent;       /* the first that has not been sent, and all after */
 };
@@ -92,6 +93,8 @@ struct rollcall__renewal {
     int64_t delay_ms;            /* by a fail point: how much later it is answered */
     int64_t safe_until_ms;       /* see transport_keepalive */
     bool lapsed;                 /* that has passed: the lease may be over */
+    bool token_refused;          /* once already */
+    bool stays;                  /* the next try is where the last one was */
 };
 
 struct rollcall__renewals {

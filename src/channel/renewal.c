@@ -95,6 +95,19 @@ void rollcall__channel_renewals_fail(struct rollcall_context *cx, struct rollcal
 
 /* ---- trying ---- */
 
+/* A token that was refused says nothing of the endpoint, and there is a new one soon: its newest
+ * try does not count, and is made again.  Refused twice, it is an endpoint that takes none: false.
+ */
+static bool forgive(struct rollcall__renewal *renewal, const struct rollcall__try *tried)
+{
+    if (!tried->shard->token_refused || renewal->token_refused || tried != renewal->tries) {
+        return false;
+    }
+    renewal->token_refused = true;
+    renewal->tried--;
+    return true;
+}
+
 void rollcall__channel_try_failed(struct rollcall_context *cx,
                                   const struct rollcall__channel *channel,
                                   struct rollcall__try *tried)
@@ -102,11 +115,14 @@ void rollcall__channel_try_failed(struct rollcall_context *cx,
     struct rollcall__renewal *renewal = tried->renewal;
     if (renewal != NULL) {
         struct rollcall__try **at = &renewal->tries;
+        renewal->stays |= forgive(renewal, tried);
         while (*at != tried) {
             at = &(*at)->sibling;
         }
         *at = tried->sibling;
-        if (renewal->tries == NULL) { /* at once, but not for ever at once */
+        if (renewal->stays) {
+            renewal->try_at_ms = rollcall_now_ms(cx);
+        } else if (renewal->tries == NULL) { /* at once, but not for ever at once */
             const bool first_round = renewal->tried <= channel->pool.count;
             renewal->try_at_ms = rollcall_now_ms(cx) + (first_round ? 0 : REFUSED_MS);
         }
@@ -139,12 +155,12 @@ static bool may_ask(struct rollcall_context *cx, const struct rollcall__channel 
 }
 
 /* Where to try next: at first the leader, for all others ask it anyway, or where the pool leads;
- * then each in turn.  `count`: nowhere now. */
+ * then each in turn, unless it stays.  `count`: nowhere now. */
 static size_t next_endpoint(struct rollcall_context *cx, struct rollcall__channel *channel,
                             const struct rollcall__renewal *renewal)
 {
     struct rollcall__pool *pool = &channel->pool;
-    size_t from = renewal->endpoint + 1;
+    size_t from = renewal->endpoint + (renewal->stays ? 0 : 1);
     if (renewal->tried == 0) {
         from = rollcall__pool_leader(pool, rollcall_now_ms(cx));
         from =
@@ -179,7 +195,7 @@ static bool may_be_over(struct rollcall_context *cx, const struct rollcall__rene
 static void note_silence(struct rollcall_context *cx, struct rollcall__channel *channel,
                          const struct rollcall__renewal *renewal)
 {
-    if (renewal->tries == NULL || renewal->lapsed) {
+    if (renewal->tries == NULL || renewal->lapsed || renewal->stays) {
         return;
     }
     channel->pool.endpoints[renewal->endpoint].silent = true;
@@ -210,6 +226,7 @@ static bool send_to(struct rollcall_context *cx, struct rollcall__channel *chann
     tried->sibling = renewal->tries;
     renewal->tries = tried;
     renewal->tried++;
+    renewal->stays = false;
     renewal->endpoint = endpoint;
     renewal->tried_ms = rollcall_now_ms(cx);
     renewal->try_at_ms = rollcall_now_ms(cx) + pause_ms(channel, renewal);

@@ -67,11 +67,12 @@ static void take_out(struct rollcall__channel *channel, const struct rollcall__s
 
 /* etcd ended the stream.  It works in order, so if one of them was the reason, such as a lease that
  * the user may not renew, it is the first that was not answered: all others go before it from now
- * on, or it would end their stream each time. */
+ * on, or it would end their stream each time.  Of a token each is as good a reason. */
 static void note_culprit(struct rollcall__channel *channel, const struct rollcall__shard *shard)
 {
     const struct rollcall__try *first = shard->first;
-    if (first != NULL && first != shard->unsent && first->renewal != NULL) {
+    if (first != NULL && first != shard->unsent && first->renewal != NULL &&
+        !shard->token_refused) {
         rollcall__channel_renewal_last(channel, first->renewal);
     }
 }

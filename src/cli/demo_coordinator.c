@@ -1,5 +1,7 @@
 #include "cli/demo_coordinator.h"
 
+#include "cli/demo_environment.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,23 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* Variables of ours and of etcdctl say how to reach the user's etcd, which this is not for.  The
- * array is ours to free, the strings are not. */
-static char **clean_environment(void)
-{
-    size_t count = 0;
-    while (environ[count] != NULL) {
-        count++;
-    }
-    char **cleaned = calloc(count + 1, sizeof cleaned[0]);
-    for (size_t i = 0, k = 0; cleaned != NULL && i < count; i++) {
-        if (strncmp(environ[i], "ROLLCALL_", 9) != 0 && strncmp(environ[i], "ETCDCTL_", 8) != 0) {
-            cleaned[k++] = environ[i];
-        }
-    }
-    return cleaned;
-}
 
 /* In the child, between fork and exec: only what a child of many threads may call. */
 static _Noreturn void become(pid_t parent, int out, char *const *arguments,
@@ -76,7 +61,7 @@ enum rollcall_status cli_demo_coordinator_start(struct cli_demo_coordinator *coo
     const char *const arguments[] = {
         "rollcall", "register", "rootcoord", "--standby", "--endpoints", endpoint, "--address",
         address,    "--ttl",    ttl,         "-o",        "json",        NULL};
-    char **environment = clean_environment();
+    char **environment = cli_demo_environment();
     int ends[2] = {-1, -1};
     pid_t child = -1;
     if (environment != NULL && pipe2(ends, O_CLOEXEC) == 0) {

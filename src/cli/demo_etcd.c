@@ -1,5 +1,6 @@
 #include "cli/demo_etcd.h"
 
+#include "cli/demo_environment.h"
 #include "cli/demo_port.h"
 #include "cli/interrupt.h"
 
@@ -53,24 +54,6 @@ static enum rollcall_status make_directory(struct cli_demo_etcd *etcd, struct ro
     return ROLLCALL_OK;
 }
 
-/* etcd reads ETCD_* as options, which are not meant for this one.  The array is ours to free, the
- * strings are not. */
-static char **clean_environment(void)
-{
-    size_t count = 0;
-    while (environ[count] != NULL) {
-        count++;
-    }
-    char **cleaned = calloc(count + 1, sizeof cleaned[0]);
-    for (size_t i = 0, k = 0; cleaned != NULL && i < count; i++) {
-        if (strncmp(environ[i], "ETCD_", 5) != 0 ||
-            strncmp(environ[i], "ETCD_UNSUPPORTED_ARCH=", 22) == 0) {
-            cleaned[k++] = environ[i];
-        }
-    }
-    return cleaned;
-}
-
 /* In the child, between fork and exec: only what a child of many threads may call. */
 static _Noreturn void become_etcd(const struct cli_demo_etcd *etcd, pid_t parent, int log,
                                   char *const *arguments, char *const *environment)
@@ -117,7 +100,7 @@ static enum rollcall_status start(struct cli_demo_etcd *etcd, struct rollcall_er
     char path[CLI_DEMO_PATH_BYTES];
     snprintf(path, sizeof path, "%.1000s/log", etcd->directory);
     const int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    char **environment = clean_environment();
+    char **environment = cli_demo_environment();
     pid_t child = -1;
     if (log >= 0 && environment != NULL) {
         child = fork_etcd(etcd, log, environment);

@@ -285,6 +285,17 @@ static void check_is_listed(const struct api_scene *scene, struct api_watch_log 
     CHECK(log->fault[0] == '\0' || strstr(log->fault, " is told at ") != NULL);
 }
 
+/* The nth resync says what happened: nothing was compacted. */
+static void check_says_restored(struct api_watch_log *log, size_t nth)
+{
+    size_t at = 0;
+    while (api_watch_at(log, at).type != ROLLCALL_WATCH_RESYNC_BEGIN || --nth > 0) {
+        at++;
+    }
+    CHECK_INT(api_watch_at(log, at).status, ROLLCALL_E_COMPACTED);
+    api_check_contains(api_watch_at(log, at).reason, "it was restored or set up anew");
+}
+
 /* C21: first to what it was, then to one that is new, of another cluster, at the same address. */
 TEST(watch_outage, an_etcd_that_was_restored_to_an_earlier_state_is_listed_again)
 {
@@ -312,6 +323,7 @@ TEST(watch_outage, an_etcd_that_was_restored_to_an_earlier_state_is_listed_again
         CHECK(resyncs == 1 ? etcd_fixture_restore(outage.etcd) : etcd_fixture_wipe(outage.etcd));
         CHECK(etcd_fixture_restart(outage.etcd));
         CHECK(api_watch_await(&log, ROLLCALL_WATCH_RESYNC_END, resyncs, API_SOON_MS));
+        check_says_restored(&log, resyncs);
         CHECK_INT(api_watch_told(&log), resyncs == 1 ? 2 : 0);
         store(endpoint, scene->root, 2, 7);
         store(endpoint, scene->root, 4, 7);

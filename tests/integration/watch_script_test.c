@@ -252,6 +252,7 @@ TEST(watch_script, an_etcd_that_was_restored_is_listed_again_once_it_has_said_so
     CHECK(process_now_ms() - began_ms >= RESTORED_MS);
     const struct api_watch_note resync = api_watch_at(&stage.log, SNAPSHOT_NOTES + 1);
     CHECK_INT(resync.type, ROLLCALL_WATCH_RESYNC_BEGIN);
+    CHECK_INT(resync.status, ROLLCALL_E_COMPACTED);
     api_check_contains(resync.reason, "restored");
     CHECK_INT(api_watch_told(&stage.log), 2); /* datanode-1 and -3 */
     CHECK(await_watch(&stage, 2) <= 13);

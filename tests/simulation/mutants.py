@@ -2,7 +2,8 @@
 """Plants bugs, one at a time, and demands that the simulator finds each of them.
 
     mutants.py [--seeds N] [--keep FOLDER] [NAME...]   plants, explores, prints the table
-    mutants.py --applies                               only: does every patch still apply?
+    mutants.py --applies                               only: does every patch still apply, and
+                                                       stand in the table of tests/README.md?
     mutants.py --self-test                             does this program fail when it should?
 
 A mutant is a patch in mutants/: what is wrong and which promise that breaks, in words, above the
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MUTANTS = HERE / "mutants"
+README = ROOT / "tests/README.md"
+ROW = re.compile(r"^\| `(\w+)` \| [\w-]+ \| \w+ \| \d+ \|$", re.M)
 BUILT_FROM = (".ci", "CMakeLists.txt", "README.md", "LICENSE", "actors", "bench", "proto", "src",
               "tests")
 SEEDS, STEPS = 30000, 1000
@@ -57,6 +61,17 @@ def check_applies(mutants):
         about(mutant)
         patch(ROOT, mutant, "--dry-run")
     print(f"{len(mutants)} passed, 0 failed")
+
+
+def check_rows(mutants, text):
+    """Each has one row in the README's table, in order, and no other is there."""
+    names, rows = [mutant.stem for mutant in mutants], ROW.findall(text)
+    wrong = set(names) ^ set(rows) or {row for row in rows if rows.count(row) > 1}
+    if wrong:
+        raise Broken("there should be one patch, and one row in tests/README.md, of each of "
+                     + ", ".join(sorted(wrong)))
+    if rows != names:
+        raise Broken("the rows of planted bugs in tests/README.md are not sorted by name")
 
 
 def copy_tree(folder):
@@ -200,6 +215,10 @@ def refuses(call, *arguments):
     return False
 
 
+def rows_of(*names):
+    return "".join(f"| `{name}` | an-invariant | watch | 21 |\n" for name in names)
+
+
 def self_test(folder):
     stale, silent = folder / "stale.patch", folder / "silent.patch"
     hunk = "--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-not in it\n+nor this\n"
@@ -207,6 +226,11 @@ def self_test(folder):
     silent.write_text("\n" + hunk)
     expect("a patch that does not apply passes", refuses(check_applies, [stale]))
     expect("a patch without words passes", refuses(about, silent))
+    expect("a missing row passes", refuses(check_rows, [silent, stale], rows_of("silent")))
+    expect("a row of nothing passes", refuses(check_rows, [silent], rows_of("silent", "stale")))
+    expect("a row twice passes", refuses(check_rows, [silent], rows_of("silent", "silent")))
+    expect("any order passes", refuses(check_rows, [silent, stale], rows_of("stale", "silent")))
+    check_rows([silent, stale], "text\n" + rows_of("silent", "stale") + "text\n")
     (folder / "rollcall").write_text(FAKE)
     (folder / "rollcall").chmod(0o755)
     os.environ["FOUND"] = "planted"
@@ -216,13 +240,14 @@ def self_test(folder):
     missed = explore(folder, ["one", "two"], 1000)
     expect("nothing is found", missed["scenario"] is None and missed["seeds"] == 1000)
     expect("a miss is a hit", "| NO |" in row("x", missed) and "| yes |" in row("x", found))
-    print("5 passed, 0 failed")
+    print("10 passed, 0 failed")
     return True
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--applies", action="store_true", help="only check that all apply")
+    parser.add_argument("--applies", action="store_true",
+                        help="only check that all apply and have a row")
     parser.add_argument("--self-test", action="store_true", help="of this program")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="for each, over all scenarios")
     parser.add_argument("--keep", type=pathlib.Path, help="the folder to build in, and to keep")
@@ -237,6 +262,7 @@ def main():
         raise Broken(f"no such mutant: {', '.join(sorted(unknown)) or 'there is none at all'}")
     chosen = [mutant for mutant in mutants if not options.names or mutant.stem in options.names]
     if options.applies:
+        check_rows(mutants, README.read_text())
         check_applies(chosen)
         return True
     if options.keep:

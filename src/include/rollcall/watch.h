@@ -5,7 +5,7 @@
  * and DELETE in revision order.  When it cannot tell every step it tells the difference instead,
  * between RESYNC_BEGIN and RESYNC_END: after RESYNC_END what was told is again exactly what etcd
  * holds.  Nothing is lost silently.  RESYNC_BEGIN has the cause, and in words the reason:
- *   E_COMPACTED  etcd has compacted the steps, or was restored and does not know them any more
+ *   E_COMPACTED  etcd has compacted the steps, or was restored or set up anew: see the reason
  *   E_FULL       the changes were faster than the watch was told of them
  *   E_NO_MEMORY  etcd told more than 256 MB at once
  *   E_CORRUPT    etcd holds a change that it has never told: etcds before 3.4.36 and 3.5.18 lose

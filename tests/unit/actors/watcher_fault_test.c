@@ -249,6 +249,7 @@ TEST(watcher, a_compaction_is_told_as_a_resync_with_exactly_the_difference)
         check_told(&b, 9, ROLLCALL_WATCH_RESYNC_END, "");
         CHECK_INT(b.listener->count, 10);
         CHECK_INT(b.listener->told[5].status, ROLLCALL_E_COMPACTED);
+        CHECK(strstr(b.listener->told[5].reason, "etcd has compacted") != NULL);
         CHECK_INT(b.listener->told[9].count, 3);
         put(&b, "node-1", 2, "2.4.2");
         flow(&b);
@@ -278,6 +279,9 @@ TEST(watcher, an_etcd_that_was_restored_is_listed_again)
         CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_END), 0); /* it may be a member that lags */
         world_run(&b.world, RESTORED_MS);
         CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_END), 1);
+        check_told(&b, 6, ROLLCALL_WATCH_RESYNC_BEGIN, "");
+        CHECK_INT(b.listener->told[6].status, ROLLCALL_E_COMPACTED);
+        CHECK(strstr(b.listener->told[6].reason, "it was restored or set up anew") != NULL);
         check_same(&b, 2);
         put(&b, "node-4", 1, "2.4.2"); /* 5 again, and another one */
         flow(&b);

@@ -23,6 +23,7 @@ struct told {
     int64_t mod_revision, revision;
     uint64_t count, skipped;
     enum rollcall_status status;
+    char reason[128]; /* as much of it */
 };
 
 struct known {
@@ -115,6 +116,8 @@ static inline void listen_to(struct listener *listener, const struct rollcall_wa
                           .count = event->count,
                           .skipped = event->skipped,
                           .status = event->status};
+    snprintf(told->reason, sizeof told->reason, "%.*s", (int)sizeof told->reason - 1,
+             event->reason);
     if (event->record != NULL) {
         copy_text(told->key, sizeof told->key, event->key);
         copy_text(told->value, sizeof told->value, event->value);

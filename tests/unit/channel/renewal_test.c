@@ -269,6 +269,99 @@ TEST(renewal, members_without_a_leader_are_asked_a_few_times_a_second)
     }
 }
 
+/* ---- tokens ---- */
+
+/* Renewals that were sent to others than the leader. */
+static uint64_t sent_to_followers(const struct scene *scene)
+{
+    return rollcall__net_renewals(scene->net) -
+           rollcall__net_renewals_to(scene->net, (uint32_t)leader(scene));
+}
+
+/* A token that was refused says nothing of who refused it. */
+TEST(renewal, one_whose_token_was_refused_is_tried_where_it_was_with_the_next)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, MEMBERS);
+        grant(&scene, LEASE);
+        scene_pass(&scene, 2000); /* until it knows the leader */
+        CHECK(await_ok(&scene, LEASE, 1000) < 150);
+        CHECK_INT(sent_to_followers(&scene), 0);
+        const uint64_t before = rollcall__net_renewals(scene.net);
+        for (uint32_t member = 0; member < MEMBERS; member++) {
+            rollcall__net_forget_passes(scene.net, member);
+        }
+        CHECK(await_ok(&scene, LEASE, 1000) < 400);
+        CHECK_INT(rollcall__net_renewals(scene.net), before + 2);
+        CHECK_INT(sent_to_followers(&scene), 0);
+        scene_close(&scene);
+    }
+}
+
+TEST(renewal, one_that_is_hedged_stays_with_who_refused_its_token)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, MEMBERS);
+        grant(&scene, LEASE);
+        scene_pass(&scene, 2000);
+        CHECK(await_ok(&scene, LEASE, 1000) < 150);
+        for (uint32_t member = 0; member < MEMBERS; member++) {
+            if ((int)member != leader(&scene)) {
+                rollcall__net_forget_passes(scene.net, member);
+            }
+        }
+        rollcall__net_mute(scene.net, 0, rollcall_sim_now_ms(scene.sim) + 1500);
+        CHECK(await_ok(&scene, LEASE, 1500) < 400 + 400);
+        for (uint32_t member = 0; member < MEMBERS; member++) {
+            CHECK(rollcall__net_renewals_to(scene.net, member) % 2 == 0); /* two or none */
+        }
+        CHECK_INT(sent_to_followers(&scene), 2);
+        scene_close(&scene);
+    }
+}
+
+/* What was refused was no try: after a silence the next is as soon as after a first one. */
+TEST(renewal, one_whose_token_was_refused_is_hedged_like_any_other)
+{
+    enum { HEDGE_MS = 400 };
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, 1);
+        grant(&scene, LEASE);
+        CHECK(await_ok(&scene, LEASE, 1000) < 150);
+        const uint64_t before = rollcall__net_renewals(scene.net);
+        scene_pass(&scene, 1000);
+        rollcall__net_forget_passes(scene.net, 0);
+        CHECK(renew(&scene, LEASE));
+        for (int ms = 0; ms < 1000 && rollcall__net_renewals(scene.net) < before + 2; ms++) {
+            scene_pass(&scene, 1);
+        }
+        set_member(&scene, 0, ROLLCALL__MEMBER_FROZEN);
+        scene_pass(&scene, HEDGE_MS - 50);
+        CHECK_INT(rollcall__net_renewals(scene.net), before + 2);
+        scene_pass(&scene, 100);
+        CHECK_INT(rollcall__net_renewals(scene.net), before + 3);
+        scene_close(&scene);
+    }
+}
+
+/* But one that refuses each is left for another. */
+TEST(renewal, a_leader_that_takes_no_token_is_gone_around)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct scene scene = scene_with_tokens(seed, MEMBERS);
+        grant(&scene, LEASE);
+        CHECK(renew(&scene, LEASE));
+        for (int ms = 0; ms < 1500 && answers(&scene) == 0; ms++) {
+            rollcall__net_forget_passes(scene.net, (uint32_t)leader(&scene));
+            scene_pass(&scene, 1);
+        }
+        CHECK_INT(answers(&scene), 1);
+        CHECK_INT(last_answer(&scene).status, ROLLCALL_OK);
+        CHECK(sent_to_followers(&scene) > 0);
+        scene_close(&scene);
+    }
+}
+
 /* ---- ends ---- */
 
 TEST(renewal, a_broken_stream_is_followed_by_another_at_once)
