@@ -3,17 +3,21 @@
 
 #include "base/buffer.h"
 
-/* Makes room for one change of that revision, in the batch and in a roster that is ours alone. */
+/* Makes room for a change of that revision, in a roster that is ours alone, and in the batch, there
+ * for all that are left as well. */
 static enum rollcall_status begin_change(struct rollcall_context *cx, struct hub_handover *held,
                                          int64_t mod_revision)
 {
+    const struct reflector_changes *changes = (const struct reflector_changes *)held->work;
+
     if (held->batch == NULL) {
         if ((held->batch = hub_batch_create()) == NULL) {
             return ROLLCALL_E_NO_MEMORY;
         }
         hub_leave_behind(cx, held);
     }
-    if (!hub_batch_reserve(held->batch, 1) || !rollcall__roster_reserve(&held->roster, 1)) {
+    if (!hub_batch_reserve(held->batch, changes->count - held->work_at) ||
+        !rollcall__roster_reserve(&held->roster, 1)) {
         return ROLLCALL_E_NO_MEMORY;
     }
     held->roster->revision = mod_revision;

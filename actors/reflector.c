@@ -110,8 +110,8 @@ static int over(struct rollcall_context *cx, struct reflector *re, enum rollcall
 
 static int follow(struct rollcall_context *cx, struct reflector *re)
 {
-    const struct transport_watch watch = {.watch_id = REFLECTOR_WATCH_ID,
-                                          .answer = REFLECTOR_RESPONSE};
+    const struct transport_watch watch = {
+        .watch_id = REFLECTOR_WATCH_ID, .window = REFLECTOR_WINDOW, .answer = REFLECTOR_RESPONSE};
     const int64_t next = re->held->next_revision;
     struct transport_range *range =
         reflector_request_watch(re->config, next, next == re->held->exact_revision);

@@ -26,7 +26,10 @@
     X(REFLECTOR_NO_CONTACT, 0) /* timer: etcd has not answered */
 ROLLCALL_MESSAGES(reflector_message, REFLECTOR_LIST, REFLECTOR_COUNT);
 
-enum { REFLECTOR_MAILBOX = 32 }; /* the watch responses, one page, and to spare */
+/* The window: so that the poller goes on reading while the worker has something to do, and neither
+ * waits for the other: with 8 the poller had to stop for want of credit after every third response,
+ * and what one watch takes in was a tenth less. */
+enum { REFLECTOR_WINDOW = 24, REFLECTOR_MAILBOX = 64 /* that, one page, and to spare */ };
 
 struct reflector_resume {
     int64_t next_revision; /* all below is known; 0: nothing is */
@@ -93,7 +96,7 @@ struct reflector_changes *reflector_changes_create(struct transport_watch_respon
 /* Responses that are not passed on yet, oldest first; it keeps a reference to each.  Zero is empty.
  */
 struct reflector_waiting {
-    struct transport_watch_response *responses[TRANSPORT_WATCH_WINDOW]; /* a ring */
+    struct transport_watch_response *responses[REFLECTOR_WINDOW]; /* a ring */
     uint32_t head, count;
 };
 /* false when the window is full: nothing happened. */

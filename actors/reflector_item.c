@@ -112,10 +112,10 @@ struct reflector_changes *reflector_changes_create(struct transport_watch_respon
 bool reflector_waiting_push(struct reflector_waiting *waiting,
                             struct transport_watch_response *response)
 {
-    if (waiting->count == TRANSPORT_WATCH_WINDOW) {
+    if (waiting->count == REFLECTOR_WINDOW) {
         return false;
     }
-    waiting->responses[(waiting->head + waiting->count++) % TRANSPORT_WATCH_WINDOW] = response;
+    waiting->responses[(waiting->head + waiting->count++) % REFLECTOR_WINDOW] = response;
     rollcall_object_keep(&response->object);
     return true;
 }
@@ -128,7 +128,7 @@ struct transport_watch_response *reflector_waiting_first(const struct reflector_
 void reflector_waiting_pop(struct reflector_waiting *waiting)
 {
     struct transport_watch_response *first = waiting->responses[waiting->head];
-    waiting->head = (waiting->head + 1) % TRANSPORT_WATCH_WINDOW;
+    waiting->head = (waiting->head + 1) % REFLECTOR_WINDOW;
     waiting->count--;
     rollcall_object_drop(&first->object);
 }

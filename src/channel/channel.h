@@ -114,8 +114,8 @@ struct rollcall__watch {
     TAILQ_ENTRY(rollcall__watch) link; /* of those that are opening */
     bool opening;                      /* etcd has not said that it watches */
     int64_t opened_ms;
-    uint32_t unacknowledged;
-    int64_t late_until_ms; /* by a fail point: nothing is answered before */
+    uint32_t window, unacknowledged; /* responses */
+    int64_t late_until_ms;           /* by a fail point: nothing is answered before */
 };
 
 struct rollcall__delayed; /* answer.c */

@@ -154,7 +154,7 @@ static void open_watch(struct rollcall_context *cx, struct rollcall__channel *ch
     struct rollcall__driver *driver = channel->driver;
     struct rollcall__stream *stream = rollcall__channel_open_stream(
         channel, ROLLCALL__STREAM_WATCH, rollcall__channel_pick(cx, channel, ROLLCALL__FOR_WATCHES),
-        TRANSPORT_WATCH_WINDOW, &error);
+        watch->window, &error);
     if (stream != NULL && !driver->ops->send_watch(driver, stream, watch->range)) {
         rollcall__channel_cancel_stream(channel, stream);
         rollcall_error_set(&error, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
@@ -277,6 +277,7 @@ static struct rollcall__watch *create(struct rollcall__channel *channel,
     }
     watch->entry.a = message->from.ref.bits;
     watch->entry.b = ask->watch_id;
+    watch->window = ask->window != 0 ? ask->window : TRANSPORT_WATCH_WINDOW;
     watch->last = rollcall__channel_answer_create(message->from, ask->answer);
     if (watch->last == NULL || !rollcall__map_insert(&channel->watches, &watch->entry)) {
         release_watch(watch);

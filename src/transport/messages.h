@@ -198,6 +198,7 @@ struct transport_keepalive_answer {
 
 struct transport_watch {
     uint64_t watch_id; /* chosen by the asker, unique among its own */
+    uint32_t window;   /* responses that may be outstanding; 0: TRANSPORT_WATCH_WINDOW */
     uint16_t answer;   /* the asker's message number */
 };
 
@@ -208,9 +209,9 @@ struct transport_watch_id {
 };
 
 /* Payload of each response; the object is a struct transport_watch_response, never NULL.  At most
- * TRANSPORT_WATCH_WINDOW are outstanding: each must be answered with TRANSPORT_WATCH_ACK.  After
- * one with status other than OK, or `canceled`, no more come and the watch is forgotten.  The
- * adapter also forgets a watch when the asker's incarnation ends. */
+ * a window of them are outstanding: each must be answered with TRANSPORT_WATCH_ACK.  After one with
+ * status other than OK, or `canceled`, no more come and the watch is forgotten.  The adapter also
+ * forgets a watch when the asker's incarnation ends. */
 struct transport_watch_answer {
     uint64_t watch_id;
     enum rollcall_status status;

@@ -217,7 +217,7 @@ static void pump_watch(struct rollcall_context *cx, struct fake_etcd *etcd,
     if (watch->open && !watch->created) {
         open_or_cancel(cx, etcd, watch);
     }
-    while (watch->open && watch->unacknowledged < TRANSPORT_WATCH_WINDOW &&
+    while (watch->open && watch->unacknowledged < watch->window &&
            (response = next_response(etcd, watch)) != NULL) {
         send_response(cx, etcd, watch, response);
     }
@@ -266,6 +266,7 @@ static int on_watch(struct rollcall_context *cx, void *self, const struct rollca
         .open = true,
         .asker = message->from,
         .watch_id = asked->watch_id,
+        .window = asked->window != 0 ? asked->window : TRANSPORT_WATCH_WINDOW,
         .answer = asked->answer,
         .range = (struct transport_range *)rollcall_object_keep(message->object)};
     watch->next_revision = watch->range->revision;

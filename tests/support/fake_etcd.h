@@ -44,6 +44,7 @@ struct fake_etcd_watch {
     bool open, created;
     struct rollcall_caller asker;
     uint64_t watch_id;
+    uint32_t window;
     uint16_t answer;
     int64_t next_revision, repeat_revision;
     uint32_t unacknowledged;

@@ -383,7 +383,7 @@ TEST(watcher, a_slow_application_is_told_what_it_has_room_for_and_then_the_diffe
         CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_BEGIN), 1);
         check_same(&b, 102);
         CHECK_INT(b.etcd->watches_opened, 1);
-        CHECK(b.etcd->unacknowledged_max <= TRANSPORT_WATCH_WINDOW);
+        CHECK(b.etcd->unacknowledged_max <= REFLECTOR_WINDOW);
         bench_close(&b);
     }
 }
