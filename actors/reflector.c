@@ -113,8 +113,8 @@ static int follow(struct rollcall_context *cx, struct reflector *re)
     const struct transport_watch watch = {
         .watch_id = REFLECTOR_WATCH_ID, .window = REFLECTOR_WINDOW, .answer = REFLECTOR_RESPONSE};
     const int64_t next = re->held->next_revision;
-    struct transport_range *range =
-        reflector_request_watch(re->config, next, next == re->held->exact_revision);
+    struct transport_range *range = reflector_request_watch(
+        re->config, next, next == re->held->exact_revision, re->held->listed_revision != 0);
     if (range == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a watch");
     }

@@ -121,8 +121,10 @@ struct transport_request *reflector_request_page(const struct reflector_config *
 /* Everything from next_revision on, and what came just before.  For etcd before 3.4.34 and 3.5.16
  * lets a watch begin at the revision it has compacted at, and then drops a DELETE of exactly that
  * one without a word; of a watch from one revision earlier it says that it is compacted.
- * exact: without that, for what came just before is known to be too large. */
+ * exact: without that, for what came just before is known to be too large.
+ * listed: what was there before is known, and need not be told with each change: that would double
+ *         what has to be read, and etcd would have to look it up. */
 struct transport_range *reflector_request_watch(const struct reflector_config *config,
-                                                int64_t next_revision, bool exact);
+                                                int64_t next_revision, bool exact, bool listed);
 
 #endif /* ACTORS_REFLECTOR_H */

@@ -28,13 +28,13 @@ struct transport_request *reflector_request_page(const struct reflector_config *
 }
 
 struct transport_range *reflector_request_watch(const struct reflector_config *config,
-                                                int64_t next_revision, bool exact)
+                                                int64_t next_revision, bool exact, bool listed)
 {
     const int64_t before = exact ? 0 : 1;
     struct transport_range *range = transport_range_create(config->range_start, config->range_end);
     if (range != NULL) {
         range->revision = next_revision > before ? next_revision - before : 1;
-        range->prev_kv = true;
+        range->prev_kv = !listed;
     }
     return range;
 }

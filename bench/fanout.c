@@ -347,14 +347,12 @@ static struct latencies latencies_of(const struct bench *bench)
 static void print_plan(const struct bench *bench)
 {
     const struct plan *plan = &bench->plan;
-    const char *memory = plan->is_ours ? getenv("FANOUT_MALLOC") : "its own";
     printf("{\"event\":\"bench\",\"name\":\"fanout\",\"peer\":\"%s\",\"delivery\":\"%s\","
-           "\"malloc\":\"%s\","
            "\"version\":\"%s\",\"source\":\"%s\",\"watchers\":%" PRId64 ",\"stuck\":%" PRId64
            ",\"rate_per_s\":%" PRId64 ",\"events_per_response\":%" PRId64 ",",
            plan->is_ours ? "rollcall" : "clientv3", plan->is_ours ? plan->peer : "channel",
-           memory == NULL ? "keeps" : memory, bench->version, plan->canned ? "canned" : "etcd",
-           plan->watchers, plan->stuck, plan->rate_per_s, plan->events);
+           bench->version, plan->canned ? "canned" : "etcd", plan->watchers, plan->stuck,
+           plan->rate_per_s, plan->events);
 }
 
 static void print_costs(const struct bench *bench)

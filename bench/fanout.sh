@@ -70,10 +70,6 @@ few() {
     for source in etcd:50:1 canned:0:100; do
         by_queue 1000 "$source"
     done
-    FANOUT_MALLOC=default
-    export FANOUT_MALLOC
-    run "$ours" 1 canned 0 100
-    unset FANOUT_MALLOC
 }
 
 all() {

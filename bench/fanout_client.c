@@ -5,8 +5,6 @@
  * goes on until it is killed.  Exit 1 when a watch has failed.
  * By "queue" a thread with an epoll loop reads; a watcher that never reads has a queue of its own,
  * which is read again when the driver says so, and then what it has told is held against a list.
- * malloc keeps what it has, as README.md advises who follows a very busy watch, unless
- * FANOUT_MALLOC is "default".
  */
 #include "support/belief.h"
 #include "support/measure.h"
@@ -17,7 +15,6 @@
 #include <rollcall/queue.h>
 #include <rollcall/version.h>
 
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -333,20 +330,9 @@ static void open_all(struct client *client, int64_t count)
     atomic_store(&head->rss_ready_bytes, measure_own_rss_bytes(getpid()));
 }
 
-static void keep_memory(void)
-{
-    enum { MMAP_BYTES = 32 << 20, TRIM_BYTES = 256 << 20 };
-    const char *asked = getenv("FANOUT_MALLOC");
-    if (asked == NULL || strcmp(asked, "default") != 0) {
-        mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
-        mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
-    }
-}
-
 int main(int argc, char **argv)
 {
     static struct client client;
-    keep_memory();
     const int64_t count = argc > 3 ? strtoll(argv[3], NULL, 10) : 0;
     client.open = find_way(argc > 4 ? argv[4] : NULL);
     if (argc < 4 || argc > 5 || count < 1 || client.open == NULL) {

@@ -11,8 +11,7 @@ import sys
 
 from table import cell, print_table, print_target
 
-OURS, THEIRS = "rollcall", "clientv3"
-BY_QUEUE, AS_IT_COMES = "by queue", "default malloc"  # ours, with an epoll loop; as no README is read
+OURS, BY_QUEUE, THEIRS = "rollcall", "by queue", "clientv3"  # by queue: ours, with an epoll loop
 MIB = 1 << 20
 COLUMNS = (  # heading, member, divisor, decimals
     ("deliveries/s", "deliveries_per_s", 1, 0),
@@ -35,8 +34,7 @@ class Runs:
         self.groups = {}
         for line in lines:
             run = json.loads(line)
-            peer = (BY_QUEUE if run["delivery"] == "queue" else
-                    AS_IT_COMES if run["malloc"] == "default" else run["peer"])
+            peer = BY_QUEUE if run["delivery"] == "queue" else run["peer"]
             key = (run["source"], run["rate_per_s"], run["events_per_response"], run["watchers"],
                    run["stuck"], peer)
             self.groups.setdefault(key, []).append(run)

@@ -63,11 +63,19 @@ static uint64_t read_long_varint(struct reader *reader, int bytes_max)
     return 0;
 }
 
-/* Nearly all are of one byte, tags and sizes: so much is worth to be inline. */
+/* Nearly all are of one byte, tags and sizes, or of two: so much is worth to be inline. */
 static inline uint64_t read_varint(struct reader *reader, int bytes_max)
 {
-    return reader->at < reader->end && *reader->at < 0x80 ? *reader->at++
-                                                          : read_long_varint(reader, bytes_max);
+    const uint8_t *at = reader->at;
+    if (at < reader->end && at[0] < 0x80) {
+        reader->at = at + 1;
+        return at[0];
+    }
+    if (reader->end - at >= 2 && at[1] < 0x80) {
+        reader->at = at + 2;
+        return (uint64_t)(at[0] & 0x7F) | (uint64_t)at[1] << 7;
+    }
+    return read_long_varint(reader, bytes_max);
 }
 
 static struct rollcall_bytes read_bytes(struct reader *reader, uint64_t size_bytes)
@@ -167,9 +175,43 @@ static bool read_header(struct reader reader, int64_t *revision)
     return !reader.broken;
 }
 
+static inline bool take_tag(struct reader *reader, uint8_t number, enum wire_type type)
+{
+    const bool is_next = reader->at < reader->end && *reader->at == (uint8_t)(number << 3 | type);
+    reader->at += is_next;
+    return is_next;
+}
+
+static inline int64_t take_number(struct reader *reader, uint8_t number)
+{
+    return take_tag(reader, number, VARINT) ? (int64_t)read_varint(reader, VARINT_BYTES) : 0;
+}
+
+static inline struct rollcall_bytes take_bytes(struct reader *reader, uint8_t number)
+{
+    return take_tag(reader, number, BYTES) ? read_bytes(reader, read_varint(reader, TAG_BYTES))
+                                           : (struct rollcall_bytes){NULL, 0};
+}
+
+/* As Go writes it: each field once at most, in the order of their numbers.  False: it is not so,
+ * and the general reader begins anew. */
+static bool read_kv_go(struct reader reader, struct transport_kv *kv)
+{
+    kv->key = take_bytes(&reader, 1);
+    kv->create_revision = take_number(&reader, 2);
+    kv->mod_revision = take_number(&reader, 3);
+    kv->version = take_number(&reader, 4);
+    kv->value = take_bytes(&reader, 5);
+    kv->lease_id = take_number(&reader, 6);
+    return !reader.broken && reader.at == reader.end;
+}
+
 static bool read_kv(struct reader reader, struct transport_kv *kv)
 {
     struct field field;
+    if (read_kv_go(reader, kv)) {
+        return true;
+    }
     *kv = (struct transport_kv){.version = 0};
     while (read_field(&reader, &field)) {
         switch (field.number) {

@@ -129,15 +129,15 @@ static uint64_t cut_after_bytes(struct proxy *proxy, uint64_t from, uint64_t byt
     return proxy_bytes_from(proxy, PROXY_SERVER) - from;
 }
 
-/* C7: 100 keys of 30 kB are deleted, and each is told with what it was: more than fits into one
- * message. */
+/* C7: 100 keys of 30 kB are deleted, and each is told with what it was, for there was no list: more
+ * than fits into one message. */
 TEST(watch_history, a_revision_of_three_megabytes_cut_anywhere_is_told_whole_and_once)
 {
     enum { MANY = 100, VALUE_BYTES = 30000, CUTS = 4, STEP_BYTES = 600000 };
     struct stage stage;
     int in_the_middle = 0;
     begin(&stage, NULL);
-    watch_all(&stage);
+    stage.watch = api_watch(&stage.outage.scene[0], "querynode", 1, &stage.log);
     for (size_t cut = 1; cut <= CUTS; cut++) {
         put_large(&stage.beside, "many 1 40 30000\nmany 41 80 30000\nmany 81 100 30000\n");
         CHECK(api_watch_await(&stage.log, ROLLCALL_WATCH_ADD, cut * MANY, API_SOON_MS));

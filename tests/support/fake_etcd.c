@@ -147,14 +147,14 @@ static void open_or_cancel(struct rollcall_context *cx, struct fake_etcd *etcd,
     send_response(cx, etcd, watch, response);
 }
 
-static void add_event(const struct fake_etcd *etcd, struct response *response,
-                      const struct transport_event *event)
+static void add_event(const struct fake_etcd *etcd, const struct fake_etcd_watch *watch,
+                      struct response *response, const struct transport_event *event)
 {
     struct transport_event *copy = &response->events[response->response.event_count++];
     const struct transport_kv *before =
         fake_etcd_find_at(etcd, event->kv.key, event->kv.mod_revision - 1);
     *copy = *event;
-    copy->has_prev_kv = before != NULL && !etcd->forgets_previous;
+    copy->has_prev_kv = before != NULL && watch->range->prev_kv && !etcd->forgets_previous;
     if (copy->has_prev_kv) {
         copy->prev_kv = *before;
     }
@@ -178,7 +178,7 @@ static struct response *collect(const struct fake_etcd *etcd, const struct fake_
             break;
         }
         *last = event->kv.mod_revision;
-        add_event(etcd, response, event);
+        add_event(etcd, watch, response, event);
     }
     return response;
 }

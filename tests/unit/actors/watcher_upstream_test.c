@@ -39,6 +39,38 @@ static void lose_history(struct bench *b)
     fake_etcd_compact(b->etcd, b->etcd->revision);
 }
 
+static bool asks_for_previous(const struct bench *b)
+{
+    size_t open = 0, asking = 0;
+    for (size_t i = 0; i < FAKE_ETCD_WATCHES_MAX; i++) {
+        open += b->etcd->watches[i].open;
+        asking += b->etcd->watches[i].open && b->etcd->watches[i].range->prev_kv;
+    }
+    CHECK_INT(open, 1);
+    return asking == 1;
+}
+
+/* They are half of what has to be read, and etcd has to look them up. */
+TEST(watcher, previous_values_are_asked_for_by_who_has_no_list_and_by_nobody_else)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        put_text(&b, "node-1", "{\"ServerID\": 1,\"ServerName\":\"test1\"}");
+        watch(&b, &(struct watch_choice){.from_revision = b.etcd->revision + 1});
+        flow(&b);
+        CHECK(asks_for_previous(&b));
+        lose_history(&b);
+        flow(&b);
+        CHECK(!asks_for_previous(&b));
+        const size_t before = b.listener->count;
+        delete_key(&b, "node-1"); /* of before the list */
+        flow(&b);
+        check_told(&b, before, ROLLCALL_WATCH_DELETE, "node-1");
+        bench_close(&b);
+    }
+}
+
 /* TestWatcherHandleWatchResp: abnormal events. */
 TEST(watcher, empty_values_are_told_as_nothing_end_nothing_and_are_counted)
 {
