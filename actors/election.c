@@ -205,15 +205,16 @@ static int force(struct rollcall_context *cx, struct election *el)
         CLAIMING);
 }
 
-/* When it is our turn, now that there is no active key.  Who is named is wanted, whatever it has
- * given up itself. */
+static int64_t later(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
+
+/* When it is our turn, now that there is no active key. */
 static int64_t turn_ms(const struct election *el)
 {
-    if (el->view.named == el->held->mine->server_id) {
-        return el->view.absent_ms;
-    }
     const int64_t by_rank_ms = el->view.absent_ms + election_rank(el) * TURN_MS;
-    return by_rank_ms > el->held->claim_from_ms ? by_rank_ms : el->held->claim_from_ms;
+    return later(by_rank_ms, later(el->held->claim_from_ms, el->held->refused_until_ms));
 }
 
 static int claim_in_turn(struct rollcall_context *cx, struct election *el)
@@ -400,10 +401,21 @@ int election_seen(struct rollcall_context *cx, struct election *el)
     return ROLLCALL_STAY;
 }
 
+/* Who could not act stands back from then on, even if it loses the key before it has given it. */
+static void note_lease(struct rollcall_context *cx, struct election *el,
+                       const struct election_lease *lease)
+{
+    el->lease = *lease;
+    if (lease->refused != 0 && lease->refused != el->held->refused) {
+        el->held->refused = lease->refused;
+        el->held->refused_until_ms = rollcall_now_ms(cx) + ELECTION_STAND_BACK_MS;
+    }
+}
+
 static int on_lease(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct election *el = self;
-    el->lease = *(const struct election_lease *)message->payload;
+    note_lease(cx, el, message->payload);
     switch (el->state) {
     case STANDING:
         return election_go_on(cx, el);
@@ -425,7 +437,7 @@ static int on_begin(struct rollcall_context *cx, void *self, const struct rollca
 {
     struct election *el = self;
     const struct session_config *config = el->options->config;
-    el->lease = *(const struct election_lease *)message->payload;
+    note_lease(cx, el, message->payload);
     if (el->held->mine == NULL) {
         el->held->mine = (struct session_membership *)rollcall_object_keep(message->object);
     }

@@ -8,11 +8,13 @@
  * "tokens-are-true"    it is the revision at which etcd put the active key under that lease;
  * "roles-are-in-order" activate, then ACTIVE, then STANDBY; nothing after close;
  * "refused-is-given-up" a key that the application could not act with does not make it act again;
+ * "refused-stands-back" who could not act is not activated again for 5 s, whoever names it;
  * "leaves-as-standby"  whoever is told STOPPING has no token by then;
  * "acts-as-told"       where all is told in time, nobody who was told STANDBY last has a token, and
  *                      nobody whose session is not ACTIVE;
- * "gaps-close"         without a fault: within half a second, if somebody can take over; with
- *                      faults: by the end, a minute after the last one;
+ * "gaps-close"         without a fault: within half a second, if somebody can take over, as who
+ *                      has resigned can once another has acted; with faults: by the end, a minute
+ *                      after the last one;
  * "guard-holds"        what was written by guard was written while the token was valid;
  * "one-answer"         each order is answered once.
  */
