@@ -304,6 +304,9 @@ static void note_won(struct rollcall_context *cx, struct election *el, int64_t r
     election_note_active(cx, el, &ours, revision);
     el->held->create_revision = ours.create_revision;
     el->held->token = revision;
+    if (el->held->order.request == 0 && el->held->refused_until_ms > rollcall_now_ms(cx)) {
+        el->held->refused = revision; /* the claim was on its way when we could not act */
+    }
 }
 
 /* It was ours already: by a try whose answer was lost, or since before the doubt.  Where that is
@@ -406,7 +409,7 @@ static void note_lease(struct rollcall_context *cx, struct election *el,
                        const struct election_lease *lease)
 {
     el->lease = *lease;
-    if (lease->refused != 0 && lease->refused != el->held->refused) {
+    if (lease->refused > el->held->refused) { /* tokens rise */
         el->held->refused = lease->refused;
         el->held->refused_until_ms = rollcall_now_ms(cx) + ELECTION_STAND_BACK_MS;
     }

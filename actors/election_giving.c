@@ -10,7 +10,7 @@
 
 static bool is_refused(const struct election *el)
 {
-    return el->lease.refused != 0 && el->lease.refused == el->held->token;
+    return el->held->refused != 0 && el->held->refused == el->held->token;
 }
 
 bool election_must_give(const struct election *el)

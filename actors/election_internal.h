@@ -12,8 +12,7 @@ enum state { IDLE, STANDING, CLAIMING, HOLDING, NAMING, GIVING, STATE_COUNT };
 
 enum {
     ELECTION_CANDIDATES_MAX = 128,
-    ELECTION_STAND_BACK_MS =
-        5000 /* who gave it up, or could not act, does not claim it before that */
+    ELECTION_STAND_BACK_MS = 5000 /* of who gave the key up, or could not act */
 };
 
 /* One that stands: exclusive, and not marked Stopping. */
@@ -56,7 +55,7 @@ struct election_handover {
     int64_t claim_from_ms; /* others go first until then: we gave it up, nobody has held it since,
                               and we were not named */
     int64_t given_up_own;  /* our own key's mod revision as of then: a later one, we are named */
-    int64_t refused;       /* the last token that we could not act with; 0: none */
+    int64_t refused;       /* the last token that we could not, or are not to, act with; 0: none */
     int64_t refused_until_ms;   /* nor do we claim before that: neither lifts it */
     struct session_elect order; /* being done; request 0: none */
     uint64_t answered;          /* the last order that was done, or could not be, and was told so */
