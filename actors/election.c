@@ -295,6 +295,17 @@ void election_learn(struct rollcall_context *cx, struct election *el,
     }
 }
 
+/* A claim that was on its way when we could not act, or came late, has given us a new key all the
+ * same: it is given up too, unless it was asked for since. */
+static void note_unwanted(struct rollcall_context *cx, struct election *el)
+{
+    const struct session_elect *order = &el->held->order;
+    const bool forced = order->request != 0 && order->kind == SESSION_ELECT_FORCE;
+    if (!forced && el->held->refused_until_ms > rollcall_now_ms(cx)) {
+        el->held->refused = el->held->token;
+    }
+}
+
 /* It is ours as of `revision`, by this write; what has been seen since may say more. */
 static void note_won(struct rollcall_context *cx, struct election *el, int64_t revision)
 {
@@ -304,20 +315,19 @@ static void note_won(struct rollcall_context *cx, struct election *el, int64_t r
     election_note_active(cx, el, &ours, revision);
     el->held->create_revision = ours.create_revision;
     el->held->token = revision;
-    if (el->held->order.request == 0 && el->held->refused_until_ms > rollcall_now_ms(cx)) {
-        el->held->refused = revision; /* the claim was on its way when we could not act */
-    }
+    note_unwanted(cx, el);
 }
 
 /* It was ours already: by a try whose answer was lost, or since before the doubt.  Where that is
  * not remembered, the revision of the last put is a token as good, for nobody else has had one
  * since. */
-static void note_found(struct election *el)
+static void note_found(struct rollcall_context *cx, struct election *el)
 {
     struct election_handover *held = el->held;
     if (held->create_revision != held->active.create_revision) {
         held->create_revision = held->active.create_revision;
         held->token = held->active.mod_revision;
+        note_unwanted(cx, el);
     }
 }
 
@@ -368,7 +378,7 @@ static int on_claimed(struct rollcall_context *cx, void *self,
         return election_go_on(cx, el);
     }
     if (!result->succeeded) {
-        note_found(el);
+        note_found(cx, el);
     }
     return won(cx, el);
 }

@@ -93,6 +93,54 @@ TEST(election_stand_back, who_could_not_act_gives_back_what_a_claim_on_its_way_h
     CHECK(on_its_way != 0);
 }
 
+TEST(election_stand_back, who_could_not_act_gives_back_what_a_claim_that_came_late_has_won)
+{
+    for (int ordered = 0; ordered < 2; ordered++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_holding(&b);
+            tell_lease(&b, 2, true, gained(&b)->token);
+            CHECK(fake_etcd_find(b.etcd, ACTIVE) == NULL);
+            fake_etcd_put(b.etcd, ACTIVE, STANDBY(12, ""), OUR_LEASE);
+            if (ordered) { /* what is asked of a standby meanwhile is no reason to act */
+                fake_etcd_pump(b.etcd, b.world.rt);
+                order(&b, 1, SESSION_ELECT_HAND_OVER, 77);
+            }
+            pump(&b);
+            CHECK(fake_etcd_find(b.etcd, ACTIVE) == NULL);
+            CHECK_INT(told(&b, SESSION_GAINED), 1);
+            world_run(&b.world, STAND_BACK_MS + 200);
+            check_holds(&b);
+            close_bench(&b);
+        }
+    }
+}
+
+TEST(election_stand_back, who_could_not_act_and_forces_it_keeps_it)
+{
+    for (int lost = 0; lost < 2; lost++) { /* 1: the answer to what forced it */
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_holding(&b);
+            const int64_t token = gained(&b)->token;
+            tell_lease(&b, 2, true, token);
+            fate = FAKE_ETCD_LOSE_ANSWER;
+            fated = (size_t)lost;
+            order(&b, 1, SESSION_ELECT_FORCE, 0);
+            world_run(&b.world, PAUSE_MS);
+            if (lost) { /* it has failed, and is told again */
+                CHECK_STATE(&b.world, b.actor, "IDLE");
+                tell_lease(&b, 3, true, token);
+                order(&b, 1, SESSION_ELECT_FORCE, 0);
+            }
+            check_holds(&b);
+            CHECK_INT(told(&b, SESSION_GAINED), 2);
+            CHECK_INT(told(&b, SESSION_ELECTED), 1);
+            close_bench(&b);
+        }
+    }
+}
+
 /* The first of two that stand beside us is older, and has had its turn. */
 TEST(election_stand_back, who_has_had_its_turn_is_named_last)
 {
