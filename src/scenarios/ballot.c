@@ -81,6 +81,7 @@ static enum rollcall_status activate(void *user, int64_t token)
         standing->refuses = false;
         standing->refused = token;
         standing->stands_from_ms = now_ms(ballot) + BACK_MS;
+        standing->back_from_ms = now_ms(ballot);
         standing->back_until_ms = now_ms(ballot) + STAND_BACK_MS;
         standing->forces = standing->orders != 0;
         return ROLLCALL_E_SYSTEM;

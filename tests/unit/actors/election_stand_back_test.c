@@ -65,9 +65,11 @@ TEST(election_stand_back, who_could_not_act_stands_back_even_if_it_is_named)
             tell_lease(&b, 2, true, token);
             fake_etcd_put(b.etcd, ACTIVE, STANDBY(9, ""), RIVAL_LEASE);
             pump(&b);
+            const uint64_t before = writes;
             hand_over(&b, KEY, STANDBY(12, ""), OUR_LEASE);
             world_run(&b.world, STAND_BACK_MS - 10);
             CHECK(fake_etcd_find(b.etcd, ACTIVE) == NULL);
+            CHECK_INT(writes, before); /* nor is it taken and given back */
             world_run(&b.world, 200);
             check_holds(&b);
             close_bench(&b);
