@@ -259,14 +259,6 @@ TEST(election, a_watch_that_ends_costs_no_role_and_what_it_missed_is_seen)
 
 /* ---- orders ---- */
 
-static enum rollcall_status ordered(const struct bench *b)
-{
-    CHECK_INT(told(b, SESSION_ELECTED), 1);
-    const struct probe_message *message = probe_find(b->session, SESSION_ELECTED, 0);
-    return message->object == NULL ? ROLLCALL_OK
-                                   : ((struct rollcall_reason *)message->object)->error.status;
-}
-
 TEST(election, the_key_is_given_up_only_when_the_session_knows)
 {
     for (int named = 0; named < 2; named++) {
@@ -312,32 +304,6 @@ TEST(election, who_has_given_it_up_takes_it_at_once_when_it_is_handed_back)
         pump(&b);
         hand_over(&b, KEY, STANDBY(12, ""), OUR_LEASE);
         check_holds(&b);
-        close_bench(&b);
-    }
-}
-
-TEST(election, a_force_moves_the_key_and_forced_back_it_is_deleted_first)
-{
-    while (world_next(SEEDS)) {
-        struct bench b;
-        open_waiting(&b, 1);
-        const int64_t created = fake_etcd_find(b.etcd, ACTIVE)->create_revision;
-        order(&b, 1, SESSION_ELECT_FORCE, 0);
-        check_holds(&b);
-        CHECK_INT(ordered(&b), ROLLCALL_OK);
-        CHECK_INT(gained(&b)->create_revision, created);
-        CHECK(gained(&b)->token > created);
-        CHECK_INT(gained(&b)->token, fake_etcd_find(b.etcd, ACTIVE)->mod_revision);
-        order(&b, 1, SESSION_ELECT_FORCE, 0); /* asked again, for the session does not know */
-        CHECK_INT(told(&b, SESSION_ELECTED), 1);
-        fake_etcd_put(b.etcd, ACTIVE, STANDBY(9, ""), RIVAL_LEASE); /* forced from us */
-        pump(&b);
-        CHECK_STATE(&b.world, b.actor, "STANDING");
-        const int64_t token = gained(&b)->token;
-        order(&b, 2, SESSION_ELECT_FORCE, 0);
-        check_holds(&b);
-        CHECK(gained(&b)->create_revision > created);
-        CHECK(gained(&b)->token > token);
         close_bench(&b);
     }
 }

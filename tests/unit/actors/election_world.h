@@ -134,4 +134,13 @@ static inline void order(struct bench *b, uint64_t request, enum session_elect_k
     world_settle(&b->world);
 }
 
+/* What the one order so far was answered. */
+static inline enum rollcall_status ordered(const struct bench *b)
+{
+    CHECK_INT(told(b, SESSION_ELECTED), 1);
+    const struct probe_message *message = probe_find(b->session, SESSION_ELECTED, 0);
+    return message->object == NULL ? ROLLCALL_OK
+                                   : ((struct rollcall_reason *)message->object)->error.status;
+}
+
 #endif /* TESTS_UNIT_ACTORS_ELECTION_WORLD_H */
