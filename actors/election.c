@@ -205,15 +205,16 @@ static int force(struct rollcall_context *cx, struct election *el)
         CLAIMING);
 }
 
-/* When it is our turn, now that there is no active key.  Who is named is wanted, whatever it has
- * given up itself. */
+static int64_t later(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
+
+/* When it is our turn, now that there is no active key. */
 static int64_t turn_ms(const struct election *el)
 {
-    if (el->view.named == el->held->mine->server_id) {
-        return el->view.absent_ms;
-    }
     const int64_t by_rank_ms = el->view.absent_ms + election_rank(el) * TURN_MS;
-    return by_rank_ms > el->held->claim_from_ms ? by_rank_ms : el->held->claim_from_ms;
+    return later(by_rank_ms, later(el->held->claim_from_ms, el->held->refused_until_ms));
 }
 
 static int claim_in_turn(struct rollcall_context *cx, struct election *el)
@@ -294,6 +295,17 @@ void election_learn(struct rollcall_context *cx, struct election *el,
     }
 }
 
+/* A claim that was on its way when we could not act, or came late, has given us a new key all the
+ * same: it is given up too, unless it was asked for since. */
+static void note_unwanted(struct rollcall_context *cx, struct election *el)
+{
+    const struct session_elect *order = &el->held->order;
+    const bool forced = order->request != 0 && order->kind == SESSION_ELECT_FORCE;
+    if (!forced && el->held->refused_until_ms > rollcall_now_ms(cx)) {
+        el->held->refused = el->held->token;
+    }
+}
+
 /* It is ours as of `revision`, by this write; what has been seen since may say more. */
 static void note_won(struct rollcall_context *cx, struct election *el, int64_t revision)
 {
@@ -303,17 +315,19 @@ static void note_won(struct rollcall_context *cx, struct election *el, int64_t r
     election_note_active(cx, el, &ours, revision);
     el->held->create_revision = ours.create_revision;
     el->held->token = revision;
+    note_unwanted(cx, el);
 }
 
 /* It was ours already: by a try whose answer was lost, or since before the doubt.  Where that is
  * not remembered, the revision of the last put is a token as good, for nobody else has had one
  * since. */
-static void note_found(struct election *el)
+static void note_found(struct rollcall_context *cx, struct election *el)
 {
     struct election_handover *held = el->held;
     if (held->create_revision != held->active.create_revision) {
         held->create_revision = held->active.create_revision;
         held->token = held->active.mod_revision;
+        note_unwanted(cx, el);
     }
 }
 
@@ -364,7 +378,7 @@ static int on_claimed(struct rollcall_context *cx, void *self,
         return election_go_on(cx, el);
     }
     if (!result->succeeded) {
-        note_found(el);
+        note_found(cx, el);
     }
     return won(cx, el);
 }
@@ -400,10 +414,21 @@ int election_seen(struct rollcall_context *cx, struct election *el)
     return ROLLCALL_STAY;
 }
 
+/* Who could not act stands back from then on, even if it loses the key before it has given it. */
+static void note_lease(struct rollcall_context *cx, struct election *el,
+                       const struct election_lease *lease)
+{
+    el->lease = *lease;
+    if (lease->refused > el->held->refused) { /* tokens rise */
+        el->held->refused = lease->refused;
+        el->held->refused_until_ms = rollcall_now_ms(cx) + ELECTION_STAND_BACK_MS;
+    }
+}
+
 static int on_lease(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct election *el = self;
-    el->lease = *(const struct election_lease *)message->payload;
+    note_lease(cx, el, message->payload);
     switch (el->state) {
     case STANDING:
         return election_go_on(cx, el);
@@ -425,7 +450,7 @@ static int on_begin(struct rollcall_context *cx, void *self, const struct rollca
 {
     struct election *el = self;
     const struct session_config *config = el->options->config;
-    el->lease = *(const struct election_lease *)message->payload;
+    note_lease(cx, el, message->payload);
     if (el->held->mine == NULL) {
         el->held->mine = (struct session_membership *)rollcall_object_keep(message->object);
     }

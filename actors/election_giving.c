@@ -8,11 +8,9 @@
 #include "session/keys.h"
 #include "transport/request.h"
 
-enum { STAND_BACK_MS = 5000 }; /* who gave it up does not claim it before that */
-
 static bool is_refused(const struct election *el)
 {
-    return el->lease.refused != 0 && el->lease.refused == el->held->token;
+    return el->held->refused != 0 && el->held->refused == el->held->token;
 }
 
 bool election_must_give(const struct election *el)
@@ -54,7 +52,7 @@ static bool is_hand_over(const struct election *el)
 }
 
 /* Of a hand-over the one that is meant, who may stand since a moment ago; else who has waited
- * longest.  0: nobody. */
+ * longest since its last turn.  0: nobody. */
 static int64_t choose(const struct election *el)
 {
     const struct election_candidate *next = election_next(el);
@@ -136,9 +134,17 @@ int election_on_named(struct rollcall_context *cx, void *self,
 
 /* ---- giving ---- */
 
+/* Before it is known whether it was given: the answer may be lost. */
+static void stand_back(struct rollcall_context *cx, struct election *el)
+{
+    el->held->claim_from_ms = rollcall_now_ms(cx) + ELECTION_STAND_BACK_MS;
+    el->held->given_up_own = el->view.own.mod_revision;
+}
+
 int election_give(struct rollcall_context *cx, struct election *el)
 {
     el->sent = true;
+    stand_back(cx, el);
     return election_ask(cx, el, ELECTION_ANSWER,
                         election_request_give(el->held->mine,
                                               rollcall__buffer_bytes(&el->active_key),
@@ -150,9 +156,10 @@ int election_give(struct rollcall_context *cx, struct election *el)
 static int gave(struct rollcall_context *cx, struct election *el, int64_t revision)
 {
     el->held->create_revision = el->held->token = 0;
-    el->held->claim_from_ms = rollcall_now_ms(cx) + STAND_BACK_MS;
     election_note_active(cx, el, NULL, revision);
-    el->view.named = el->named == NULL ? 0 : el->next_id;
+    if (el->held->active.as_of == revision) { /* else more has been seen by now */
+        el->view.named = el->named == NULL ? 0 : el->next_id;
+    }
     const int answered = election_answer_order(cx, el, ROLLCALL_OK, "");
     return answered == ROLLCALL_STAY ? election_go_on(cx, el) : answered;
 }

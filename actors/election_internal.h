@@ -10,11 +10,16 @@
 
 enum state { IDLE, STANDING, CLAIMING, HOLDING, NAMING, GIVING, STATE_COUNT };
 
-enum { ELECTION_CANDIDATES_MAX = 128 };
+enum {
+    ELECTION_CANDIDATES_MAX = 128,
+    ELECTION_STAND_BACK_MS = 5000 /* of who gave the key up, or could not act */
+};
 
 /* One that stands: exclusive, and not marked Stopping. */
 struct election_candidate {
-    int64_t server_id, create_revision, mod_revision;
+    int64_t server_id, create_revision, lease_id;
+    int64_t turn_revision; /* since when it waits for its turn: its key was put, it was named, or it
+                              was seen to hold the active key */
 };
 
 /* One key, as far as is known. */
@@ -47,7 +52,11 @@ struct election_handover {
     /* The active key while it is ours, as far as we know; 0: it is not. */
     int64_t create_revision, token;
     int64_t forced_away;   /* the create revision of one that was taken from us as it is; 0: none */
-    int64_t claim_from_ms; /* others go first until then: we gave it up */
+    int64_t claim_from_ms; /* others go first until then: we gave it up, nobody has held it since,
+                              and we were not named */
+    int64_t given_up_own;  /* our own key's mod revision as of then: a later one, we are named */
+    int64_t refused;       /* the last token that we could not, or are not to, act with; 0: none */
+    int64_t refused_until_ms;   /* nor do we claim before that: neither lifts it */
     struct session_elect order; /* being done; request 0: none */
     uint64_t answered;          /* the last order that was done, or could not be, and was told so */
 };
@@ -106,7 +115,7 @@ ROLLCALL_MUST_USE enum rollcall_status election_read(const struct transport_kv *
 int64_t election_rank(const struct election *el);
 /* It does not stand any more. */
 void election_forget(struct election *el, int64_t server_id);
-/* Who has waited longest; NULL: nobody else stands. */
+/* Who has waited longest since its last turn; NULL: nobody else stands. */
 const struct election_candidate *election_next(const struct election *el);
 rollcall_handler_fn election_on_listed, election_on_response, election_on_look;
 

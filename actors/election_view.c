@@ -41,6 +41,9 @@ void election_note_active(struct rollcall_context *cx, struct election *el,
     if (kv != NULL) {
         el->view.named = 0;
     }
+    if (kv != NULL && kv->lease_id != el->held->mine->lease_id) {
+        el->held->claim_from_ms = 0; /* others have gone first */
+    }
 }
 
 enum rollcall_status election_read(const struct transport_kv *kv, bool *stands)
@@ -65,6 +68,9 @@ enum rollcall_status election_note_own(struct election *el, const struct transpo
     }
     note(&el->view.own, kv, revision);
     el->view.stopping = !stands;
+    if (kv != NULL && kv->mod_revision > el->held->given_up_own) {
+        el->held->claim_from_ms = 0; /* we are named, even if the view has missed that */
+    }
     return ROLLCALL_OK;
 }
 
@@ -86,9 +92,21 @@ const struct election_candidate *election_next(const struct election *el)
     const struct election_candidate *next = NULL;
     for (size_t i = 0; i < el->view.count; i++) {
         const struct election_candidate *one = &el->view.candidates[i];
-        next = next == NULL || one->create_revision < next->create_revision ? one : next;
+        next = next == NULL || one->turn_revision < next->turn_revision ? one : next;
     }
     return next;
+}
+
+/* Whoever has this lease holds the active key.  Whoever is named has its key put again, which a
+ * look shows too; this is for one that claimed by itself. */
+static void note_turn(struct election_view *view, const struct transport_kv *active)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        struct election_candidate *one = &view->candidates[i];
+        if (one->lease_id == active->lease_id && one->turn_revision < active->mod_revision) {
+            one->turn_revision = active->mod_revision;
+        }
+    }
 }
 
 int64_t election_rank(const struct election *el)
@@ -127,7 +145,8 @@ static enum rollcall_status note_candidate(struct election_view *view, int64_t s
 {
     const struct election_candidate one = {.server_id = server_id,
                                            .create_revision = kv->create_revision,
-                                           .mod_revision = kv->mod_revision};
+                                           .lease_id = kv->lease_id,
+                                           .turn_revision = kv->mod_revision};
     bool stands;
     if (election_read(kv, &stands) != ROLLCALL_OK) {
         return ROLLCALL_E_NO_MEMORY;
@@ -167,6 +186,9 @@ static enum rollcall_status take(struct rollcall_context *cx, struct election *e
         if (revision > el->held->active.as_of) {
             election_note_active(cx, el, put, revision);
             view->named = put == NULL && view->touched_revision == revision ? view->touched : 0;
+        }
+        if (put != NULL) {
+            note_turn(view, put);
         }
         return ROLLCALL_OK;
     }
@@ -273,6 +295,9 @@ static enum rollcall_status take_list(struct rollcall_context *cx, struct electi
         }
     }
     el->view.touched_revision = 0;
+    if (active != NULL) {
+        note_turn(&el->view, active);
+    }
     if (active == NULL && !el->held->active.is_there && el->view.absent_ms == 0) {
         el->view.absent_ms = rollcall_now_ms(cx);
     }

@@ -150,7 +150,8 @@ static int on_lease(struct rollcall_context *cx, void *self, const struct rollca
     struct liveness *li = self;
     const struct transport_result *result = (const struct transport_result *)message->object;
     const struct session_key_lost expired = {.loss = ROLLCALL_LOSS_LEASE};
-    const bool is_gone = result->error.status == ROLLCALL_OK && result->ttl_s <= 0;
+    /* 0: it lives, in its last second. */
+    const bool is_gone = result->error.status == ROLLCALL_OK && result->ttl_s < 0;
     return tell_lost(cx, li, is_gone ? expired : li->gone);
 }
 

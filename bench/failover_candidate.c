@@ -45,7 +45,7 @@ static enum rollcall_status activate(void *user, int64_t token)
 {
     const int64_t now_ns = board_now_ns();
     const struct candidate *candidate = user;
-    (void)token;
+    atomic_store(&candidate->slot->waiting_since, token); /* who has had its turn is named last */
     board_note_active(candidate->slot, now_ns, ROOT "/session/" ROLE);
     return ROLLCALL_OK;
 }

@@ -32,7 +32,8 @@ struct board_slot {
     _Atomic int64_t activations;   /* so far; counted when the next, and the key, are written */
     _Atomic int64_t activated_ns;  /* when it last was told that it acts */
     _Atomic int64_t left_ns;       /* when it last began to resign, or to close */
-    _Atomic int64_t waiting_since; /* the create revision of what it stands with */
+    _Atomic int64_t waiting_since; /* the create revision of what it stands with; of ours the token
+                                      of its last turn, once it had one */
     _Atomic int64_t lost;          /* sessions that were lost, so far */
     char key[BOARD_KEY_BYTES];     /* by which others see that it acts */
 };

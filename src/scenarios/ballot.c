@@ -14,7 +14,8 @@ enum {
     TTL_S = 5,
     CLOSE_MS = 8000,
     CALL_MS = 4000,
-    BACK_MS = 5200 /* who gave it up stands back for 5 s */
+    STAND_BACK_MS = 5000, /* who gave it up, unless it was followed, or is named */
+    BACK_MS = STAND_BACK_MS + 200
 };
 
 static uint64_t draw(const struct ballot *ballot, uint64_t below)
@@ -37,6 +38,21 @@ static bool allowed(const struct ballot *ballot, enum rollcall_status status, co
 
 /* ---- what is told ---- */
 
+/* Somebody follows, so whoever resigned before can be expected again. */
+static void expect_others(struct ballot *ballot, const struct ballot_standing *acting)
+{
+    for (uint32_t i = 0; i < BALLOT_STANDINGS; i++) {
+        struct ballot_standing *one = &ballot->standings[i];
+        const int64_t back_ms =
+            one->back_until_ms == 0 ? 0 : one->back_until_ms + BACK_MS - STAND_BACK_MS;
+        const int64_t from_ms = back_ms > now_ms(ballot) ? back_ms : now_ms(ballot);
+        if (one != acting && one->orders == 0 && one->stands_from_ms != INT64_MAX &&
+            one->stands_from_ms > from_ms) {
+            one->stands_from_ms = from_ms;
+        }
+    }
+}
+
 static enum rollcall_status activate(void *user, int64_t token)
 {
     struct ballot_standing *standing = user;
@@ -52,12 +68,22 @@ static enum rollcall_status activate(void *user, int64_t token)
         rollcall_world_violate(ballot->world, "refused-is-given-up",
                                "%s is activated again with %" PRId64, standing->check.key, token);
     }
+    if (now_ms(ballot) < standing->back_until_ms && !standing->forces) {
+        rollcall_world_violate(ballot->world, "refused-stands-back",
+                               "%s is activated at %" PRId64 " ms, and has refused: not before "
+                               "%" PRId64,
+                               standing->check.key, now_ms(ballot), standing->back_until_ms);
+    }
     ballot_check_token(standing, token);
     ballot->takeovers++;
+    expect_others(ballot, standing);
     if (standing->refuses) {
         standing->refuses = false;
         standing->refused = token;
         standing->stands_from_ms = now_ms(ballot) + BACK_MS;
+        standing->back_from_ms = now_ms(ballot);
+        standing->back_until_ms = now_ms(ballot) + STAND_BACK_MS;
+        standing->forces = standing->orders != 0;
         return ROLLCALL_E_SYSTEM;
     }
     return ROLLCALL_OK;
@@ -82,6 +108,9 @@ static void on_session(void *user, const struct rollcall_session_event *event)
     struct ballot_standing *standing = user;
     rollcall__check_session_event(&standing->check, event);
     standing->failed = event->state == ROLLCALL_SESSION_FAILED;
+    if (event->state != ROLLCALL_SESSION_SUSPECT && event->state != ROLLCALL_SESSION_ACTIVE) {
+        standing->back_until_ms = 0; /* it begins anew */
+    }
     if (event->state == ROLLCALL_SESSION_STOPPING && standing->session != NULL &&
         rollcall_election_token(standing->session) != 0) {
         rollcall_world_violate(standing->ballot->world, "leaves-as-standby",
@@ -180,6 +209,7 @@ static void order(struct ballot *ballot, struct ballot_standing *standing)
                                                    NULL);
         break;
     default:
+        standing->forces = true;
         status = rollcall_election_force_async(session, on_ordered, standing, NULL);
         break;
     }

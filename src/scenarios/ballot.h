@@ -29,6 +29,9 @@ struct ballot_standing {
     int64_t activated;      /* the token that activate was called with last */
     int64_t refused;        /* the token that it refused last; 0: none */
     bool refuses;           /* its next activation */
+    int64_t back_from_ms;   /* it has refused then, */
+    int64_t back_until_ms;  /* and is not to be activated before that, */
+    bool forces;            /* unless it was asked to take it all the same */
     int64_t stands_from_ms; /* it can be expected to take over from then on; INT64_MAX: it cannot */
     uint64_t orders;        /* not answered */
 };

@@ -8,11 +8,15 @@
  * "tokens-are-true"    it is the revision at which etcd put the active key under that lease;
  * "roles-are-in-order" activate, then ACTIVE, then STANDBY; nothing after close;
  * "refused-is-given-up" a key that the application could not act with does not make it act again;
+ * "refused-stands-back" who could not act is not activated again for 5 s, whoever names it; nor
+ *                      does it take the key, or two of that kind would pass it on for ever, but by
+ *                      a claim that comes late, which takes a fault;
  * "leaves-as-standby"  whoever is told STOPPING has no token by then;
  * "acts-as-told"       where all is told in time, nobody who was told STANDBY last has a token, and
  *                      nobody whose session is not ACTIVE;
- * "gaps-close"         without a fault: within half a second, if somebody can take over; with
- *                      faults: by the end, a minute after the last one;
+ * "gaps-close"         without a fault: within half a second, if somebody can take over, as who
+ *                      has resigned can once another has acted; with faults: by the end, a minute
+ *                      after the last one;
  * "guard-holds"        what was written by guard was written while the token was valid;
  * "one-answer"         each order is answered once.
  */
@@ -24,7 +28,8 @@
 
 enum {
     GAP_MS = 500,
-    NOTICE_MS = 200 /* until one that the key is forced from sees that, without a fault */
+    NOTICE_MS = 200,   /* until one that the key is forced from sees that, without a fault */
+    ON_ITS_WAY_MS = 50 /* likewise, until a claim that was sent is done */
 };
 
 static const struct rollcall__model *model_of(const struct ballot *ballot)
@@ -82,6 +87,50 @@ void ballot_check_token(struct ballot_standing *standing, int64_t token)
 
 /* ---- at any moment ---- */
 
+/* A claim may reach etcd long after it was sent, or what has told of a refusal the process. */
+static bool is_late(const struct ballot *ballot)
+{
+    static const enum rollcall_fault LATE[] = {
+        ROLLCALL_FAULT_DELAY,  ROLLCALL_FAULT_REPEAT_REQUEST, ROLLCALL_FAULT_STALL,
+        ROLLCALL_FAULT_LEADER, ROLLCALL_FAULT_ISOLATE,        ROLLCALL_FAULT_KILL,
+        ROLLCALL_FAULT_PAUSE,  ROLLCALL_FAULT_SUSPEND,        ROLLCALL_FAULT_FULL,
+        ROLLCALL_FAULT_MEMORY, ROLLCALL_FAULT_CRASH,
+    };
+    for (size_t i = 0; i < sizeof LATE / sizeof LATE[0]; i++) {
+        if (sim_of(ballot)->faults.taken[LATE[i]] != 0) {
+            return true;
+        }
+    }
+    return is_meddled(ballot);
+}
+
+static bool must_stand_back(const struct ballot *ballot, const struct ballot_standing *standing)
+{
+    return standing->session != NULL && !standing->forces && !standing->marked &&
+           now_ms(ballot) < standing->back_until_ms &&
+           now_ms(ballot) >= standing->back_from_ms + ON_ITS_WAY_MS;
+}
+
+static void check_back(const struct ballot *ballot)
+{
+    const struct transport_kv *active =
+        rollcall__model_find(model_of(ballot), rollcall__bytes(ACTIVE_KEY), INT64_MAX);
+    for (uint32_t i = 0; i < BALLOT_STANDINGS && active != NULL && !is_late(ballot); i++) {
+        const struct ballot_standing *standing = &ballot->standings[i];
+        struct rollcall_session_info info;
+        if (!must_stand_back(ballot, standing)) {
+            continue;
+        }
+        rollcall_session_get_info(standing->session, &info);
+        if (active->lease_id == info.lease_id && active->mod_revision > standing->refused) {
+            rollcall_world_violate(ballot->world, "refused-stands-back",
+                                   "%s has taken the key by %" PRId64
+                                   " ms, and has refused at %" PRId64,
+                                   standing->check.key, now_ms(ballot), standing->back_from_ms);
+        }
+    }
+}
+
 void ballot_check(struct rollcall_world *world, void *state)
 {
     struct ballot *ballot = state;
@@ -100,6 +149,7 @@ void ballot_check(struct rollcall_world *world, void *state)
     ballot->two_ms = low == 0                      ? INT64_MAX
                      : ballot->two_ms == INT64_MAX ? now_ms(ballot)
                                                    : ballot->two_ms;
+    check_back(ballot);
     const bool excused = is_meddled(ballot) || (ballot->forces && rollcall_world_faulty(world)) ||
                          (ballot->forces && now_ms(ballot) - NOTICE_MS < ballot->two_ms);
     if (low != 0 && !excused) {

@@ -383,6 +383,32 @@ TEST(cli_role, force_takes_the_role_and_its_holder_stands_by)
     }
 }
 
+/* Its lease goes before its election has heard that the key is wanted. */
+TEST(cli_role, a_force_that_cannot_be_done_leaves_with_the_reason_and_takes_nothing)
+{
+    struct arena arena;
+    struct process first, forcing;
+    char text[JOURNAL_BYTES];
+    arena_open(&arena, etcd_fixture_shared());
+    stand_first(&first, &arena, "30", OBEYS);
+    START(&forcing, &arena.scene, "force", "coord", "--address", "c:1", "--on-lost", "reregister",
+          "-o", "json", "--failpoints", "election/ELECTION_ORDER=drop", "--", "sh", "-c", OBEYS,
+          "c");
+    command_await(&forcing, "\"role\":\"STANDBY\"");
+    revoke_lease(&arena.scene, &forcing);
+    command_check_ends(&forcing, 1);
+    command_check_contains(forcing.err.data, "the active key could not be taken: ");
+    command_check_error(&forcing, "E_LEASE_LOST");
+    CHECK_ORDER(&forcing, "STOPPING\",\"reason\":\"the active key could not be taken\"", "STOPPED");
+    CHECK(strstr(forcing.out.data, "\"role\":\"ACTIVE\"") == NULL);
+    process_destroy(&forcing);
+    command_check_count(&arena.scene, 2); /* the holder's own, and the active key, as it was */
+    read_journal(&arena, text);
+    CHECK_STR(text, "begin a\n");
+    end_with(&first, 9);
+    arena_check_and_close(&arena, "begin a\nend a\n");
+}
+
 TEST(cli_role, whose_command_was_taken_from_it_ends_well_as_a_standby)
 {
     struct arena arena;

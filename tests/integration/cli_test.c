@@ -62,6 +62,11 @@ TEST(cli, an_etcd_out_of_reach_is_exit_3)
         "500ms");
     CHECK_STR(process.out.data, "");
     process_destroy(&process);
+    RUN(&process, &scene, 3, "force", "coord", "--address", "a:1", "--dial-timeout", "500ms", "--",
+        "echo", "begun");
+    CHECK_STR(process.out.data, "");
+    command_check_error(&process, "E_UNAVAILABLE");
+    process_destroy(&process);
 }
 
 TEST(cli, results_that_nobody_can_get_are_a_failure)

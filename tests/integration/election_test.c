@@ -19,6 +19,8 @@ enum {
     FAST_MS = 20,
     SYNC_MS = 150, /* etcd tells a new watch what came meanwhile within a tenth of a second */
     ROUNDS = 30,
+    RESIGNATIONS = 20,
+    GAP_MS = 1000,
     KEY_BYTES = 128
 };
 
@@ -213,6 +215,40 @@ TEST(election, who_resigns_is_followed_at_once_and_stands_by)
     CHECK_INT(rollcall_election_resign(first->session, API_SOON_MS, NULL), ROLLCALL_OK);
     check_acts(&stage, next);
     close_stage(&stage);
+}
+
+/* Each has resigned within the last five seconds when it is its turn again. */
+TEST(election, three_that_resign_in_turn_leave_no_gap_and_all_have_their_turn)
+{
+    struct stage stage;
+    struct lag *lag = lag_create();
+    int64_t took_ms[RESIGNATIONS];
+    int turns[FEW] = {0};
+    open_stage(&stage, etcd_fixture_shared(), FEW, TTL_S);
+    process_sleep_ms(SYNC_MS);
+    for (int round = 0; round < RESIGNATIONS; round++) {
+        struct standing *acting = standing_await_any(stage.standings, FEW, 0);
+        CHECK(acting != NULL);
+        const int64_t token = standing_token(acting), began_ms = process_now_ms();
+        CHECK_INT(rollcall_election_resign(acting->session, API_SOON_MS, NULL), ROLLCALL_OK);
+        struct standing *next = await_next(&stage, token);
+        rollcall__monitor_lock(&next->monitor);
+        const int64_t activated_ms = next->activated_ms;
+        rollcall__monitor_unlock(&next->monitor);
+        took_ms[round] = activated_ms - began_ms - lag_ms(lag, began_ms, activated_ms);
+        turns[next - stage.standings]++;
+    }
+    qsort(took_ms, RESIGNATIONS, sizeof took_ms[0], compare);
+    fprintf(stderr,
+            "from the resignation to the activation: p50 %" PRId64 " ms, slowest %" PRId64 " ms\n",
+            took_ms[RESIGNATIONS / 2], took_ms[RESIGNATIONS - 1]);
+    CHECK(took_ms[RESIGNATIONS / 2] < FAST_MS);
+    CHECK(took_ms[RESIGNATIONS - 1] < GAP_MS);
+    for (int i = 0; i < FEW; i++) { /* of twenty, even where a busy machine skips one */
+        CHECK(turns[i] >= RESIGNATIONS / FEW / 2);
+    }
+    close_stage(&stage);
+    lag_destroy(lag);
 }
 
 /* Whoever it is meant for has 40 ms, which a busy machine may take away; then another has it. */

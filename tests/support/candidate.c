@@ -1,8 +1,10 @@
 /*
- * candidate - a process that stands for the role "rootcoord", and notes whenever it believes that
- * it acts, until SIGTERM: then it leaves, and ends with 0.
+ * candidate - a process that stands for a role, and notes whenever it believes that it acts, until
+ * SIGTERM: then it leaves, and ends with 0.
  *
- *     candidate ENDPOINTS ROOT SERVER_ID TTL_S BOOK
+ *     candidate ENDPOINTS ROOT SERVER_ID TTL_S BOOK [ROLE]
+ *
+ * ROLE: else "rootcoord".
  */
 #include "support/belief.h"
 
@@ -70,18 +72,17 @@ static void look(struct rollcall_session *session, struct belief_book *book, int
     }
 }
 
-static int stand(char **words, struct rollcall_runtime *runtime, struct rollcall_etcd **etcd,
-                 struct rollcall_session **session)
+static int stand(char **words, const char *role, struct rollcall_runtime *runtime,
+                 struct rollcall_etcd **etcd, struct rollcall_session **session)
 {
     struct rollcall_error error;
     if (rollcall_etcd_connect(runtime, ROLLCALL_ETCD_OPTIONS(.endpoints = words[1]), etcd,
                               &error) != ROLLCALL_OK ||
         rollcall_session_start(
             *etcd,
-            ROLLCALL_SESSION_OPTIONS(.root = words[2], .role = "rootcoord",
-                                     .address = "127.0.0.1:53100", .server_id = atoll(words[3]),
-                                     .ttl_s = atoll(words[4]), .retries = 1000,
-                                     .connect_timeout_ms = 60000,
+            ROLLCALL_SESSION_OPTIONS(.root = words[2], .role = role, .address = "127.0.0.1:53100",
+                                     .server_id = atoll(words[3]), .ttl_s = atoll(words[4]),
+                                     .retries = 1000, .connect_timeout_ms = 60000,
                                      .on_lost = ROLLCALL_ON_LOST_REREGISTER,
                                      .election = ROLLCALL_ELECTION_OPTIONS(.user = NULL)),
             session, &error) != ROLLCALL_OK) {
@@ -96,11 +97,11 @@ int main(int argc, char **argv)
     struct rollcall_runtime *runtime = NULL;
     struct rollcall_etcd *etcd = NULL;
     struct rollcall_session *session = NULL;
-    struct belief_book *book = argc == 6 ? open_book(argv[5]) : NULL;
+    struct belief_book *book = argc == 6 || argc == 7 ? open_book(argv[5]) : NULL;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGTERM, on_signal);
     if (book == NULL || rollcall_runtime_create(NULL, &runtime, NULL) != ROLLCALL_OK ||
-        stand(argv, runtime, &etcd, &session) != EXIT_SUCCESS) {
+        stand(argv, argc == 7 ? argv[6] : "rootcoord", runtime, &etcd, &session) != EXIT_SUCCESS) {
         return EXIT_FAILURE;
     }
     printf("stands\n");

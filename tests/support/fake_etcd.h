@@ -58,6 +58,7 @@ struct fake_etcd {
     enum rollcall_status refusal;  /* 0: E_UNAVAILABLE */
     bool away;                     /* refuses everything, renewals too, and ends watches */
     bool renews_nothing;           /* refuses renewals */
+    bool last_second;              /* leases that live have no whole second left */
     int64_t ttl_s;                 /* 0: as asked for */
     size_t page_max;               /* 0: as asked for */
     size_t revisions_per_response; /* 0: one */

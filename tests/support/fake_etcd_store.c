@@ -386,8 +386,9 @@ struct transport_result *fake_etcd__perform(struct fake_etcd *etcd,
         return &create_block(etcd, request, 0)->result;
     case TRANSPORT_LEASE_TIME_TO_LIVE:
         block = create_block(etcd, request, 0);
-        block->result.ttl_s =
-            find_lease(etcd, request->lease.lease_id) == FAKE_ETCD_LEASES_MAX ? -1 : 1;
+        block->result.ttl_s = find_lease(etcd, request->lease.lease_id) == FAKE_ETCD_LEASES_MAX ? -1
+                              : etcd->last_second                                               ? 0
+                                                                                                : 1;
         return &block->result;
     case TRANSPORT_STATUS:
         return status(etcd, request);

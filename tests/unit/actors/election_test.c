@@ -1,109 +1,5 @@
 /* Standing, claiming, holding and giving up: what is asked of etcd, when, and what is told. */
-#include "actors/election.h"
-#include "transport/request.h"
-#include "unit/actors/member_world.h"
-
-enum { TURN_MS = 40, PAUSE_MS = 2000, STAND_BACK_MS = 5000 };
-#define ACTIVE "root/session/coord"
-#define STANDBY(id, more)                                                                          \
-    "{\"ServerID\":" #id ",\"ServerName\":\"coord\",\"Address\":\"h\",\"Exclusive\":true" more     \
-    ",\"Version\":\"2.4.2\"}"
-#define MARKED ",\"Stopping\":true"
-
-/* What happens to the next transactions. */
-static enum fake_etcd_fate fate;
-static size_t fated;
-static uint64_t writes, reads;
-
-static enum fake_etcd_fate count_and_decide(struct fake_etcd *etcd,
-                                            const struct transport_request *request)
-{
-    (void)etcd;
-    writes += request->kind == TRANSPORT_TXN;
-    reads += request->kind == TRANSPORT_RANGE;
-    if (request->kind != TRANSPORT_TXN || fated == 0) {
-        return FAKE_ETCD_ANSWER;
-    }
-    fated--;
-    return fate;
-}
-
-static void pump(struct bench *b)
-{
-    fake_etcd_pump(b->etcd, b->world.rt);
-    world_settle(&b->world);
-}
-
-/* Our key comes after those of `ahead` others, server IDs 1, 2, ...; each with a lease. */
-static void open_behind(struct bench *b, int ahead)
-{
-    char key[64];
-    open_member(b);
-    b->etcd->decide = count_and_decide;
-    fated = 0;
-    writes = reads = 0;
-    fake_etcd_delete(b->etcd, KEY);
-    fake_etcd_put(b->etcd, "root/session/coordinator-1", STANDBY(1, ""), 0); /* another role's */
-    for (int i = 1; i <= ahead; i++) {
-        snprintf(key, sizeof key, "root/session/coord-%d", i);
-        fake_etcd_grant(b->etcd, RIVAL_LEASE + i, 10);
-        fake_etcd_put(b->etcd, key, STANDBY(1, ""), RIVAL_LEASE + i);
-    }
-    b->mine->create_revision = fake_etcd_put(b->etcd, KEY, STANDBY(12, ""), OUR_LEASE);
-    struct session_config *config =
-        session_config_create(&(struct session_choice){.server_id = OUR_ID});
-    config->record.exclusive = config->stands = true;
-    const struct election_options options = {
-        .config = config, .session = b->session_ref, .transport = b->etcd->ref};
-    spawn_actor(b, &election_type, &options);
-    world_settle(&b->world);
-    CHECK_STATE(&b->world, b->actor, "IDLE");
-}
-
-static void tell_lease(struct bench *b, uint64_t doubts, bool safe, int64_t refused)
-{
-    const struct election_lease lease = {.doubts = doubts, .refused = refused, .safe = safe};
-    send_mine(b, ELECTION_LEASE, &lease, sizeof lease);
-    world_settle(&b->world);
-}
-
-static void stand(struct bench *b)
-{
-    tell_lease(b, 1, true, 0);
-}
-
-static const struct session_gained *gained(const struct bench *b)
-{
-    const size_t count = told(b, SESSION_GAINED);
-    CHECK(count != 0);
-    return probe_payload(probe_find(b->session, SESSION_GAINED, count - 1));
-}
-
-static void check_holds(struct bench *b)
-{
-    const struct transport_kv *active = fake_etcd_find(b->etcd, ACTIVE);
-    CHECK_STATE(&b->world, b->actor, "HOLDING");
-    CHECK(active != NULL);
-    CHECK_INT(active->lease_id, OUR_LEASE);
-    CHECK_INT(gained(b)->create_revision, active->create_revision);
-}
-
-static void open_holding(struct bench *b)
-{
-    open_behind(b, 0);
-    stand(b);
-    check_holds(b);
-    CHECK_INT(gained(b)->token, fake_etcd_find(b->etcd, ACTIVE)->create_revision);
-}
-
-static void open_waiting(struct bench *b, int ahead)
-{
-    open_behind(b, ahead);
-    fake_etcd_put(b->etcd, ACTIVE, STANDBY(99, ""), RIVAL_LEASE);
-    stand(b);
-    CHECK_STATE(&b->world, b->actor, "STANDING");
-    CHECK_INT(writes, 0);
-}
+#include "unit/actors/election_world.h"
 
 /* ---- whose turn it is ---- */
 
@@ -186,23 +82,6 @@ TEST(election, who_is_marked_itself_claims_nothing_until_it_is_not_marked_any_mo
         check_holds(&b);
         close_bench(&b);
     }
-}
-
-/* The last holder puts this candidate's record again in the revision that deletes the active key.
- */
-static void hand_over(struct bench *b, const char *key, const char *record, int64_t lease_id)
-{
-    const struct transport_txn txn = {
-        .success = {{.kind = TRANSPORT_OP_PUT,
-                     .key = rollcall__bytes(key),
-                     .value = rollcall__bytes(record),
-                     .lease_id = lease_id},
-                    {.kind = TRANSPORT_OP_DELETE, .key = rollcall__bytes(ACTIVE)}},
-        .success_count = 2};
-    struct transport_request *request = transport_request_txn(&txn);
-    rollcall_object_drop(&fake_etcd__perform(b->etcd, request)->object);
-    rollcall_object_drop(&request->object);
-    pump(b);
 }
 
 TEST(election, who_was_named_goes_first_and_all_others_after_it)
@@ -380,21 +259,6 @@ TEST(election, a_watch_that_ends_costs_no_role_and_what_it_missed_is_seen)
 
 /* ---- orders ---- */
 
-static void order(struct bench *b, uint64_t request, enum session_elect_kind kind, int64_t to)
-{
-    const struct session_elect elect = {.request = request, .kind = kind, .server_id = to};
-    world_send(&b->world, b->actor, ELECTION_ORDER, &elect, sizeof elect, NULL);
-    world_settle(&b->world);
-}
-
-static enum rollcall_status ordered(const struct bench *b)
-{
-    CHECK_INT(told(b, SESSION_ELECTED), 1);
-    const struct probe_message *message = probe_find(b->session, SESSION_ELECTED, 0);
-    return message->object == NULL ? ROLLCALL_OK
-                                   : ((struct rollcall_reason *)message->object)->error.status;
-}
-
 TEST(election, the_key_is_given_up_only_when_the_session_knows)
 {
     for (int named = 0; named < 2; named++) {
@@ -440,32 +304,6 @@ TEST(election, who_has_given_it_up_takes_it_at_once_when_it_is_handed_back)
         pump(&b);
         hand_over(&b, KEY, STANDBY(12, ""), OUR_LEASE);
         check_holds(&b);
-        close_bench(&b);
-    }
-}
-
-TEST(election, a_force_moves_the_key_and_forced_back_it_is_deleted_first)
-{
-    while (world_next(SEEDS)) {
-        struct bench b;
-        open_waiting(&b, 1);
-        const int64_t created = fake_etcd_find(b.etcd, ACTIVE)->create_revision;
-        order(&b, 1, SESSION_ELECT_FORCE, 0);
-        check_holds(&b);
-        CHECK_INT(ordered(&b), ROLLCALL_OK);
-        CHECK_INT(gained(&b)->create_revision, created);
-        CHECK(gained(&b)->token > created);
-        CHECK_INT(gained(&b)->token, fake_etcd_find(b.etcd, ACTIVE)->mod_revision);
-        order(&b, 1, SESSION_ELECT_FORCE, 0); /* asked again, for the session does not know */
-        CHECK_INT(told(&b, SESSION_ELECTED), 1);
-        fake_etcd_put(b.etcd, ACTIVE, STANDBY(9, ""), RIVAL_LEASE); /* forced from us */
-        pump(&b);
-        CHECK_STATE(&b.world, b.actor, "STANDING");
-        const int64_t token = gained(&b)->token;
-        order(&b, 2, SESSION_ELECT_FORCE, 0);
-        check_holds(&b);
-        CHECK(gained(&b)->create_revision > created);
-        CHECK(gained(&b)->token > token);
         close_bench(&b);
     }
 }

@@ -81,6 +81,19 @@ TEST(liveness, a_key_that_is_deleted_later_is_deleted)
     }
 }
 
+TEST(liveness, a_key_that_is_deleted_in_the_last_second_of_its_lease_is_told_as_the_key)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_watching(&b);
+        b.etcd->last_second = true;
+        fake_etcd_delete(b.etcd, KEY);
+        pump(&b);
+        check_lost(&b, ROLLCALL_LOSS_DELETED, true);
+        close_bench(&b);
+    }
+}
+
 static void check_lease_lost(struct bench *b)
 {
     world_run(&b->world, 5000);
