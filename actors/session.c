@@ -186,7 +186,9 @@ int session_end(struct rollcall_context *cx, struct session *se, enum rollcall_s
     session_roles_over(cx, se, status, reason);
     se->holds = false;
     session_tell_over(cx, &se->telling, state, status, reason);
-    session_note_lease(se->options->config, 0);
+    if (status == ROLLCALL_OK) { /* else etcd may have the lease, and keys under it, still */
+        session_note_lease(se->options->config, 0);
+    }
     return OVER;
 }
 
