@@ -45,7 +45,7 @@
 enum {
     PAUSE_MIN_MS = 50,       /* doubled for each failure in a row, */
     PAUSE_DOUBLINGS_MAX = 4, /* at most so often */
-    CALL_MIN_MS = 1000       /* one try of several; see ask */
+    CALL_MIN_MS = 1000       /* one try of several; see time_of_try_ms */
 };
 enum state { READING, WRITING, ALLOCATING, PAUSING, CHECKING, STATE_COUNT };
 

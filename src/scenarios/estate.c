@@ -473,6 +473,7 @@ void estate_end(struct rollcall_world *world, void *state)
     estate->over = true;
     close_everybody(estate);
     rollcall_sim_run_until(sim_of(estate), now_ms(estate) + 1000); /* sentinels hear of it */
+    estate_check_sentinels(estate);
     if (estate->host != NULL) {
         (void)allowed(estate, rollcall_etcd_close(estate->host), "rollcall_etcd_close");
     }

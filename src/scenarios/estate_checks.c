@@ -164,7 +164,7 @@ static void read_history(struct estate *estate)
 static bool is_lost_track_of(const struct estate_holder *holder)
 {
     return has_taken(holder->estate, ROLLCALL_FAULT_MEMORY) && holder->check.told &&
-           holder->check.state == ROLLCALL_SESSION_STOPPED;
+           holder->check.state == ROLLCALL_SESSION_STOPPED && holder->check.status == ROLLCALL_OK;
 }
 
 /* Of a session that is open, and under its lease; unless a stranger may have put it: to a session
@@ -396,7 +396,7 @@ static void check_roles(struct estate *estate)
     }
 }
 
-static void check_sentinels(const struct estate *estate)
+void estate_check_sentinels(const struct estate *estate)
 {
     for (uint32_t owner = 0; owner < ESTATE_OWNERS; owner++) {
         const bool wanted = !is_dead(estate, owner) && estate->owners[owner].etcd != NULL;
@@ -409,8 +409,8 @@ static void check_sentinels(const struct estate *estate)
         if ((wanted && attending != 1 && estate->sentinel_count < ESTATE_SENTINELS_MAX) ||
             others != 0) {
             rollcall_world_violate(estate->world, "a-sentinel-for-each",
-                                   "process %u has %u in the end, and %u for nothing", owner,
-                                   attending, others);
+                                   "process %u has %u, and %u for nothing", owner, attending,
+                                   others);
         }
     }
 }
@@ -418,5 +418,5 @@ static void check_sentinels(const struct estate *estate)
 void estate_check_end(struct estate *estate)
 {
     check_roles(estate);
-    check_sentinels(estate);
+    estate_check_sentinels(estate);
 }

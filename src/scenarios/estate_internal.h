@@ -49,6 +49,8 @@ void estate_check_revocation(const struct estate *estate, const struct estate_se
                              int64_t lease_id);
 /* After a step. */
 void estate_check_step(struct estate *estate);
+/* A minute after the last fault, and once more a second after all is closed. */
+void estate_check_sentinels(const struct estate *estate);
 /* A minute after the last fault. */
 void estate_check_end(struct estate *estate);
 
