@@ -236,7 +236,6 @@ static void die(struct estate *estate, uint32_t index)
     for (uint32_t i = 0; i < estate->holder_count; i++) {
         struct estate_holder *holder = &estate->holders[i];
         if (holder->owner == index && holder->session != NULL) {
-            holder->died_with = rollcall_election_token(holder->session);
             holder->stands_from_ms = INT64_MAX;
         }
     }

@@ -39,12 +39,13 @@ struct estate_holder {
     char address[ESTATE_ADDRESS_BYTES]; /* nobody else's: by it a record is known */
     int64_t ttl_s;
     int64_t lease_id; /* told last; 0: none */
-    bool reregisters, bad_end;
-    bool torn; /* it registers anew though etcd may have what it had before: its actors could not go
-                  on, or etcd did not let it leave; what that was is left to its TTL */
+    bool reregisters;
+    bool
+        bad_end; /* so it was told last: its actors could not go on, or etcd did not let it leave */
+    bool torn;   /* and it registers anew, though etcd may have what it had before: that is left to
+                    its TTL */
     bool stands, shares;
     int64_t told;           /* the token of ACTIVE, as told; 0: STANDBY */
-    int64_t died_with;      /* the token that its owner died with; 0: none */
     int64_t stands_from_ms; /* it can be expected to take over from then on; INT64_MAX: it cannot */
 };
 
@@ -68,11 +69,10 @@ struct estate_sentinel {
     struct rollcall_ref ref;
     uint32_t owner;
     bool let_go; /* its owner lives, and does not know it any more */
-    bool born, ended, killed;
-    bool to_look;       /* it could not be told, and is told again */
-    bool hindered;      /* it had no memory, or no room */
-    uint32_t revoking;  /* leases */
-    int64_t verdict_ms; /* when it began to revoke; INT64_MAX: it has not */
+    bool born, ended;
+    bool to_look;      /* it could not be told, and is told again */
+    bool hindered;     /* it had no memory, or no room */
+    uint32_t revoking; /* leases */
 };
 
 /* A key of a session that etcd has now. */
@@ -86,8 +86,8 @@ struct estate {
     struct rollcall_world *world;
     struct rollcall_etcd *host;
     struct estate_owner owners[ESTATE_OWNERS];
-    struct estate_holder
-        *seats[ESTATE_SEATS]; /* seat i is of owner i % ESTATE_OWNERS; NULL: free */
+    /* Seat i is of owner i % ESTATE_OWNERS; NULL: free. */
+    struct estate_holder *seats[ESTATE_SEATS];
     struct estate_holder holders[ESTATE_HOLDERS_MAX];
     uint32_t holder_count;
     struct estate_sentinel sentinels[ESTATE_SENTINELS_MAX];

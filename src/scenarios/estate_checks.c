@@ -9,9 +9,10 @@
  *                            etcd has no key of a session that was open;
  * "takeover-follows"         without a fault somebody acts soon after whoever did is dead;
  * "one-acts"                 at no instant two sessions of processes that run have a token: unless
- * a stranger, or an etcd of old, took the key from one; "gaps-close"               in the end one
- * acts, if somebody can; "a-sentinel-for-each"      in the end each owner that lives has one, and
- * nobody else has.
+ *                            a stranger, or an etcd of old, took the key from one;
+ * "gaps-close"               in the end one acts, if somebody can;
+ * "a-sentinel-for-each"      in the end each owner that lives has one, and nobody else has; once
+ *                            all have closed their connections, nobody has.
  */
 #include "scenarios/estate_internal.h"
 

@@ -71,7 +71,6 @@ static int revoke_all(struct rollcall_context *cx, const struct sentinel *se)
     const int64_t now_ms = rollcall_now_ms(cx);
     const size_t count = rollcall__ledger_held(owner_of(se)->view, held, HELD_MAX);
     estate_check_verdict(se->options->estate, record);
-    record->verdict_ms = now_ms;
     for (size_t i = 0; i < count; i++) {
         const struct rollcall__revocation one = rollcall__revocation_of(&held[i], now_ms, now_ms);
         estate_check_revocation(se->options->estate, record, one.lease_id);
@@ -206,7 +205,7 @@ void estate_sentinel_start(struct estate *estate, uint32_t owner, int64_t delay_
     struct estate_sentinel *record = &estate->sentinels[estate->sentinel_count];
     const struct sentinel_options options = {
         .estate = estate, .record = record, .delay_ms = delay_ms};
-    *record = (struct estate_sentinel){.owner = owner, .verdict_ms = INT64_MAX};
+    *record = (struct estate_sentinel){.owner = owner};
     const enum rollcall_status status = rollcall_runtime_spawn(
         rollcall_sim_runtime(sim), 2 * ESTATE_HOST,
         ROLLCALL_SPAWN_OPTIONS(.type = &sentinel_type, .options = &options), &record->ref, NULL);
@@ -223,7 +222,7 @@ void estate_sentinel_kill(struct estate *estate, struct estate_sentinel *sentine
 {
     struct estate_owner *owner = &estate->owners[sentinel->owner];
     const uint32_t before = owner->starts < DOUBLINGS_MAX ? owner->starts : DOUBLINGS_MAX;
-    sentinel->killed = sentinel->ended = true;
+    sentinel->ended = true;
     rollcall_runtime_stop(rollcall_sim_runtime(sim_of(estate)), sentinel->ref);
     if (is_dead(estate, sentinel->owner)) {
         owner->guarded = false;

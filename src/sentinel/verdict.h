@@ -17,8 +17,7 @@
 
 enum rollcall__verdict {
     ROLLCALL__VERDICT_WAIT,
-    ROLLCALL__VERDICT_DEAD, /* the owner is dead, and its companion: what it held is to be revoked
-                             */
+    ROLLCALL__VERDICT_DEAD,     /* the owner, and its companion: what it held is to be revoked */
     ROLLCALL__VERDICT_DISMISSED /* the owner lives and holds nothing, or has let go of us for a
                                    whole TTL; or a companion outlived it for as long, or could do so
                                    unseen */
