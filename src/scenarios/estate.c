@@ -74,6 +74,9 @@ static void on_session(void *user, const struct rollcall_session_event *event)
         event->state == ROLLCALL_SESSION_FAILED ||
         (event->state == ROLLCALL_SESSION_STOPPED && event->status != ROLLCALL_OK) ||
         (event->state == ROLLCALL_SESSION_LOST && event->info.loss == ROLLCALL_LOSS_FAULT);
+    holder->over = event->state == ROLLCALL_SESSION_FAILED ||
+                   event->state == ROLLCALL_SESSION_STOPPED ||
+                   (event->state == ROLLCALL_SESSION_LOST && !holder->reregisters);
     holder->torn |= holder->bad_end && holder->reregisters && event->state == ROLLCALL_SESSION_LOST;
     if (event->state == ROLLCALL_SESSION_ACTIVE) {
         holder->stands_from_ms = holder->stands ? now_ms(holder->estate) : INT64_MAX;
@@ -159,6 +162,7 @@ static void restart(struct estate *estate, struct estate_holder *holder)
 {
     const enum rollcall_status status = rollcall_session_restart(holder->session, NULL);
     if (status == ROLLCALL_OK) {
+        holder->over = false;
         holder->torn |= holder->bad_end;
         rollcall__check_session_restarted(&holder->check);
     } else if (status != ROLLCALL_E_BUSY) {
@@ -264,11 +268,13 @@ static void act_on_companion(struct estate *estate, uint32_t index)
         return;
     } else if (owner->handed_over == owner->companions && rollcall__gauge_get(named) != 0) {
         rollcall__gauge_set(named, 0); /* what has died is forgotten */
-    } else if (rollcall__gauge_get(named) == 0) {
-        rollcall__gauge_set(named, ++owner->companions); /* it is coming */
     } else {
-        owner->handed_over = owner->companions;
-        owner->companion_lives = true;
+        if (rollcall__gauge_get(named) == 0) {
+            rollcall__gauge_set(named,
+                                ++owner->companions); /* it is coming, and mostly soon there */
+        }
+        owner->companion_lives = draw(estate, 4) != 0;
+        owner->handed_over = owner->companion_lives ? owner->companions : owner->handed_over;
     }
     estate_sentinels_look(estate, index);
 }
@@ -362,12 +368,16 @@ static void act_on_seat(struct estate *estate, uint32_t seat)
     }
     if (holder == NULL) {
         open_seat(estate, seat);
-    } else if (choice < 5) {
+    } else if (holder->over && choice < 4) {
+        close_seat(estate, seat, 0);
+    } else if (holder->over) {
+        restart(estate, holder);
+    } else if (choice < 3) {
         leave(estate, seat);
     } else if (choice < 7 && holder->stands) {
         resign(estate, holder);
     }
-    if (draw(estate, 12) == 0) {
+    if (draw(estate, 20) == 0) {
         plan_death(estate, owner);
     }
 }
@@ -378,13 +388,15 @@ void estate_act(struct rollcall_world *world, void *state)
     const uint32_t owner = (uint32_t)draw(estate, ESTATE_OWNERS);
     const uint64_t choice = draw(estate, 32);
     (void)world;
-    if (choice < 2) {
+    if (choice < 1) {
         act_on_sentinel(estate);
-    } else if (choice < 5) {
+    } else if (choice < 3) {
         act_on_companion(estate, owner);
-    } else if (choice < 6) {
+    } else if (choice < 6 && is_dead(estate, owner)) {
+        act_on_companion(estate, owner);
+    } else if (choice < 4) {
         plan_death(estate, owner);
-    } else if (choice == 6 && draw(estate, 4) == 0 && may_die(estate, owner)) {
+    } else if (choice == 6 && draw(estate, 6) == 0 && may_die(estate, owner)) {
         close_owner(estate, owner);
     } else {
         act_on_seat(estate, (uint32_t)draw(estate, ESTATE_SEATS));
@@ -404,8 +416,10 @@ void estate_heal(struct rollcall_world *world, void *state)
             open_seat(estate, i);
         }
     }
-    if (draw(estate, 4) != 0) {
-        plan_death(estate, (uint32_t)draw(estate, ESTATE_OWNERS));
+    for (uint32_t i = 0, last = 0; i < ESTATE_OWNERS && last == 0; i++) {
+        const uint32_t owner = (uint32_t)draw(estate, ESTATE_OWNERS);
+        last = may_die(estate, owner);
+        plan_death(estate, owner);
     }
 }
 

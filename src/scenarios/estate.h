@@ -40,6 +40,7 @@ struct estate_holder {
     int64_t ttl_s;
     int64_t lease_id; /* told last; 0: none */
     bool reregisters;
+    bool over; /* so it was told last, and can be asked to begin again */
     bool
         bad_end; /* so it was told last: its actors could not go on, or etcd did not let it leave */
     bool torn;   /* and it registers anew, though etcd may have what it had before: that is left to
