@@ -200,9 +200,9 @@ static int on_bounced(struct rollcall_context *cx, void *self,
 
 /* ---- asking ---- */
 
-/* A try has half of the time that is left, for an endpoint that is silent must not take it all; to
- * revoke a lease no more than that takes anywhere, for it may as well be done twice, and somebody
- * waits for it who cannot ask.  */
+/* A try has half of the time that is left, for an endpoint that is silent must not take it all. One
+ * at revoking a lease has a second: it may be done twice, for no lease ID is used again, and half
+ * of a TTL is what nobody should have to wait. */
 static int64_t time_of_try_ms(const struct errand *er, int64_t left_ms)
 {
     const int64_t half_ms = left_ms >= 2 * CALL_MIN_MS ? left_ms / 2 : left_ms > 0 ? left_ms : 1;
