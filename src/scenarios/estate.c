@@ -122,7 +122,8 @@ static void open_seat(struct estate *estate, uint32_t seat)
                                                .host_name = "host",
                                                .ttl_s = holder->ttl_s,
                                                .share_lease = holder->shares,
-                                               .retries = 10,
+                                               /* Those with the shortest TTL soon give up. */
+                                               .retries = holder->ttl_s == TTLS_S[0] ? 1 : 10,
                                                .connect_timeout_ms = 20000,
                                                .on_event = on_session,
                                                .user = holder};
