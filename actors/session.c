@@ -34,7 +34,7 @@
 
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_renewed,
     on_suspect, on_mark, on_mark_refused, on_marked, on_mark_seen, on_leave, on_leave_clearing,
-    on_leave_over, on_hurry, on_registered_late, on_left, on_crossed, on_restart, on_restart_soon,
+    on_leave_over, on_hurry, on_registered_late, on_left, on_restart, on_restart_soon,
     on_no_contact, on_bounced, on_retell, on_press;
 
 /* clang-format off */
@@ -118,7 +118,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_TROUBLE]       = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_REGISTERED]    = {on_registered_late,    0}, /* crossed */
-    [LEAVING]    [SESSION_REFUSED]       = {on_crossed,            ROLLCALL_TO(OVER)},
+    [LEAVING]    [SESSION_REFUSED]       = {rollcall_ignore,       0}, /* LEFT follows it */
     [LEAVING]    [SESSION_LEASE_SAFE]    = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_LEASE_LOST]    = {rollcall_ignore,       0}, /* we are revoking it */
@@ -449,16 +449,6 @@ static int on_left(struct rollcall_context *cx, void *self, const struct rollcal
     }
     return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
                        left_text(se->options->config->share_lease, left->status));
-}
-
-/* It gave up while it was asked to leave: nothing is held. */
-static int on_crossed(struct rollcall_context *cx, void *self,
-                      const struct rollcall_message *message)
-{
-    if (session_is_stale(self, message)) {
-        return ROLLCALL_STAY;
-    }
-    return session_end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "nothing was held");
 }
 
 /* Overtaken by a LEAVE: whoever asked for it waits for an end of its own. */
