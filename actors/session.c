@@ -34,7 +34,7 @@
 
 static rollcall_handler_fn on_contact, on_trouble, on_registered, on_refused, on_safe, on_renewed,
     on_suspect, on_mark, on_mark_refused, on_marked, on_mark_seen, on_leave, on_leave_clearing,
-    on_leave_over, on_hurry, on_registered_late, on_left, on_restart, on_restart_soon,
+    on_leave_over, on_hurry, on_registered_late, on_left, on_crossed, on_restart, on_restart_soon,
     on_no_contact, on_bounced, on_retell, on_press;
 
 /* clang-format off */
@@ -118,7 +118,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][SESSION_COUNT] = {
     [LEAVING]    [SESSION_CONTACT]       = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_TROUBLE]       = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_REGISTERED]    = {on_registered_late,    0}, /* crossed */
-    [LEAVING]    [SESSION_REFUSED]       = {rollcall_ignore,       0}, /* LEFT follows it */
+    [LEAVING]    [SESSION_REFUSED]       = {on_crossed,            ROLLCALL_TO(OVER)},
     [LEAVING]    [SESSION_LEASE_SAFE]    = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_LEASE_SUSPECT] = {rollcall_ignore,       0},
     [LEAVING]    [SESSION_LEASE_LOST]    = {rollcall_ignore,       0}, /* we are revoking it */
@@ -186,9 +186,6 @@ int session_end(struct rollcall_context *cx, struct session *se, enum rollcall_s
     session_roles_over(cx, se, status, reason);
     se->holds = false;
     session_tell_over(cx, &se->telling, state, status, reason);
-    if (status == ROLLCALL_OK) { /* else etcd may have the lease, and keys under it, still */
-        session_note_lease(se->options->config, 0);
-    }
     return OVER;
 }
 
@@ -447,8 +444,21 @@ static int on_left(struct rollcall_context *cx, void *self, const struct rollcal
     if (session_is_stale(se, message)) {
         return ROLLCALL_STAY;
     }
+    if (left->status == ROLLCALL_OK) { /* else etcd may have the lease, and keys under it, still */
+        session_note_lease(se->options->config, 0);
+    }
     return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
                        left_text(se->options->config->share_lease, left->status));
+}
+
+/* It gave up while it was asked to leave: nothing is held. */
+static int on_crossed(struct rollcall_context *cx, void *self,
+                      const struct rollcall_message *message)
+{
+    if (session_is_stale(self, message)) {
+        return ROLLCALL_STAY;
+    }
+    return session_end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "nothing was held");
 }
 
 /* Overtaken by a LEAVE: whoever asked for it waits for an end of its own. */
