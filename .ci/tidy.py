@@ -45,7 +45,7 @@ LAYERS = {
     "actors": ({PUBLIC, "src/base", "src/session", "src/transport"}, ()),
     "src/api": ({PUBLIC, "src/base", "src/runtime", "src/session", "src/transport", "src/etcd",
                  "src/sim", "src/sentinel", "actors"}, (*SYSTEM, *THREADS, "sys/eventfd.h")),
-    "src/scenarios": ({PUBLIC, "src/base", "src/sim", "actors"}, ()),
+    "src/scenarios": ({PUBLIC, "src/base", "src/sim", "src/sentinel", "src/api", "actors"}, ()),
     "src/cli": ({PUBLIC}, ANY),
 }
 # Headers a layer may not include although it may include their folder.

@@ -45,7 +45,7 @@
 enum {
     PAUSE_MIN_MS = 50,       /* doubled for each failure in a row, */
     PAUSE_DOUBLINGS_MAX = 4, /* at most so often */
-    CALL_MIN_MS = 1000       /* one try of several; see ask */
+    CALL_MIN_MS = 1000       /* one try of several; see time_of_try_ms */
 };
 enum state { READING, WRITING, ALLOCATING, PAUSING, CHECKING, STATE_COUNT };
 
@@ -200,17 +200,23 @@ static int on_bounced(struct rollcall_context *cx, void *self,
 
 /* ---- asking ---- */
 
-/* A try has half of the time that is left, for an endpoint that is silent must not take it all.
- * request: moved; NULL: out of memory. */
+/* A try has half of the time that is left, for an endpoint that is silent must not take it all. One
+ * at revoking a lease has a second: it may be done twice, for no lease ID is used again, and half
+ * of a TTL is what nobody should have to wait. */
+static int64_t time_of_try_ms(const struct errand *er, int64_t left_ms)
+{
+    const int64_t half_ms = left_ms >= 2 * CALL_MIN_MS ? left_ms / 2 : left_ms > 0 ? left_ms : 1;
+    return er->config->kind == ERRAND_REVOKE_LEASE && half_ms > CALL_MIN_MS ? CALL_MIN_MS : half_ms;
+}
+
+/* request: moved; NULL: out of memory. */
 static int ask(struct rollcall_context *cx, struct errand *er, struct transport_request *request,
                int next_state)
 {
     const int64_t left_ms = er->deadline_ms - rollcall_now_ms(cx);
     const struct transport_call call = {
         .id = ++er->asked,
-        .timeout_ms = left_ms >= 2 * CALL_MIN_MS ? left_ms / 2
-                      : left_ms > 0              ? left_ms
-                                                 : 1,
+        .timeout_ms = time_of_try_ms(er, left_ms),
         .answer = ERRAND_ANSWER}; /* not wait_for_ready: the cause is wanted at once */
     if (request == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a request");

@@ -108,6 +108,14 @@ int registration_on_leave_now(struct rollcall_context *cx, void *self,
     return registration_go_out(cx, re);
 }
 
+/* Nothing can be under it any more, once etcd has said so. */
+void registration_withdraw_note(const struct registration *re, enum rollcall_status status)
+{
+    if (status == ROLLCALL_OK || status == ROLLCALL_E_LEASE_LOST) {
+        session_note_lease(re->config, 0);
+    }
+}
+
 int registration_on_revoked(struct rollcall_context *cx, void *self,
                             const struct rollcall_message *message)
 {
@@ -120,6 +128,7 @@ int registration_on_revoked(struct rollcall_context *cx, void *self,
         rollcall_timer_set(cx, REGISTRATION_RETRY, rollcall_now_ms(cx) + REVOKE_RETRY_MS);
         return ROLLCALL_STAY; /* until it works, or the session is closed without it */
     }
+    registration_withdraw_note(re, answer->status);
     re->held->revoke_status = answer->status; /* who was refused is told so, revoked or not */
     re->held->lease_id = 0;
     return registration_go_out(cx, re);

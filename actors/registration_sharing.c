@@ -95,6 +95,7 @@ int registration_on_left(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     rollcall_timer_cancel(cx, REGISTRATION_RETRY);
+    registration_withdraw_note(re, left->status);
     re->held->revoke_status = left->status;
     re->held->shares = false;
     return registration_go_out(cx, re);

@@ -186,7 +186,6 @@ int session_end(struct rollcall_context *cx, struct session *se, enum rollcall_s
     session_roles_over(cx, se, status, reason);
     se->holds = false;
     session_tell_over(cx, &se->telling, state, status, reason);
-    session_note_lease(se->options->config, 0);
     return OVER;
 }
 
@@ -444,6 +443,9 @@ static int on_left(struct rollcall_context *cx, void *self, const struct rollcal
     const struct session_left *left = message->payload;
     if (session_is_stale(se, message)) {
         return ROLLCALL_STAY;
+    }
+    if (left->status == ROLLCALL_OK) { /* else etcd may have the lease, and keys under it, still */
+        session_note_lease(se->options->config, 0);
     }
     return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
                        left_text(se->options->config->share_lease, left->status));

@@ -1,18 +1,24 @@
 /* actors/session_losses.c - how a membership is lost, or in doubt, and what follows. */
 #include "actors/session_internal.h"
 
-/* Nothing of the lost membership is left: it is over, or begins again. */
+/* The lost membership is over, or begins again. */
 static int settle(struct rollcall_context *cx, struct session *se)
 {
     const bool reregister = se->options->config->on_lost == ROLLCALL_ON_LOST_REREGISTER;
     rollcall_stop(cx, se->children.supervisor);
-    session_note_lease(se->options->config, 0);
     if (!reregister && !se->again) {
         return OVER;
     }
     session_tell(cx, &se->telling, ROLLCALL_SESSION_REGISTERING, ROLLCALL_OK,
                  reregister ? "registers again" : "asked to register again");
     return session_begin(cx, se, reregister);
+}
+
+/* The same, and nothing of it is left. */
+static int settle_clean(struct rollcall_context *cx, struct session *se)
+{
+    session_note_lease(se->options->config, 0);
+    return settle(cx, se);
 }
 
 static void tell_lost(struct rollcall_context *cx, struct session *se, enum rollcall_loss loss,
@@ -34,7 +40,7 @@ int session_on_lease_lost(struct rollcall_context *cx, void *self,
     }
     tell_lost(cx, self, ROLLCALL_LOSS_LEASE, ROLLCALL_E_LEASE_LOST,
               "etcd says that the lease is gone");
-    return settle(cx, self);
+    return settle_clean(cx, self);
 }
 
 /* What is left of it is our lease, which must not keep anything else of ours alive; unless somebody
@@ -56,14 +62,14 @@ int session_on_key_lost(struct rollcall_context *cx, void *self,
         session_children_leave_key(cx, &se->children, se->telling.membership);
         return CLEARING;
     }
-    return settle(cx, se);
+    return settle_clean(cx, se); /* what is under our lease is not ours */
 }
 
 int session_on_cleared(struct rollcall_context *cx, void *self,
                        const struct rollcall_message *message)
 {
-    (void)message;
-    return settle(cx, self);
+    const struct session_left *left = message->payload;
+    return left->status == ROLLCALL_OK ? settle_clean(cx, self) : settle(cx, self);
 }
 
 /* While keepalive is restarted nobody looks at the lease's time: until it has, the lease is not to
@@ -81,7 +87,8 @@ static int doubt(struct rollcall_context *cx, struct session *se, const struct r
     return SUSPECT;
 }
 
-/* What the supervisor could not mend is a fault of our own. */
+/* What the supervisor could not mend is a fault of our own; the lease, and what is under it, may be
+ * there still, and so it stays noted. */
 int session_on_down(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     struct session *se = self;

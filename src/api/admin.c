@@ -496,6 +496,16 @@ enum rollcall_status rollcall_revoke_async(struct rollcall_etcd *etcd,
     return act_later(etcd, ERRAND_REVOKE, target, timeout_ms, done, user, error);
 }
 
+struct errand_config *rollcall__errand_revocation(const struct rollcall_etcd *etcd,
+                                                  const struct rollcall__revocation *revocation)
+{
+    struct errand_config *config = create_config(etcd, ERRAND_REVOKE_LEASE, revocation->timeout_ms);
+    if (config != NULL) {
+        config->lease_id = revocation->lease_id;
+    }
+    return config;
+}
+
 /* NULL: it could not be begun, and error says why. */
 static struct errand_handle *begin_revocation(struct rollcall_etcd *etcd,
                                               const struct rollcall__revocation *revocation,
@@ -503,10 +513,7 @@ static struct errand_handle *begin_revocation(struct rollcall_etcd *etcd,
 {
     const struct listener nobody = {.user = NULL};
     struct errand_handle *errand = NULL;
-    struct errand_config *config = create_config(etcd, ERRAND_REVOKE_LEASE, revocation->timeout_ms);
-    if (config != NULL) {
-        config->lease_id = revocation->lease_id;
-    }
+    struct errand_config *config = rollcall__errand_revocation(etcd, revocation);
     if (begin(etcd, config, &nobody, &errand, error) != ROLLCALL_OK && errand != NULL) {
         rollcall__handle_let_go(&errand->handle);
         errand = NULL;

@@ -297,6 +297,12 @@ struct rollcall__ledger *rollcall__etcd_ledger(const struct rollcall_etcd *etcd)
     return etcd->ledger;
 }
 
+void rollcall__etcd_note_in(struct rollcall_etcd *etcd, struct rollcall__ledger *ledger)
+{
+    rollcall_object_keep((struct rollcall_object *)ledger); /* its first member */
+    etcd->ledger = ledger;
+}
+
 void rollcall_etcd_sentinel(struct rollcall_etcd *etcd, struct rollcall_sentinel_info *info)
 {
     *info = (struct rollcall_sentinel_info){0};

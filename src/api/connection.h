@@ -60,7 +60,10 @@ struct rollcall__feeds {
 struct rollcall__feeds *rollcall__etcd_feeds(struct rollcall_etcd *etcd);
 /* Where sessions note their leases for the sentinel; NULL: there is none. */
 struct rollcall__ledger *rollcall__etcd_ledger(const struct rollcall_etcd *etcd);
-/* The actor that keeps the leases that sessions share; likewise. */
+/* For a simulation, whose sentinels are no programs: sessions that are opened from here on are
+ * noted there.  Once, before any is.  ledger: kept. */
+void rollcall__etcd_note_in(struct rollcall_etcd *etcd, struct rollcall__ledger *ledger);
+/* The actor that keeps the leases that sessions share; as the allocator. */
 struct rollcall_ref rollcall__etcd_lease_keeper(const struct rollcall_etcd *etcd);
 
 #endif /* API_CONNECTION_H */

@@ -3,6 +3,7 @@
 #define API_ERRAND_H
 
 #include "actors/errand.h"
+#include "sentinel/verdict.h"
 
 #include <rollcall/admin.h>
 
@@ -26,10 +27,9 @@ rollcall__errand_run_later(struct rollcall_etcd *etcd, struct errand_config *con
 
 enum { ROLLCALL__REVOKE_AT_ONCE = 256 };
 
-struct rollcall__revocation {
-    int64_t lease_id; /* whosever it is; one that is gone is done */
-    int64_t timeout_ms;
-};
+/* One lease; NULL: out of memory. */
+struct errand_config *rollcall__errand_revocation(const struct rollcall_etcd *etcd,
+                                                  const struct rollcall__revocation *revocation);
 
 /*
  * Revokes leases, all at once, and waits until each is done or its time is over.

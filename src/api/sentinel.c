@@ -11,20 +11,6 @@
 
 #include <stdlib.h>
 
-enum {
-    MS_PER_S = 1000,
-    LEAST_MS = 1000,
-    MOST_MS = 24 * 3600 * 1000 /* what one request may take, as any */
-};
-
-/* As long as the lease can live: then it is over without us. */
-static int64_t time_for(const struct rollcall__held_lease *lease, int64_t dead_ms)
-{
-    const int64_t ttl_ms = lease->ttl_s >= MOST_MS / MS_PER_S ? MOST_MS : lease->ttl_s * MS_PER_S;
-    const int64_t left_ms = dead_ms + ttl_ms - rollcall__clock_boot_ms();
-    return left_ms > LEAST_MS ? left_ms : LEAST_MS;
-}
-
 static enum rollcall_status revoke_all(struct rollcall_etcd *etcd,
                                        const struct rollcall__ledger_view *view,
                                        struct rollcall__held_lease *room,
@@ -37,8 +23,7 @@ static enum rollcall_status revoke_all(struct rollcall_etcd *etcd,
         struct rollcall__revocation some[ROLLCALL__REVOKE_AT_ONCE];
         size_t taken = 0;
         for (; at < count && taken < ROLLCALL__REVOKE_AT_ONCE; at++, taken++) {
-            some[taken] = (struct rollcall__revocation){.lease_id = room[at].lease_id,
-                                                        .timeout_ms = time_for(&room[at], dead_ms)};
+            some[taken] = rollcall__revocation_of(&room[at], dead_ms, rollcall__clock_boot_ms());
         }
         const enum rollcall_status status = rollcall__revoke_leases(etcd, some, taken, error);
         last = status == ROLLCALL_OK ? last : status;
@@ -51,8 +36,9 @@ static enum rollcall_status watch(struct rollcall_etcd *etcd,
                                   const struct rollcall__ledger_view *view,
                                   struct rollcall__held_lease *room, struct rollcall_error *error)
 {
-    return rollcall__vigil_keep(view) == ROLLCALL__VIGIL_DEAD ? revoke_all(etcd, view, room, error)
-                                                              : ROLLCALL_OK;
+    return rollcall__vigil_keep(view) == ROLLCALL__VERDICT_DEAD
+               ? revoke_all(etcd, view, room, error)
+               : ROLLCALL_OK;
 }
 
 static enum rollcall_status connect_and_watch(struct rollcall_runtime *runtime,

@@ -1,6 +1,8 @@
-/* The library's own scenarios: a cast and what it may do, and a gang that crashes. */
+/* The library's own scenarios: a cast and what it may do, a gang that crashes, a ballot, and an
+ * estate. */
 #include "scenarios/ballot.h"
 #include "scenarios/cast.h"
+#include "scenarios/estate.h"
 #include "scenarios/gang.h"
 
 /* All that a supervisor restarts. */
@@ -106,6 +108,12 @@ static const struct rollcall_scenario SCENARIOS[] = {
                       .workers = 6, .state_size_bytes = sizeof(struct ballot), .mortal = MORTAL,
                       .begin = ballot_begin, .act = ballot_act, .check = ballot_check,
                       .settled = ballot_settled, .heal = ballot_heal, .end = ballot_end),
+    ROLLCALL_SCENARIO(.name = "sentinel",
+                      .about = "processes die without a farewell, and sentinels revoke what they "
+                               "held",
+                      .workers = 8, .state_size_bytes = sizeof(struct estate), .mortal = MORTAL,
+                      .begin = estate_begin, .act = estate_act, .check = estate_check,
+                      .settled = estate_settled, .heal = estate_heal, .end = estate_end),
 };
 
 const struct rollcall_scenario *rollcall_scenario_at(size_t index)

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINGER_MAX_MS = 24 * 3600 * 1000 };
-
 enum rollcall_status rollcall__vigil_begin(struct rollcall_error *error)
 {
     struct stat file;
@@ -37,25 +35,11 @@ static void say_ready(void)
     } while (sent < 0 && errno == EINTR);
 }
 
-static int timeout_of(const struct rollcall__ledger_view *view)
-{
-    const int64_t ttl_s = rollcall__ledger_longest_ttl_s(view);
-    return ttl_s >= LINGER_MAX_MS / 1000 ? LINGER_MAX_MS : (int)(ttl_s * 1000);
-}
-
-/* Waits for the end of a process; false: it lives still after timeout_ms, but for the time that our
- * own being stopped took. */
-static bool await_end(int pid_fd, int timeout_ms)
-{
-    const int64_t until_ms = rollcall__clock_boot_ms() + timeout_ms;
-    struct pollfd file = {.fd = pid_fd, .events = POLLIN};
-    int64_t left_ms = timeout_ms;
-    while (poll(&file, 1, (int)left_ms) < 0) {
-        left_ms = until_ms - rollcall__clock_boot_ms();
-        left_ms = left_ms > 0 ? left_ms : 0;
-    }
-    return (file.revents & POLLIN) != 0;
-}
+/* What is looked at; a file that has nothing more to say is -1. */
+struct lookout {
+    struct pollfd owner, socket, companion;
+    struct rollcall__companion last; /* handed over; pid_fd -1: none was */
+};
 
 /* Takes what the owner has handed over, the last of which counts; false: nothing more will come. */
 static bool take_companions(struct rollcall__companion *last)
@@ -72,45 +56,50 @@ static bool take_companions(struct rollcall__companion *last)
     return came != ROLLCALL__HANDOVER_END;
 }
 
-/* Until the owner is dead, true; or lets go of us, false. */
-static bool await_owner(struct rollcall__companion *last)
+/* Waits until there is something new, or until_ms, and notes it; what was noted stays.  False: it
+ * was interrupted, and nothing is known. */
+static bool look(struct lookout *out, struct rollcall__sight *sight, int64_t until_ms)
 {
-    struct pollfd files[] = {{.fd = ROLLCALL__SENTINEL_OWNER_FD, .events = POLLIN},
-                             {.fd = ROLLCALL__SENTINEL_SOCKET_FD, .events = POLLIN}};
-    bool attached = true;
-    while (attached && (files[0].revents & POLLIN) == 0) {
-        if (poll(files, sizeof files / sizeof files[0], -1) > 0 && files[1].revents != 0) {
-            attached = take_companions(last);
+    const int64_t left_ms = until_ms - rollcall__clock_boot_ms();
+    const int timeout_ms = until_ms == INT64_MAX ? -1 : left_ms > 0 ? (int)left_ms : 0;
+    struct pollfd files[] = {out->owner, out->socket, out->companion};
+    if (poll(files, sizeof files / sizeof files[0], timeout_ms) < 0) {
+        return false;
+    }
+    if ((files[0].revents & POLLIN) != 0) {
+        sight->owner_dead = true;
+        out->owner.fd = -1;
+    }
+    if (files[1].revents != 0 || (sight->owner_dead && out->socket.fd >= 0)) {
+        sight->let_go = !take_companions(&out->last); /* and what it did before it died */
+        sight->companion = out->last.pid_fd < 0 ? 0 : out->last.number;
+        sight->companion_dead = false;
+        out->companion.fd = out->last.pid_fd;
+        out->socket.fd = sight->let_go || sight->owner_dead ? -1 : out->socket.fd;
+    } else if ((files[2].revents & POLLIN) != 0) {
+        sight->companion_dead = true;
+        out->companion.fd = -1;
+    }
+    return true;
+}
+
+enum rollcall__verdict rollcall__vigil_keep(const struct rollcall__ledger_view *view)
+{
+    struct lookout out = {.owner = {.fd = ROLLCALL__SENTINEL_OWNER_FD, .events = POLLIN},
+                          .socket = {.fd = ROLLCALL__SENTINEL_SOCKET_FD, .events = POLLIN},
+                          .companion = {.fd = -1, .events = POLLIN},
+                          .last = {.pid_fd = -1}};
+    struct rollcall__judgement judgement = {.until_ms = INT64_MAX};
+    struct rollcall__sight sight = {.owner_dead = false};
+    enum rollcall__verdict verdict = ROLLCALL__VERDICT_WAIT;
+    say_ready();
+    while (verdict == ROLLCALL__VERDICT_WAIT) {
+        if (look(&out, &sight, judgement.until_ms)) {
+            verdict = rollcall__judge(&judgement, &sight, view, rollcall__clock_boot_ms());
         }
     }
-    return (files[0].revents & POLLIN) != 0;
-}
-
-/* The owner has let go of us and lives.  If it has closed the connection in good order, nothing is
- * held.  If it has closed its files and goes on, a crash is looked out for until it can have
- * noticed and started another of us; if it has become another program, nobody renews its leases. */
-static bool linger(const struct rollcall__ledger_view *view)
-{
-    return await_end(ROLLCALL__SENTINEL_OWNER_FD, timeout_of(view));
-}
-
-/* Nobody else acts for the sessions, or not any more. */
-static bool is_alone(const struct rollcall__ledger_view *view, struct rollcall__companion *last)
-{
-    const int64_t number = rollcall__ledger_companion_now(view);
-    (void)take_companions(last); /* what it did before it died */
-    return number == 0 || (last->pid_fd >= 0 && last->number == number &&
-                           await_end(last->pid_fd, timeout_of(view)));
-}
-
-enum rollcall__vigil rollcall__vigil_keep(const struct rollcall__ledger_view *view)
-{
-    struct rollcall__companion last = {.pid_fd = -1};
-    say_ready();
-    const bool dead = await_owner(&last) || linger(view);
-    const bool to_revoke = dead && is_alone(view, &last);
-    if (last.pid_fd >= 0) {
-        close(last.pid_fd);
+    if (out.last.pid_fd >= 0) {
+        close(out.last.pid_fd);
     }
-    return to_revoke ? ROLLCALL__VIGIL_DEAD : ROLLCALL__VIGIL_DISMISSED;
+    return verdict;
 }

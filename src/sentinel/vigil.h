@@ -13,19 +13,12 @@
 #ifndef SENTINEL_VIGIL_H
 #define SENTINEL_VIGIL_H
 
-#include "sentinel/ledger.h"
-
-enum rollcall__vigil {
-    ROLLCALL__VIGIL_DEAD, /* the owner is dead, and its companion: what it held is to be revoked */
-    ROLLCALL__VIGIL_DISMISSED /* the owner lives and holds nothing, or has let go of us for a whole
-                                 TTL; or a companion outlived it for as long, or could do so unseen
-                               */
-};
+#include "sentinel/verdict.h"
 
 /* Whether we were started as birth.h says; else ROLLCALL_E_INVALID.  Keeps us from taking a signal,
  * but for our own faults. */
 ROLLCALL_MUST_USE enum rollcall_status rollcall__vigil_begin(struct rollcall_error *error);
-/* Says that we are ready, and waits. */
-enum rollcall__vigil rollcall__vigil_keep(const struct rollcall__ledger_view *view);
+/* Says that we are ready, and waits for a verdict: DEAD or DISMISSED. */
+enum rollcall__verdict rollcall__vigil_keep(const struct rollcall__ledger_view *view);
 
 #endif /* SENTINEL_VIGIL_H */

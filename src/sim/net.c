@@ -163,6 +163,15 @@ void rollcall__net_cut(struct rollcall__net *net, uint32_t link, uint32_t member
     rollcall__sim_driver_cut(cut->driver, member);
 }
 
+void rollcall__net_cut_process(struct rollcall__net *net, uint32_t process)
+{
+    for (uint32_t i = 0; i < net->link_count; i++) {
+        for (uint32_t m = 0; net->links[i].process == process && m < net->members; m++) {
+            rollcall__net_cut(net, i, m);
+        }
+    }
+}
+
 void rollcall__net_deny_passes(struct rollcall__net *net)
 {
     net->auth.denies = true;

@@ -17,7 +17,7 @@
 
 #include <rollcall/runtime.h>
 
-enum { ROLLCALL__NET_PROCESSES_MAX = 3, ROLLCALL__NET_LINKS_MAX = 2 * ROLLCALL__NET_PROCESSES_MAX };
+enum { ROLLCALL__NET_PROCESSES_MAX = 4, ROLLCALL__NET_LINKS_MAX = 2 * ROLLCALL__NET_PROCESSES_MAX };
 
 struct rollcall__net;
 struct rollcall_sim;
@@ -96,6 +96,8 @@ void rollcall__net_deny_passes(struct rollcall__net *net);
 /* Whoever renews this lease may not, and its stream ends, as with keys that the user may not
  * write. */
 void rollcall__net_deny_lease(struct rollcall__net *net, int64_t lease_id);
+/* Breaks all connections of a process: what is on its way either way is lost. */
+void rollcall__net_cut_process(struct rollcall__net *net, uint32_t process);
 /* A member forgets every pass. */
 void rollcall__net_forget_passes(struct rollcall__net *net, uint32_t member);
 /* What the link's streams of renewals are sent is not answered until then, as when something on the

@@ -386,6 +386,23 @@ void rollcall__sim_freeze(struct rollcall_sim *sim, uint32_t process, int64_t un
     }
 }
 
+void rollcall__sim_kill(struct rollcall_sim *sim, uint32_t process)
+{
+    rollcall__sim_freeze(sim, process, INT64_MAX);
+}
+
+bool rollcall__sim_is_dead(const struct rollcall_sim *sim, uint32_t process)
+{
+    return sim->frozen_until_ms[2 * process] == INT64_MAX;
+}
+
+void rollcall__sim_raise(struct rollcall_sim *sim, uint32_t process)
+{
+    for (uint32_t i = 2 * process; i < 2 * process + 2 && i < sim->rt.worker_count; i++) {
+        sim->frozen_until_ms[i] = sim->now_ms;
+    }
+}
+
 struct rollcall_runtime *rollcall_sim_runtime(struct rollcall_sim *sim)
 {
     return &sim->rt;

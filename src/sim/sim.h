@@ -14,7 +14,8 @@ struct rollcall_sim {
     int64_t wall_offset_ms;
     struct rollcall__random random;
     uint64_t seed, steps;
-    int64_t frozen_until_ms[ROLLCALL__WORKERS_MAX]; /* a worker that is not played until then */
+    int64_t frozen_until_ms[ROLLCALL__WORKERS_MAX]; /* a worker that is not played until then;
+                                                       INT64_MAX: its process is dead */
     struct rollcall__worker *playing;               /* whose turn it is; NULL between steps */
     /* Bit s of a worker's: source s may have a cell in its lanes.  No other lane is looked at. */
     uint32_t mail[ROLLCALL__WORKERS_MAX];
@@ -38,6 +39,12 @@ struct rollcall_sim {
 
 /* The workers of one process do nothing until then, and their clocks go on. */
 void rollcall__sim_freeze(struct rollcall_sim *sim, uint32_t process, int64_t until_ms);
+/* The process dies, without a farewell: nothing of it runs ever again.  What it has sent is on its
+ * way still, and what it is sent goes nowhere. */
+void rollcall__sim_kill(struct rollcall_sim *sim, uint32_t process);
+bool rollcall__sim_is_dead(const struct rollcall_sim *sim, uint32_t process);
+/* For the end of a run, when all is checked: it runs again, to give back what it holds. */
+void rollcall__sim_raise(struct rollcall_sim *sim, uint32_t process);
 /* When something comes next; INT64_MAX: nothing does. */
 int64_t rollcall__sim_next_ms(const struct rollcall_sim *sim);
 /* Nothing is ready: moves the clock, unless that is a reason to halt. */

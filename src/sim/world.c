@@ -262,7 +262,9 @@ static void heal(struct rollcall_world *world)
     const uint64_t steps_max = sim->steps + steps_allowed;
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         int64_t *frozen_ms = &sim->frozen_until_ms[i];
-        *frozen_ms = *frozen_ms > sim->now_ms ? sim->now_ms : *frozen_ms;
+        if (*frozen_ms > sim->now_ms && *frozen_ms != INT64_MAX) { /* who is dead stays so */
+            *frozen_ms = sim->now_ms;
+        }
     }
     if (sim->net != NULL) {
         rollcall__net_heal(sim->net);

@@ -3,6 +3,7 @@
 #include <rollcall/testing.h>
 #include <rollcall/watch.h>
 
+#include "sim/sim.h"
 #include "support/test.h"
 
 enum { SEEDS = 20, LONG_MS = 30000, CLOSE_MS = 5000 };
@@ -221,16 +222,56 @@ TEST(world, three_processes_see_each_other_s_sessions)
     }
 }
 
-TEST(world, there_is_no_fourth_process_though_there_are_workers_for_it)
+static int count_listed(struct rollcall_etcd *etcd)
+{
+    int seen = 0;
+    CHECK_INT(rollcall_list(etcd, ROLLCALL_WATCH_OPTIONS(.on_event = count_session, .user = &seen),
+                            0, NULL),
+              ROLLCALL_OK);
+    return seen;
+}
+
+TEST(world, a_process_that_is_killed_renews_nothing_until_it_is_raised)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct rollcall_sim *sim;
+        struct rollcall_etcd *etcds[2];
+        struct rollcall_session *session;
+        CHECK_INT(rollcall_sim_create(ROLLCALL_SIM_OPTIONS(.seed = seed, .workers = 4), &sim, NULL),
+                  ROLLCALL_OK);
+        for (uint32_t i = 0; i < 2; i++) {
+            CHECK_INT(rollcall_sim_connect(sim, i, &etcds[i], NULL), ROLLCALL_OK);
+        }
+        CHECK_INT(rollcall_session_open(etcds[0],
+                                        ROLLCALL_SESSION_OPTIONS(.role = "querynode", .ttl_s = 5,
+                                                                 .address = "10.0.0.1:1"),
+                                        &session, NULL),
+                  ROLLCALL_OK);
+        rollcall_sim_run_until(sim, rollcall_sim_now_ms(sim) + LONG_MS);
+        CHECK_INT(count_listed(etcds[1]), 1);
+        rollcall__sim_kill(sim, 0);
+        CHECK(rollcall__sim_is_dead(sim, 0) && !rollcall__sim_is_dead(sim, 1));
+        CHECK_INT(count_listed(etcds[1]), 1); /* without a farewell */
+        rollcall_sim_run_until(sim, rollcall_sim_now_ms(sim) + 6000);
+        CHECK_INT(count_listed(etcds[1]), 0);
+        rollcall__sim_raise(sim, 0);
+        CHECK_INT(rollcall_session_close(session, CLOSE_MS), ROLLCALL_OK);
+        CHECK_INT(rollcall_etcd_close(etcds[0]), ROLLCALL_OK);
+        CHECK_INT(rollcall_etcd_close(etcds[1]), ROLLCALL_OK);
+        rollcall_sim_destroy(sim);
+    }
+}
+
+TEST(world, there_is_no_fifth_process)
 {
     struct rollcall_sim *sim;
     struct rollcall_etcd *etcd = NULL;
     struct rollcall_error error;
     CHECK_INT(rollcall_sim_create(ROLLCALL_SIM_OPTIONS(.seed = 1, .workers = 8), &sim, NULL),
               ROLLCALL_OK);
-    CHECK_INT(rollcall_sim_connect(sim, 3, &etcd, &error), ROLLCALL_E_INVALID);
-    CHECK(etcd == NULL && strstr(error.text, "process 3") != NULL);
-    CHECK_INT(rollcall_sim_connect(sim, 2, &etcd, NULL), ROLLCALL_OK);
+    CHECK_INT(rollcall_sim_connect(sim, 4, &etcd, &error), ROLLCALL_E_INVALID);
+    CHECK(etcd == NULL && strstr(error.text, "process 4") != NULL);
+    CHECK_INT(rollcall_sim_connect(sim, 3, &etcd, NULL), ROLLCALL_OK);
     CHECK_INT(rollcall_etcd_close(etcd), ROLLCALL_OK);
     rollcall_sim_destroy(sim);
 }

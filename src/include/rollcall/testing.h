@@ -58,10 +58,10 @@ rollcall_sim_create(const struct rollcall_sim_options *options, struct rollcall_
 ROLLCALL_API void rollcall_sim_destroy(struct rollcall_sim *sim);
 
 /*
- * Connects `process` (0, 1, 2; once each) to the simulation's etcd.  Its session actors live on
+ * Connects `process` (0 .. 3; once each) to the simulation's etcd.  Its session actors live on
  * worker 2 * process, its watches and callbacks on the one after.  To be closed with
  * rollcall_etcd_close, before the simulation is destroyed.
- * Returns: ROLLCALL_OK; ROLLCALL_E_INVALID without two workers for it, or of a fourth;
+ * Returns: ROLLCALL_OK; ROLLCALL_E_INVALID without two workers for it, or of a fifth;
  *          ROLLCALL_E_BUSY when it is connected, or was; ROLLCALL_E_NO_MEMORY.
  */
 ROLLCALL_API ROLLCALL_MUST_USE enum rollcall_status
