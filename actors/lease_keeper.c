@@ -75,7 +75,7 @@ static void publish(struct lease_book *book, const struct lease_user *user)
 {
     const struct kept_lease *lease = lease_book_find(book, user->lease_id);
     if (lease != NULL && user->joined) {
-        rollcall__gauge_set(&user->config->safe_until_ms, lease->safe_until_ms);
+        session_set_safe(&user->config->safety, lease->lease_id, lease->safe_until_ms);
     }
 }
 

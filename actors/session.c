@@ -296,7 +296,8 @@ static int on_renewed(struct rollcall_context *cx, void *self,
     const struct session_renewed *renewed = message->payload;
     (void)cx;
     if (!session_is_stale(se, message)) {
-        rollcall__gauge_set(&se->options->config->safe_until_ms, renewed->safe_until_ms);
+        session_set_safe(&se->options->config->safety, se->telling.membership->lease_id,
+                         renewed->safe_until_ms);
     }
     return ROLLCALL_STAY;
 }

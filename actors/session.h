@@ -97,12 +97,14 @@ struct session_not_acting {
 /* What a session was opened with.  Immutable, but for what it publishes; shared by its actors. */
 struct session_config {
     struct rollcall_object object;
-    struct rollcall__gauge safe_until_ms; /* of its lease, whosever that is; for the application */
-    struct rollcall__gauge *held_lease;   /* the lease that its key may be under now, 0: none, for
-                                             whoever is to revoke it when this process is dead;
-                                             NULL: nobody is */
-    struct rollcall_object *guard;        /* what that is a part of; shared; NULL */
-    struct rollcall__gauge token; /* while it holds the active key; 0: it does not; as safe_until */
+    struct session_safety {
+        struct rollcall__gauge lease_id, until_ms; /* set by the functions below only */
+    } safety;                           /* for the application; by whoever sees to the lease */
+    struct rollcall__gauge *held_lease; /* the lease that its key may be under now, 0: none, for
+                                           whoever is to revoke it when this process is dead;
+                                           NULL: nobody is */
+    struct rollcall_object *guard;      /* what that is a part of; shared; NULL */
+    struct rollcall__gauge token; /* while it holds the active key; 0: it does not; likewise */
     struct rollcall__arena arena; /* holds the strings and labels */
     const char *root, *role, *endpoints;
     struct rollcall_record record; /* without server ID, lease and Stopping */
@@ -121,6 +123,11 @@ struct session_config {
 
 /* Says which lease the session's key may be under from here on, before it can be; 0: none. */
 void session_note_lease(const struct session_config *config, int64_t lease_id);
+
+/* Nobody else can have what is under that lease before.  Threads: set: one at a time; get: any.
+ * Get returns 0 for another lease: its time is not known, or it is over. */
+void session_set_safe(struct session_safety *safety, int64_t lease_id, int64_t until_ms);
+int64_t session_safe_until_ms(const struct session_safety *safety, int64_t lease_id);
 
 /* What registering won.  Immutable; shared. */
 struct session_membership {

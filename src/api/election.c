@@ -24,11 +24,11 @@ static struct rollcall_runtime *runtime_of(const struct rollcall__election *elec
 /* ---- the token ---- */
 
 /* Who was stopped for a while must not act on what was true before.  The time belongs to the lease
- * under which the token was won: a token of another lease is another number. */
+ * under which the token was won: before there is the time of another, there is no token. */
 static int64_t token_of(const struct rollcall__election *election)
 {
     const int64_t token = rollcall__gauge_get(&election->config->token);
-    const int64_t safe_until_ms = rollcall__gauge_get(&election->config->safe_until_ms);
+    const int64_t safe_until_ms = rollcall__gauge_get(&election->config->safety.until_ms);
     const bool is_safe = rollcall__runtime_now_ms(runtime_of(election)) < safe_until_ms;
     const bool is_still = rollcall__gauge_get(&election->config->token) == token;
     return is_safe && is_still ? token : 0;

@@ -64,7 +64,7 @@ static void fill_info(const struct rollcall_session *session, struct rollcall_se
         info->revision = mine->revision;
         info->create_revision = mine->create_revision;
         info->key = session->named->key;
-        info->safe_until_ms = rollcall__gauge_get(&session->config->safe_until_ms);
+        info->safe_until_ms = session_safe_until_ms(&session->config->safety, mine->lease_id);
     }
     if (info->state == ROLLCALL_SESSION_ACTIVE && now_ms(session) >= info->safe_until_ms) {
         info->state = ROLLCALL_SESSION_SUSPECT;

@@ -1,8 +1,8 @@
 /*
  * base/gauge.h - one number that an actor publishes, and any thread reads.
  *
- * Only the number itself is published: nothing is to be concluded from it about other memory.
- * Threads: set: one at a time; get: any.
+ * Gauges of one writer are seen in the order in which they were set; nothing is to be concluded
+ * from one about other memory. Threads: set: one at a time; get: any.
  */
 #ifndef BASE_GAUGE_H
 #define BASE_GAUGE_H
