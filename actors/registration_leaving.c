@@ -18,12 +18,13 @@ static int tell_left(struct rollcall_context *cx, struct registration *re)
 
 static int tell_refused(struct rollcall_context *cx, struct registration *re)
 {
+    const struct session_left left = {.status = re->held->revoke_status};
     struct rollcall_reason *reason = rollcall_reason_create(&re->held->refusal);
     if (reason == NULL) {
         return rollcall_fail(cx, ROLLCALL_E_NO_MEMORY, "out of memory for a refusal");
     }
-    if (rollcall_send_object(cx, re->session, SESSION_REFUSED, NULL, 0, &reason->object) !=
-        ROLLCALL_OK) {
+    if (rollcall_send_object(cx, re->session, SESSION_REFUSED, &left, sizeof left,
+                             &reason->object) != ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the session's mailbox is full");
     }
     return DONE;

@@ -452,14 +452,17 @@ static int on_left(struct rollcall_context *cx, void *self, const struct rollcal
                        left_text(se->options->config->share_lease, left->status));
 }
 
-/* It gave up while it was asked to leave: nothing is held. */
+/* It gave up while it was asked to leave. */
 static int on_crossed(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
+    const struct session_left *left = message->payload;
     if (session_is_stale(self, message)) {
         return ROLLCALL_STAY;
     }
-    return session_end(cx, self, ROLLCALL_SESSION_STOPPED, ROLLCALL_OK, "nothing was held");
+    return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
+                       left->status == ROLLCALL_OK ? "nothing was held"
+                                                   : left_text(false, left->status));
 }
 
 /* Overtaken by a LEAVE: whoever asked for it waits for an end of its own. */

@@ -15,7 +15,8 @@
     X(SESSION_CONTACT, 0)    /* from registration: etcd has answered */                            \
     X(SESSION_TROUBLE, 0)    /* from registration: why not yet; object: rollcall_reason */         \
     X(SESSION_REGISTERED, 0) /* from registration; object: session_membership */                   \
-    X(SESSION_REFUSED, 0)    /* from registration: gave up; object: rollcall_reason */             \
+    X(SESSION_REFUSED, sizeof(struct session_left)) /* from registration: gave up; object:         \
+                                                       rollcall_reason */                          \
     /* The next three: from keepalive, or lease_share, and keep their order; LOST from liveness,   \
      * too. */                                                                                     \
     X(SESSION_LEASE_SAFE, 0)                                                                       \

@@ -60,11 +60,12 @@ enum rollcall__verdict rollcall__judge(struct rollcall__judgement *judgement,
     return ROLLCALL__VERDICT_WAIT;
 }
 
-/* As long as the lease can live: then it is over without us. */
+/* As long as the lease can live without us: who leads etcd next gives each its whole TTL anew. */
 struct rollcall__revocation rollcall__revocation_of(const struct rollcall__held_lease *lease,
                                                     int64_t dead_ms, int64_t now_ms)
 {
-    const int64_t left_ms = dead_ms + ttl_ms(lease->ttl_s) - now_ms;
+    const int64_t most_ms = 2 * ttl_ms(lease->ttl_s);
+    const int64_t left_ms = dead_ms + (most_ms < DAY_MS ? most_ms : DAY_MS) - now_ms;
     return (struct rollcall__revocation){.lease_id = lease->lease_id,
                                          .timeout_ms = left_ms > LEAST_MS ? left_ms : LEAST_MS};
 }

@@ -10,7 +10,7 @@
  * and so does one that became another program by exec, whose leases end with their TTL.  It goes
  * when the connection is closed, and when this process ends.  What a session that was closed still
  * holds (closed at once, or without an answer of etcd) is left to its TTL.  If it cannot reach etcd
- * it tries for as long as the leases can live, and ends.
+ * it tries for as long as the leases can live, two TTLs if etcd gets a new leader, and ends.
  *
  * When it dies itself, nothing else changes: a crash then shows after the TTL until another has
  * been started, a tenth of a second later at first, and later each time.  The log says so (WARN).

@@ -266,6 +266,35 @@ TEST(session, a_lease_that_etcd_would_not_revoke_is_stopped_with_the_reason)
     }
 }
 
+/* At every scheduling step: its giving up may cross it. */
+TEST(session, who_gives_up_as_it_is_asked_to_leave_says_whether_its_lease_stays)
+{
+    size_t crossed = 0;
+    for (int moment = 0; moment < 60; moment++) {
+        while (world_next(10)) {
+            struct bench b;
+            open(&b, &(struct session_choice){0});
+            b.steps.plan[CLAIM].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[CLAIM].status = ROLLCALL_E_REJECTED;
+            b.steps.plan[REVOKE].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[REVOKE].status = ROLLCALL_E_DENIED;
+            b.steps.plan[REVOKE].last = SIZE_MAX;
+            for (int i = 0; i < moment; i++) {
+                rollcall_sim_step(b.world.sim);
+            }
+            say(&b, SESSION_LEAVE);
+            world_run(&b.world, 5000);
+            const bool stays = fake_etcd_leases_alive(b.etcd) != 0;
+            if (last_event(&b)->state == ROLLCALL_SESSION_STOPPED) {
+                CHECK_INT(last_event(&b)->status, stays ? ROLLCALL_E_DENIED : ROLLCALL_OK);
+                crossed += stays;
+            }
+            close_bench(&b);
+        }
+    }
+    CHECK(crossed > 0);
+}
+
 /* ---- restarting ---- */
 
 TEST(session, a_restart_registers_again_with_the_same_id_after_every_end)

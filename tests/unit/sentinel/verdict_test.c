@@ -124,10 +124,10 @@ TEST(verdict, a_lease_is_tried_for_as_long_as_it_can_live)
     const struct rollcall__held_lease long_lease = {.lease_id = 8, .ttl_s = INT64_MAX};
     struct rollcall__revocation one = rollcall__revocation_of(&lease, BEGAN_MS, BEGAN_MS);
     CHECK_INT(one.lease_id, 7);
-    CHECK_INT(one.timeout_ms, TTL_MS);
+    CHECK_INT(one.timeout_ms, 2 * TTL_MS); /* a new leader gives it that again */
     one = rollcall__revocation_of(&lease, BEGAN_MS, BEGAN_MS + 20000);
-    CHECK_INT(one.timeout_ms, TTL_MS - 20000);
-    one = rollcall__revocation_of(&lease, BEGAN_MS, BEGAN_MS + 2 * TTL_MS);
+    CHECK_INT(one.timeout_ms, 2 * TTL_MS - 20000);
+    one = rollcall__revocation_of(&lease, BEGAN_MS, BEGAN_MS + 3 * TTL_MS);
     CHECK_INT(one.timeout_ms, 1000); /* it is tried at all */
     one = rollcall__revocation_of(&long_lease, BEGAN_MS, BEGAN_MS);
     CHECK_INT(one.timeout_ms, 24 * 3600 * 1000); /* what a request may take */
