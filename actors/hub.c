@@ -153,8 +153,10 @@ static int on_changed(struct rollcall_context *cx, void *self,
 static int on_where(struct rollcall_context *cx, void *self, const struct rollcall_message *message)
 {
     const struct hub *hub = self;
-    const struct reflector_resume resume = {.next_revision = hub->held->next_revision};
     const struct hub_where *where = message->payload;
+    const bool has_list = where->lists == hub->held->list.number;
+    const struct reflector_resume resume = {.next_revision =
+                                                has_list ? hub->held->next_revision : 0};
     if (where->next_revision <= resume.next_revision) {
         return ROLLCALL_STAY;
     }

@@ -44,13 +44,16 @@ const char *hub_list_words(enum hub_list_cause cause);
 
 struct hub_list {
     enum hub_list_cause cause;
+    uint64_t number; /* 1, 2, ... of the reflector's lists */
 };
 struct hub_change {
     int64_t from_revision; /* all below has been passed on before; */
     int64_t next_revision; /* with this, all below that */
 };
 struct hub_where {
-    int64_t next_revision; /* all below was passed on before this was asked */
+    int64_t next_revision; /* all below was passed on before this was asked, */
+    uint64_t lists;        /* and so many lists: of a restored etcd, one may be of an earlier
+                              revision than what was known */
 };
 /* Deliveries to one watcher are numbered, from 0. */
 struct hub_credit {

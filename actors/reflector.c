@@ -70,7 +70,8 @@ static int on_down(struct rollcall_context *cx, void *self, const struct rollcal
 {
     const struct reflector *re = self;
     struct rollcall_reason *failure = re->held->failure;
-    const struct hub_where where = {.next_revision = re->held->next_revision};
+    const struct hub_where where = {.next_revision = re->held->next_revision,
+                                    .lists = re->held->lists};
     (void)message;
     const enum rollcall_status status =
         failure == NULL ? rollcall_send(cx, re->hub, HUB_WHERE, &where, sizeof where)
@@ -403,7 +404,7 @@ static bool take_page(struct rollcall_context *cx, struct reflector *re,
 /* The list is whole. */
 static int pass_on_list(struct rollcall_context *cx, struct reflector *re)
 {
-    const struct hub_list listed = {.cause = re->held->cause};
+    const struct hub_list listed = {.cause = re->held->cause, .number = re->held->lists + 1};
     const int64_t revision = re->roster->revision;
     struct rollcall_object *roster = &re->roster->object;
     re->roster = NULL;
@@ -411,6 +412,7 @@ static int pass_on_list(struct rollcall_context *cx, struct reflector *re)
         ROLLCALL_OK) {
         return rollcall_fail(cx, ROLLCALL_E_FULL, "the hub's mailbox is full");
     }
+    re->held->lists = listed.number;
     re->held->next_revision = revision + 1;
     re->held->listed_revision = revision;
     re->held->exact_revision = listed.cause == HUB_LIST_TOO_LARGE ? revision + 1 : 0;

@@ -14,6 +14,7 @@ enum reflector_state { LISTING, FOLLOWING, OVER, STATE_COUNT };
 struct reflector_handover {
     int64_t next_revision;     /* 0: list first */
     enum hub_list_cause cause; /* why it lists */
+    uint64_t lists;            /* passed on */
     int64_t contact_by_ms;     /* when etcd must have answered once */
     bool contact;
     bool behind;             /* the member that began the last watch has not got so far: */

@@ -290,6 +290,30 @@ TEST(watcher, an_etcd_that_was_restored_is_listed_again)
     }
 }
 
+/* What the hub knew is of a later revision than the list, so no revision tells that it lacks it. */
+TEST(watcher, a_list_that_is_lost_in_a_crash_is_made_again)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        bench_open(&b);
+        put(&b, "node-1", 1, "2.4.2"); /* 2 */
+        watch(&b, &(struct watch_choice){0});
+        flow(&b);
+        put(&b, "node-2", 1, "2.4.2"); /* 3 */
+        put(&b, "node-3", 1, "2.4.2"); /* 4 */
+        flow(&b);
+        CHECK_INT(rollcall_failpoints_arm(b.world.rt, "hub/HUB_LISTED=crash@1", NULL), ROLLCALL_OK);
+        fake_etcd_restore(b.etcd, 2);
+        fake_etcd_break(b.etcd, b.world.rt, ROLLCALL_E_UNAVAILABLE);
+        flow(&b);
+        world_run(&b.world, 2 * RESTORED_MS);
+        CHECK_INT(rollcall_failpoints_clear(b.world.rt), ROLLCALL_OK);
+        check_same(&b, 1);
+        CHECK_INT(count_told(&b, ROLLCALL_WATCH_RESYNC_END), 1);
+        bench_close(&b);
+    }
+}
+
 TEST(watcher, a_restored_etcd_may_hold_something_else_at_the_same_revision)
 {
     while (world_next(SEEDS)) {
