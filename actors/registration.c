@@ -169,11 +169,14 @@ int registration_ask_claim(struct rollcall_context *cx, struct registration *re)
         CLAIMING);
 }
 
-/* On another worker, whoever is asked may have no room: then nothing is answered. */
+/* On another worker, whoever is asked may have no room: then nothing is answered.  What was asked
+ * of a watch that is over is of no matter. */
 static int on_bounced(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
-    (void)self, (void)message;
+    if (registration_is_of_watch(self, message)) {
+        return ROLLCALL_STAY;
+    }
     return rollcall_fail(cx, ROLLCALL_E_FULL, "too much is asked of etcd at once");
 }
 

@@ -81,6 +81,9 @@ int registration_yield_to(struct rollcall_context *cx, struct registration *re,
                           const struct transport_kv *rival, int64_t revision);
 /* WAITING is over: no watch of it is left open. */
 void registration_stop_waiting(struct rollcall_context *cx, struct registration *re);
+/* What came back was for a watch, and no request. */
+bool registration_is_of_watch(const struct registration *re,
+                              const struct rollcall_message *bounced);
 rollcall_handler_fn registration_on_yielded, registration_on_rival, registration_on_retry,
     registration_on_unheard;
 

@@ -155,18 +155,29 @@ int registration_on_rival(struct rollcall_context *cx, void *self,
         return registration_on_retry(cx, re, NULL);
     }
     if (rollcall_send(cx, re->transport, TRANSPORT_WATCH_ACK, &id, sizeof id) != ROLLCALL_OK) {
-        return registration_on_unheard(cx, re, NULL);
+        stop_watching(cx, re); /* it would be told no more */
+        go_blind(cx, re);
     }
     return ROLLCALL_STAY;
 }
 
-/* What we asked of the watch had no room, on its way or where it went: it may be mute. */
+bool registration_is_of_watch(const struct registration *re, const struct rollcall_message *bounced)
+{
+    const struct rollcall_bounced *of = bounced->payload;
+    return rollcall_ref_equal(of->to, re->transport) &&
+           (of->type == TRANSPORT_WATCH || of->type == TRANSPORT_WATCH_ACK ||
+            of->type == TRANSPORT_WATCH_CANCEL);
+}
+
+/* WAITING: what we asked of the watch had no room where it went, and it may be mute; or it was to
+ * end the one before, which then tells nobody anything. */
 int registration_on_unheard(struct rollcall_context *cx, void *self,
                             const struct rollcall_message *message)
 {
-    struct registration *re = self;
-    (void)message;
-    stop_watching(cx, re);
-    go_blind(cx, re);
+    const struct rollcall_bounced *bounced = message->payload;
+    if (bounced->type != TRANSPORT_WATCH_CANCEL) {
+        stop_watching(cx, self);
+        go_blind(cx, self);
+    }
     return ROLLCALL_STAY;
 }

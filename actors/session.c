@@ -433,6 +433,9 @@ static const char *left_text(bool shared, enum rollcall_status status)
     if (status == ROLLCALL_OK) {
         return shared ? "left the shared lease" : "revoked";
     }
+    if (!shared && rollcall_status_class(status) == ROLLCALL_RETRY) {
+        return "etcd did not revoke the lease: it goes when its TTL is over";
+    }
     return shared ? "etcd refused to delete the key, or to revoke the shared lease: it is tried "
                     "again for as long as others share it"
                   : "etcd refused to revoke the lease: the key goes when its TTL is over";
@@ -461,8 +464,10 @@ static int on_crossed(struct rollcall_context *cx, void *self,
         return ROLLCALL_STAY;
     }
     return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,
-                       left->status == ROLLCALL_OK ? "nothing was held"
-                                                   : left_text(false, left->status));
+                       left->status == ROLLCALL_OK
+                           ? "nothing was held"
+                           : left_text(((const struct session *)self)->options->config->share_lease,
+                                       left->status));
 }
 
 /* Overtaken by a LEAVE: whoever asked for it waits for an end of its own. */

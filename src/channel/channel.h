@@ -94,7 +94,7 @@ struct rollcall__renewal {
     int64_t safe_until_ms;       /* see transport_keepalive */
     bool lapsed;                 /* that has passed: the lease may be over */
     bool token_refused;          /* once already */
-    bool stays;                  /* the next try is where the last one was */
+    bool stays;                  /* the next try is again as this one was: see next_endpoint */
 };
 
 struct rollcall__renewals {

@@ -177,7 +177,8 @@ static bool read_header(struct reader reader, int64_t *revision)
 
 static inline bool take_tag(struct reader *reader, uint8_t number, enum wire_type type)
 {
-    const bool is_next = reader->at < reader->end && *reader->at == (uint8_t)(number << 3 | (unsigned)type);
+    const bool is_next =
+        reader->at < reader->end && *reader->at == (uint8_t)(number << 3 | (unsigned)type);
     reader->at += is_next;
     return is_next;
 }

@@ -92,7 +92,8 @@ struct rollcall_session_info {
     int64_t lease_id;        /* that of others too, when it is shared */
     int64_t ttl_s;           /* as etcd granted it: it raises small ones */
     int64_t safe_until_ms;   /* of CLOCK_BOOTTIME: nobody else can have the key before, whatever
-                                becomes of us; each renewal moves it on */
+                                becomes of us; each renewal moves it on.  0: not known, as when
+                                there is another lease by now, whose event is still to come */
     int64_t revision;        /* of the transaction that registered it */
     int64_t create_revision; /* of its key: its fencing token, higher each time it registers */
     const char *key;         /* lives as long as the session handle, or the callback */

@@ -175,6 +175,67 @@ TEST(registration_rival, a_key_that_nobody_looks_at_is_asked_for_within_a_second
     }
 }
 
+TEST(registration_rival, what_comes_back_of_a_watch_that_is_over_costs_nothing)
+{
+    static const uint16_t TYPES[] = {TRANSPORT_WATCH, TRANSPORT_WATCH_ACK, TRANSPORT_WATCH_CANCEL};
+    for (size_t i = 0; i < sizeof TYPES / sizeof TYPES[0]; i++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_behind_a_rival(&b, 6);
+            wait_long(&b);
+            b.steps.plan[GRANT].fate = FAKE_ETCD_SILENT;
+            b.steps.plan[GRANT].first = b.steps.plan[GRANT].last = 5;
+            fake_etcd_delete(b.etcd, EXCLUSIVE_KEY);
+            fake_etcd_pump(b.etcd, b.world.rt);
+            world_settle(&b.world);
+            CHECK_STATE(&b.world, b.registration, "GRANTING"); /* for the last attempt */
+            stuck_bounce(&b.world, b.registration, b.etcd->ref, TYPES[i]);
+            world_run(&b.world, 1000);
+            CHECK_STATE(&b.world, b.registration, "GRANTING");
+            CHECK_INT(told(&b, SESSION_REFUSED), 0);
+            close_bench(&b);
+        }
+    }
+}
+
+/* One of the watch before it. */
+TEST(registration_rival, a_cancel_that_comes_back_late_ends_no_watch)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_behind_a_rival(&b, 0);
+        wait_long(&b);
+        stuck_bounce(&b.world, b.registration, b.etcd->ref, TRANSPORT_WATCH_CANCEL);
+        world_settle(&b.world);
+        CHECK_INT(watches_open(&b), 1);
+        fake_etcd_delete(b.etcd, EXCLUSIVE_KEY);
+        fake_etcd_pump(b.etcd, b.world.rt);
+        world_settle(&b.world);
+        CHECK_STATE(&b.world, b.registration, "HELD");
+        close_bench(&b);
+    }
+}
+
+TEST(registration_rival, a_crash_while_waiting_costs_an_attempt_and_leaves_one_watch)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_behind_a_rival(&b, 0);
+        wait_long(&b);
+        rollcall_sim_crash(b.world.sim, b.registration, ROLLCALL_E_ACTOR);
+        world_run(&b.world, 4000); /* the next message is that it is to ask again */
+        CHECK_STATE(&b.world, b.registration, "WAITING");
+        CHECK_INT(b.steps.plan[CLAIM].seen, 6);
+        CHECK_INT(watches_open(&b), 1);
+        fake_etcd_delete(b.etcd, EXCLUSIVE_KEY);
+        fake_etcd_pump(b.etcd, b.world.rt);
+        world_settle(&b.world);
+        CHECK_STATE(&b.world, b.registration, "HELD");
+        CHECK_INT(fake_etcd_leases_alive(b.etcd), 1);
+        close_bench(&b);
+    }
+}
+
 TEST(registration_rival, who_leaves_while_waiting_leaves_no_watch)
 {
     while (world_next(SEEDS)) {
