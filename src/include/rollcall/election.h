@@ -98,8 +98,9 @@ rollcall_election_wait(struct rollcall_session *session, int64_t timeout_ms,
 
 /*
  * Gives the role up, in favour of who has waited longest since it was named or seen to act, and
- * stays a standby: one that claims only when it is named, somebody else has acted, or nobody has
- * for 5 s.  STANDBY is told before the key goes.  Of a standby: ROLLCALL_OK, and nothing happens.
+ * stays a standby: one that claims only when it is named, somebody has acted since (itself, if it
+ * forced the key back), or nobody has for 5 s.  STANDBY is told before the key goes.  Of a standby:
+ * ROLLCALL_OK, and nothing happens.
  * Returns: ROLLCALL_OK when the key is given up; ROLLCALL_E_TIMEOUT: it may still be;
  * ROLLCALL_E_BUSY while another of these three is under way, the session is not registered yet, or
  * in a callback; ROLLCALL_E_STOPPED or why it was LOST when it is over; ROLLCALL_E_INVALID without
