@@ -54,6 +54,9 @@ typedef void rollcall_role_fn(void *user, const struct rollcall_role_event *even
 /* Begins to act.  Anything but ROLLCALL_OK: it cannot; the key is given up, to whoever has waited
  * longest, and STANDBY is told with this status; it is not claimed again before 5 s have passed,
  * even if it is handed over to this session, unless by force.
+ * That ends with the membership: a session that is LOST, or has left and is restarted, and is
+ * registered again within the 5 s, stands like a new one and may claim at once, also after it has
+ * resigned.
  * What takes long is better begun here, in a thread of its own, and given up by
  * rollcall_election_resign if it fails: no other callback of this runtime's runs meanwhile. */
 typedef enum rollcall_status rollcall_activate_fn(void *user, int64_t token);
