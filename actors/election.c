@@ -333,6 +333,7 @@ static void note_found(struct rollcall_context *cx, struct election *el)
 
 static int won(struct rollcall_context *cx, struct election *el)
 {
+    el->held->claim_from_ms = 0; /* what was given up before is over */
     if (el->doubts != el->lease.doubts || !el->lease.safe || election_must_give(el)) {
         return election_go_on(cx, el);
     }

@@ -153,6 +153,16 @@ int election_give(struct rollcall_context *cx, struct election *el)
                         GIVING);
 }
 
+/* What was asked while a key that was refused is on its way had no say in to whom it goes, nor
+ * whether it is kept. */
+static bool is_done_by_giving(const struct election *el)
+{
+    const struct session_elect *order = &el->held->order;
+    return order->kind == SESSION_ELECT_RESIGN ||
+           (order->kind == SESSION_ELECT_HAND_OVER && el->named != NULL &&
+            el->next_id == order->server_id);
+}
+
 static int gave(struct rollcall_context *cx, struct election *el, int64_t revision)
 {
     el->held->create_revision = el->held->token = 0;
@@ -160,7 +170,8 @@ static int gave(struct rollcall_context *cx, struct election *el, int64_t revisi
     if (el->held->active.as_of == revision) { /* else more has been seen by now */
         el->view.named = el->named == NULL ? 0 : el->next_id;
     }
-    const int answered = election_answer_order(cx, el, ROLLCALL_OK, "");
+    const int answered =
+        is_done_by_giving(el) ? election_answer_order(cx, el, ROLLCALL_OK, "") : ROLLCALL_STAY;
     return answered == ROLLCALL_STAY ? election_go_on(cx, el) : answered;
 }
 
@@ -202,7 +213,7 @@ int election_on_order(struct rollcall_context *cx, void *self,
         return election_go_on(cx, el);
     }
     if (el->state != HOLDING) {
-        return ROLLCALL_STAY; /* when that is answered */
+        return ROLLCALL_STAY; /* when the write, or the look, is answered */
     }
     if (order->kind == SESSION_ELECT_FORCE) {
         return election_answer_order(cx, el, ROLLCALL_OK, ""); /* it holds it */

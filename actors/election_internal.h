@@ -52,8 +52,9 @@ struct election_handover {
     /* The active key while it is ours, as far as we know; 0: it is not. */
     int64_t create_revision, token;
     int64_t forced_away;   /* the create revision of one that was taken from us as it is; 0: none */
-    int64_t claim_from_ms; /* others go first until then: we gave it up, nobody has held it since,
-                              and we were not named */
+    int64_t claim_from_ms; /* others go first until then: we gave it up, or that may have been done;
+                              since then nobody has held it, nor was it confirmed to be ours, and
+                              we were not named */
     int64_t given_up_own;  /* our own key's mod revision as of then: a later one, we are named */
     int64_t refused;       /* the last token that we could not, or are not to, act with; 0: none */
     int64_t refused_until_ms;   /* nor do we claim before that: neither lifts it */

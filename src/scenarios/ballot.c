@@ -17,6 +17,7 @@ enum {
     STAND_BACK_MS = 5000, /* who gave it up, unless it was followed, or is named */
     BACK_MS = STAND_BACK_MS + 200
 };
+static const enum rollcall_status REFUSAL = ROLLCALL_E_SYSTEM;
 
 static uint64_t draw(const struct ballot *ballot, uint64_t below)
 {
@@ -53,6 +54,11 @@ static void expect_others(struct ballot *ballot, const struct ballot_standing *a
     }
 }
 
+static void void_up_to(struct ballot_standing *standing, int64_t token)
+{
+    standing->void_token = token > standing->void_token ? token : standing->void_token;
+}
+
 static enum rollcall_status activate(void *user, int64_t token)
 {
     struct ballot_standing *standing = user;
@@ -84,9 +90,22 @@ static enum rollcall_status activate(void *user, int64_t token)
         standing->back_from_ms = now_ms(ballot);
         standing->back_until_ms = now_ms(ballot) + STAND_BACK_MS;
         standing->forces = standing->orders != 0;
-        return ROLLCALL_E_SYSTEM;
+        return REFUSAL;
     }
     return ROLLCALL_OK;
+}
+
+static void order(struct ballot *ballot, struct ballot_standing *standing);
+
+/* It is told that its refusal was heard: what it asks now comes after that, and mostly while the
+ * key is still on its way to another. */
+static void note_refusal(struct ballot_standing *standing)
+{
+    void_up_to(standing, standing->refused);
+    if (standing->insists && standing->session != NULL) {
+        standing->insists = false;
+        order(standing->ballot, standing);
+    }
 }
 
 static void on_role(void *user, const struct rollcall_role_event *event)
@@ -101,6 +120,11 @@ static void on_role(void *user, const struct rollcall_role_event *event)
     }
     standing->announced = true;
     standing->told = event->token;
+    if (event->status == REFUSAL) {
+        note_refusal(standing);
+    } else if (!active && event->status == ROLLCALL_OK && standing->orders == 0) {
+        void_up_to(standing, standing->activated); /* else it may be confirmed, or is kept */
+    }
 }
 
 static void on_session(void *user, const struct rollcall_session_event *event)
@@ -128,7 +152,6 @@ static void on_session(void *user, const struct rollcall_session_event *event)
 static void on_ordered(void *user, const struct rollcall_error *error)
 {
     struct ballot_standing *standing = user;
-    (void)error;
     if (standing->orders == 0) {
         rollcall_world_violate(standing->ballot->world, "one-answer",
                                "%s: an order was answered twice, or after close",
@@ -136,6 +159,12 @@ static void on_ordered(void *user, const struct rollcall_error *error)
         return;
     }
     standing->orders--;
+    if (error->status == ROLLCALL_OK) {
+        ballot_check_order(standing);
+        if (standing->asked.order != BALLOT_FORCE) {
+            void_up_to(standing, standing->asked.activated);
+        }
+    }
 }
 
 static void on_written(void *user, const struct rollcall_error *error)
@@ -195,25 +224,28 @@ static void close_one(struct ballot *ballot, struct ballot_standing *standing, i
     }
 }
 
-static void order(struct ballot *ballot, struct ballot_standing *standing)
+static enum rollcall_status ask(struct ballot_standing *standing, enum ballot_order order,
+                                int64_t to)
 {
     struct rollcall_session *session = standing->session;
-    const struct ballot_standing *other = &ballot->standings[draw(ballot, BALLOT_STANDINGS)];
-    enum rollcall_status status;
-    switch (draw(ballot, ballot->forces ? 3 : 2)) {
-    case 0:
-        status = rollcall_election_resign_async(session, on_ordered, standing, NULL);
-        break;
-    case 1:
-        status = rollcall_election_hand_over_async(session, other->server_id, on_ordered, standing,
-                                                   NULL);
-        break;
-    default:
-        standing->forces = true;
-        status = rollcall_election_force_async(session, on_ordered, standing, NULL);
-        break;
+    if (order == BALLOT_RESIGN) {
+        return rollcall_election_resign_async(session, on_ordered, standing, NULL);
     }
+    if (order == BALLOT_HAND_OVER) {
+        return rollcall_election_hand_over_async(session, to, on_ordered, standing, NULL);
+    }
+    standing->forces = true;
+    return rollcall_election_force_async(session, on_ordered, standing, NULL);
+}
+
+static void order(struct ballot *ballot, struct ballot_standing *standing)
+{
+    const int64_t to = ballot->standings[draw(ballot, BALLOT_STANDINGS)].server_id;
+    const enum ballot_order order =
+        (enum ballot_order)draw(ballot, ballot->forces ? BALLOT_ORDERS : BALLOT_FORCE);
+    const enum rollcall_status status = ask(standing, order, to);
     if (status == ROLLCALL_OK) {
+        ballot_note_order(standing, order, to);
         standing->orders++;
         standing->stands_from_ms =
             standing->stands_from_ms == INT64_MAX ? INT64_MAX : now_ms(ballot) + BACK_MS;
@@ -339,6 +371,7 @@ void ballot_act(struct rollcall_world *world, void *state)
         mark(ballot, standing);
     } else if (choice == 9) {
         standing->refuses = true;
+        standing->insists = draw(ballot, 4) == 0;
     } else if (choice < 18) {
         write_by_guard(ballot, standing);
     }

@@ -14,6 +14,15 @@
 
 enum { BALLOT_PROCESSES = 3, BALLOT_STANDINGS = 5 };
 
+enum ballot_order { BALLOT_RESIGN, BALLOT_HAND_OVER, BALLOT_FORCE, BALLOT_ORDERS };
+/* What one was asked last, and what there was then. */
+struct ballot_asked {
+    enum ballot_order order;
+    int64_t to;                    /* HAND_OVER: that server ID */
+    int64_t lease_id;              /* its session's */
+    int64_t activated, void_token; /* as in ballot_standing */
+};
+
 struct ballot;
 /* One session that stands. */
 struct ballot_standing {
@@ -28,12 +37,16 @@ struct ballot_standing {
     int64_t told;           /* the token of ACTIVE, as told; 0: STANDBY */
     int64_t activated;      /* the token that activate was called with last */
     int64_t refused;        /* the token that it refused last; 0: none */
-    bool refuses;           /* its next activation */
+    int64_t void_token;     /* it has no key by this token, or by a lower one, as it knows: it has
+                               refused, lost or given up that */
+    bool refuses;           /* its next activation, */
+    bool insists;           /* and is asked for something as soon as it has said so */
     int64_t back_from_ms;   /* it has refused then, */
     int64_t back_until_ms;  /* and is not to be activated before that, */
     bool forces;            /* unless it was asked to take it all the same */
     int64_t stands_from_ms; /* it can be expected to take over from then on; INT64_MAX: it cannot */
     uint64_t orders;        /* not answered */
+    struct ballot_asked asked;
 };
 
 struct ballot {

@@ -18,13 +18,16 @@
  *                      has resigned can once another has acted; with faults: by the end, a minute
  *                      after the last one;
  * "guard-holds"        what was written by guard was written while the token was valid;
- * "one-answer"         each order is answered once.
+ * "one-answer"         each order is answered once;
+ * "ok-is-true"         to force it is answered OK by who has put the key since its last one was
+ *                      refused, lost or given up; to hand it over by who has named who was meant.
  */
 #include "scenarios/ballot_internal.h"
 
 #include "base/buffer.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum {
     GAP_MS = 500,
@@ -83,6 +86,85 @@ void ballot_check_token(struct ballot_standing *standing, int64_t token)
     }
     ballot->highest = token > ballot->highest ? token : ballot->highest;
     standing->activated = token;
+}
+
+/* There was no room, or no memory: what is told lags behind what is. */
+static bool is_told_late(const struct ballot *ballot)
+{
+    const uint64_t *taken = sim_of(ballot)->faults.taken;
+    return taken[ROLLCALL_FAULT_FULL] != 0 || taken[ROLLCALL_FAULT_MEMORY] != 0;
+}
+
+/* ---- what was asked ---- */
+
+void ballot_note_order(struct ballot_standing *standing, enum ballot_order order, int64_t to)
+{
+    struct rollcall_session_info info;
+    rollcall_session_get_info(standing->session, &info);
+    standing->asked = (struct ballot_asked){.order = order,
+                                            .to = to,
+                                            .lease_id = info.lease_id,
+                                            .activated = standing->activated,
+                                            .void_token = standing->void_token};
+}
+
+/* It may have held it as it was asked, for all it knew: by a token that was not void. */
+static bool has_put(const struct ballot *ballot, const struct ballot_asked *asked)
+{
+    size_t count;
+    const struct transport_event *history = rollcall__model_history(model_of(ballot), &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct transport_kv *kv = &history[i].kv;
+        if (history[i].kind == TRANSPORT_PUT && kv->lease_id == asked->lease_id &&
+            kv->mod_revision > asked->void_token &&
+            rollcall__bytes_equal(kv->key, rollcall__bytes(ACTIVE_KEY))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In a revision that deletes the active key, the receiver's own is put again: perhaps just before
+ * it was asked, for it had refused and did not know yet that it was given. */
+static bool has_named(const struct ballot *ballot, const struct ballot_asked *asked)
+{
+    char key[sizeof ACTIVE_KEY + 24];
+    size_t count;
+    const struct rollcall__model *model = model_of(ballot);
+    const struct transport_event *history = rollcall__model_history(model, &count);
+    snprintf(key, sizeof key, ACTIVE_KEY "-%" PRId64, asked->to);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t revision = history[i].kv.mod_revision;
+        if (history[i].kind == TRANSPORT_DELETE && revision > asked->void_token &&
+            rollcall__bytes_equal(history[i].kv.key, rollcall__bytes(ACTIVE_KEY))) {
+            const struct transport_kv *receiver =
+                rollcall__model_find(model, rollcall__bytes(key), revision);
+            if (receiver != NULL && receiver->mod_revision == revision) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void ballot_check_order(struct ballot_standing *standing)
+{
+    const struct ballot_asked *asked = &standing->asked;
+    struct rollcall_session_info info;
+    rollcall_session_get_info(standing->session, &info);
+    if (info.lease_id != asked->lease_id || is_told_late(standing->ballot)) {
+        return; /* nobody can tell under which lease it was done */
+    }
+    if (asked->order == BALLOT_FORCE && !has_put(standing->ballot, asked)) {
+        rollcall_world_violate(standing->ballot->world, "ok-is-true",
+                               "%s has forced the key, and has not put it since %" PRId64,
+                               standing->check.key, asked->void_token);
+    }
+    if (asked->order == BALLOT_HAND_OVER && !has_named(standing->ballot, asked)) {
+        rollcall_world_violate(standing->ballot->world, "ok-is-true",
+                               "%s has handed over to %" PRId64 ", and has not named that one",
+                               standing->check.key, asked->to);
+    }
 }
 
 /* ---- at any moment ---- */
@@ -186,8 +268,7 @@ static void check_gap(struct ballot *ballot)
     }
 }
 
-/* What was told lags behind what is only where there was no room, or no memory, or a process does
- * not run. */
+/* What was told lags behind what is only in those cases, or where a process does not run. */
 static void check_told(struct ballot *ballot)
 {
     const struct rollcall_sim *sim = sim_of(ballot);
@@ -200,9 +281,7 @@ static void check_told(struct ballot *ballot)
             rollcall_session_get_info(standing->session, &info);
         }
         if (token != 0 && (standing->told != token || info.state != ROLLCALL_SESSION_ACTIVE) &&
-            sim->faults.taken[ROLLCALL_FAULT_FULL] == 0 &&
-            sim->faults.taken[ROLLCALL_FAULT_MEMORY] == 0 &&
-            sim->frozen_until_ms[2 * standing->process] <= sim->now_ms) {
+            !is_told_late(ballot) && sim->frozen_until_ms[2 * standing->process] <= sim->now_ms) {
             rollcall_world_violate(ballot->world, "acts-as-told",
                                    "%s has %" PRId64 ", was told %" PRId64 " last, and is %s",
                                    standing->check.key, token, standing->told,

@@ -25,6 +25,10 @@ static inline int64_t now_ms(const struct ballot *ballot)
 
 /* Of a token that a session is activated with. */
 void ballot_check_token(struct ballot_standing *standing, int64_t token);
+/* It is asked for that just now, and nothing of it is done yet. */
+void ballot_note_order(struct ballot_standing *standing, enum ballot_order order, int64_t to);
+/* What was asked of it last is answered OK. */
+void ballot_check_order(struct ballot_standing *standing);
 /* A minute after the last fault. */
 void ballot_check_end(struct ballot *ballot);
 

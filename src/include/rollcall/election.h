@@ -54,6 +54,9 @@ typedef void rollcall_role_fn(void *user, const struct rollcall_role_event *even
 /* Begins to act.  Anything but ROLLCALL_OK: it cannot; the key is given up, to whoever has waited
  * longest, and STANDBY is told with this status; it is not claimed again before 5 s have passed,
  * even if it is handed over to this session, unless by force.
+ * That ends with the membership: a session that is LOST, or has left and is restarted, and is
+ * registered again within the 5 s, stands like a new one and may claim at once, also after it has
+ * resigned.
  * What takes long is better begun here, in a thread of its own, and given up by
  * rollcall_election_resign if it fails: no other callback of this runtime's runs meanwhile. */
 typedef enum rollcall_status rollcall_activate_fn(void *user, int64_t token);
@@ -98,8 +101,9 @@ rollcall_election_wait(struct rollcall_session *session, int64_t timeout_ms,
 
 /*
  * Gives the role up, in favour of who has waited longest since it was named or seen to act, and
- * stays a standby: one that claims only when it is named, somebody else has acted, or nobody has
- * for 5 s.  STANDBY is told before the key goes.  Of a standby: ROLLCALL_OK, and nothing happens.
+ * stays a standby: one that claims only when it is named, somebody has acted since (itself, if it
+ * forced the key back), or nobody has for 5 s.  STANDBY is told before the key goes.  Of a standby:
+ * ROLLCALL_OK, and nothing happens.
  * Returns: ROLLCALL_OK when the key is given up; ROLLCALL_E_TIMEOUT: it may still be;
  * ROLLCALL_E_BUSY while another of these three is under way, the session is not registered yet, or
  * in a callback; ROLLCALL_E_STOPPED or why it was LOST when it is over; ROLLCALL_E_INVALID without

@@ -28,6 +28,57 @@ TEST(election_stand_back, who_has_given_it_up_goes_in_turn_again_once_another_ha
     }
 }
 
+/* Nobody else stands, so it is claimed again as soon as it is seen to be gone. */
+static void check_claims_at_once(struct bench *b)
+{
+    fake_etcd_delete(b->etcd, ACTIVE);
+    pump(b);
+    check_holds(b);
+    CHECK_INT(gained(b)->token, fake_etcd_find(b->etcd, ACTIVE)->mod_revision);
+}
+
+TEST(election_stand_back, who_has_given_it_up_and_forced_it_back_stands_back_no_more)
+{
+    for (int found = 0; found < 2; found++) { /* 1: the answer to what forced it is lost */
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open_holding(&b);
+            give_up(&b);
+            fate = FAKE_ETCD_LOSE_ANSWER;
+            fated = (size_t)found;
+            order(&b, 2, SESSION_ELECT_FORCE, 0);
+            world_run(&b.world, PAUSE_MS);
+            if (found) { /* it has failed, and is told again */
+                CHECK_STATE(&b.world, b.actor, "IDLE");
+                tell_lease(&b, 3, true, 0);
+            }
+            check_holds(&b);
+            check_claims_at_once(&b);
+            close_bench(&b);
+        }
+    }
+}
+
+/* Who was to have it is marked Stopping as it is given, which the write shows. */
+TEST(election_stand_back, who_has_kept_it_for_nobody_could_have_it_does_not_stand_back)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_holding(&b);
+        fake_etcd_grant(b.etcd, RIVAL_LEASE, 10);
+        fake_etcd_put(b.etcd, "root/session/coord-5", STANDBY(5, ""), RIVAL_LEASE);
+        pump(&b);
+        order(&b, 1, SESSION_ELECT_HAND_OVER, 5);
+        CHECK_STATE(&b.world, b.actor, "GIVING");
+        fake_etcd_put(b.etcd, "root/session/coord-5", STANDBY(5, MARKED), RIVAL_LEASE);
+        tell_lease(&b, 2, true, 0);
+        CHECK_INT(ordered(&b), ROLLCALL_E_INVALID);
+        check_holds(&b);
+        check_claims_at_once(&b);
+        close_bench(&b);
+    }
+}
+
 TEST(election_stand_back, who_was_named_while_it_did_not_watch_does_not_stand_back)
 {
     for (int named = 0; named < 2; named++) {
