@@ -417,9 +417,9 @@ static int on_leave(struct rollcall_context *cx, void *self, const struct rollca
 {
     struct lease_keeper *lk = self;
     const struct lease_keeper_leave *leave = message->payload;
-    const struct session_left left = {.status = ROLLCALL_OK};
     struct lease_user *user = lease_book_user(lk->book, leave->user);
-    if (user == NULL) {
+    const struct session_left left = {.status = user == NULL ? ROLLCALL_OK : user->refusal};
+    if (user == NULL || user->refusal != ROLLCALL_OK) {
         ROLLCALL_DROP(rollcall_reply(cx, message->from, leave->answer, &left, sizeof left, NULL),
                       "it asks again");
         return ROLLCALL_STAY;
@@ -443,7 +443,8 @@ static void end_user(struct rollcall_context *cx, struct lease_keeper *lk, struc
 {
     user->user = (struct rollcall_ref){0};
     user->caller = (struct rollcall_caller){.epoch = 0};
-    if (user->use != LEASE_USE_LEAVING) {
+    const bool on_its_way = user->use == LEASE_USE_LEAVING && user->lease_id != 0;
+    if (!on_its_way) {
         user->unsure = user->unsure && user->use == LEASE_USE_HOLDING;
         user->use = LEASE_USE_LEAVING;
         lease_keeper_depart(cx, lk, user);

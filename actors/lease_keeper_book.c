@@ -51,17 +51,18 @@ bool lease_book_is_supervisor(const struct lease_book *book, struct rollcall_ref
     return found;
 }
 
-/* Of one who leaves nothing is there but what its create revision says, which no other has. */
-static bool may_put(const struct lease_user *user)
+/* Until it is withdrawn the key of one who leaves may be there: whoever wants the same key, under
+ * the same lease, would take it for its own. */
+static bool may_have_key(const struct lease_user *user)
 {
-    return user->use != LEASE_USE_LEAVING || user->unsure;
+    return user->use != LEASE_USE_LEAVING || user->unsure || user->create_revision != 0;
 }
 
 static bool is_taken(const struct lease_book *book, int64_t lease_id, const struct lease_user *by)
 {
     for (size_t i = 0; i < book->user_count; i++) {
         const struct lease_user *other = &book->users[i];
-        if (other != by && other->lease_id == lease_id && may_put(other) &&
+        if (other != by && other->lease_id == lease_id && may_have_key(other) &&
             (other->server_id == by->server_id || by->config->exclusive) &&
             strcmp(other->key, by->key) == 0) {
             return true;

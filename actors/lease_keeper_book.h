@@ -61,6 +61,7 @@ struct lease_user {
     bool spare;     /* what is under the key is somebody else's */
     uint64_t asked; /* the request that is outstanding; 0: none */
     int64_t due_ms, pace_ms;
+    enum rollcall_status refusal; /* not OK: told, and told whoever asks again until it has ended */
 };
 
 struct lease_book {

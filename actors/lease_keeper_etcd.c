@@ -155,15 +155,28 @@ static void on_revoked(struct rollcall_context *cx, struct lease_keeper *lk,
 
 /* ---- a key ---- */
 
+/* The answer may be lost with whoever it is for, who asks again then. */
+static void note_refusal(struct lease_user *user, enum rollcall_status status)
+{
+    user->refusal = status;
+    user->caller = (struct rollcall_caller){.epoch = 0};
+    user->due_ms = INT64_MAX;
+}
+
 void lease_keeper_left(struct rollcall_context *cx, struct lease_keeper *lk,
                        struct lease_user *user, enum rollcall_status status)
 {
-    if (lease_keeper_reply_left(cx, user, status)) {
+    const bool refused = status != ROLLCALL_OK && !may_pass(status) &&
+                         user->use == LEASE_USE_LEAVING && !rollcall_ref_is_nobody(user->user);
+    if (!lease_keeper_reply_left(cx, user, status)) {
+        user->due_ms = rollcall_now_ms(cx) + ROOM_MS;
+        lease_keeper_schedule(cx, lk, user->due_ms);
+    } else if (refused) {
+        note_refusal(user, status);
+        user->lease_id = 0;
+    } else {
         lease_book_leave(lk->book, user);
-        return;
     }
-    user->due_ms = rollcall_now_ms(cx) + ROOM_MS;
-    lease_keeper_schedule(cx, lk, user->due_ms);
 }
 
 /* It has left, as far as it knows, but its key is not to be had by another user of the lease. */
@@ -180,7 +193,11 @@ static void look_after(struct rollcall_context *cx, struct lease_keeper *lk,
 {
     int64_t wait_ms = ROOM_MS;
     if (lease_keeper_reply_left(cx, user, status)) {
-        release(user);
+        if (status == ROLLCALL_OK) {
+            release(user);
+        } else {
+            note_refusal(user, status);
+        }
         user->pace_ms = user->pace_ms == 0 ? SWEEP_MIN_MS : 2 * user->pace_ms;
         user->pace_ms = user->pace_ms < SWEEP_MAX_MS ? user->pace_ms : SWEEP_MAX_MS;
         wait_ms = user->pace_ms;
@@ -216,6 +233,10 @@ void lease_keeper_depart(struct rollcall_context *cx, struct lease_keeper *lk,
 {
     struct kept_lease *lease = lease_book_find(lk->book, user->lease_id);
     const bool nothing_there = user->create_revision == 0 && !user->unsure;
+    if (user->lease_id == 0 && user->refusal != ROLLCALL_OK &&
+        !rollcall_ref_is_nobody(user->user)) {
+        return; /* nothing is tried any more, but it may ask again what became of it */
+    }
     if (lease != NULL && !lease_book_is_used(lk->book, user->lease_id)) {
         if (is_left_to_stranger(lk->book, user)) {
             forget_lease(cx, lk, lease, ROLLCALL_OK);

@@ -85,7 +85,7 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
 
     [DONE]      [REGISTRATION_ANSWER]    = {rollcall_ignore, 0},
     [DONE]      [REGISTRATION_ALLOCATED] = {rollcall_ignore, 0}, /* was on its way */
-    [DONE]      [REGISTRATION_LEAVE]     = {registration_on_leave_now, ROLLCALL_TO(DONE)},
+    [DONE]      [REGISTRATION_LEAVE]     = {registration_on_leave_now, OUT},
     [DONE]      [ROLLCALL_BOUNCED]       = {rollcall_ignore, 0}, /* the end of a watch */
 
     COMES_BACK(ALLOCATING), COMES_BACK(GRANTING), COMES_BACK(CLAIMING),

@@ -98,6 +98,8 @@ rollcall_handler_fn registration_on_leased, registration_on_ask_again, registrat
 
 /* Revokes the lease, if one may exist, then tells the session. */
 int registration_go_out(struct rollcall_context *cx, struct registration *re);
+/* Tells the session: that it left, or why it gave up; and what became of the lease. */
+int registration_tell_out(struct rollcall_context *cx, struct registration *re);
 /* What etcd, or the keeper, has answered to being asked to end the lease, or our part in it. */
 void registration_withdraw_note(const struct registration *re, enum rollcall_status status);
 int registration_give_up(struct rollcall_context *cx, struct registration *re,

@@ -36,6 +36,11 @@ static bool is_refused(const struct registration_handover *held)
     return held->refusal.status != ROLLCALL_OK && !held->leaving;
 }
 
+int registration_tell_out(struct rollcall_context *cx, struct registration *re)
+{
+    return is_refused(re->held) ? tell_refused(cx, re) : tell_left(cx, re);
+}
+
 int registration_go_out(struct rollcall_context *cx, struct registration *re)
 {
     struct registration_handover *held = re->held;
@@ -46,7 +51,7 @@ int registration_go_out(struct rollcall_context *cx, struct registration *re)
         return registration_ask(
             cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, held->lease_id, 0), REVOKING);
     }
-    return is_refused(held) ? tell_refused(cx, re) : tell_left(cx, re);
+    return registration_tell_out(cx, re);
 }
 
 int registration_give_up(struct rollcall_context *cx, struct registration *re,
@@ -122,17 +127,20 @@ int registration_on_revoked(struct rollcall_context *cx, void *self,
 {
     struct registration *re = self;
     const struct transport_answer *answer = message->payload;
+    const bool unsure = rollcall_status_class(answer->status) == ROLLCALL_RETRY;
     if (answer->id != re->asked) {
         return ROLLCALL_STAY;
     }
-    if (rollcall_status_class(answer->status) == ROLLCALL_RETRY && !is_refused(re->held)) {
+    if (unsure && !is_refused(re->held)) {
         rollcall_timer_set(cx, REGISTRATION_RETRY, rollcall_now_ms(cx) + REVOKE_RETRY_MS);
         return ROLLCALL_STAY; /* until it works, or the session is closed without it */
     }
     registration_withdraw_note(re, answer->status);
     re->held->revoke_status = answer->status; /* who was refused is told so, revoked or not */
-    re->held->lease_id = 0;
-    return registration_go_out(cx, re);
+    if (!unsure) {                            /* else who is asked to leave yet asks again */
+        re->held->lease_id = 0;
+    }
+    return registration_tell_out(cx, re);
 }
 
 int registration_on_revoke_again(struct rollcall_context *cx, void *self,

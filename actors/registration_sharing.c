@@ -90,13 +90,14 @@ int registration_on_left(struct rollcall_context *cx, void *self,
 {
     struct registration *re = self;
     const struct session_left *left = message->payload;
-    if (rollcall_status_class(left->status) == ROLLCALL_RETRY && re->held->leaving) {
+    const bool unsure = rollcall_status_class(left->status) == ROLLCALL_RETRY;
+    if (unsure && re->held->leaving) {
         (void)registration_leave_keeper(cx, re); /* asked to leave while it gave up */
         return ROLLCALL_STAY;
     }
     rollcall_timer_cancel(cx, REGISTRATION_RETRY);
     registration_withdraw_note(re, left->status);
     re->held->revoke_status = left->status;
-    re->held->shares = false;
-    return registration_go_out(cx, re);
+    re->held->shares = unsure; /* who is asked to leave yet asks again */
+    return registration_tell_out(cx, re);
 }

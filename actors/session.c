@@ -455,12 +455,13 @@ static int on_left(struct rollcall_context *cx, void *self, const struct rollcal
                        left_text(se->options->config->share_lease, left->status));
 }
 
-/* It gave up while it was asked to leave. */
+/* It gave up while it was asked to leave; what etcd did not answer, it asks again now. */
 static int on_crossed(struct rollcall_context *cx, void *self,
                       const struct rollcall_message *message)
 {
     const struct session_left *left = message->payload;
-    if (session_is_stale(self, message)) {
+    if (session_is_stale(self, message) ||
+        rollcall_status_class(left->status) == ROLLCALL_RETRY) { /* LEFT follows */
         return ROLLCALL_STAY;
     }
     return session_end(cx, self, ROLLCALL_SESSION_STOPPED, left->status,

@@ -2,6 +2,7 @@
 #include "scenarios/ballot.h"
 
 #include "scenarios/ballot_internal.h"
+#include "scenarios/excuse.h"
 
 #include "base/buffer.h"
 
@@ -24,17 +25,9 @@ static uint64_t draw(const struct ballot *ballot, uint64_t below)
     return rollcall_world_random(ballot->world, below);
 }
 
-/* A call that must not fail, but for want of memory or room: each under a fault of that kind. */
 static bool allowed(const struct ballot *ballot, enum rollcall_status status, const char *call)
 {
-    const uint64_t *taken = sim_of(ballot)->faults.taken;
-    if (status != ROLLCALL_OK && !(status == ROLLCALL_E_FULL && taken[ROLLCALL_FAULT_FULL] != 0) &&
-        !(status == ROLLCALL_E_NO_MEMORY && taken[ROLLCALL_FAULT_MEMORY] != 0) &&
-        !(status == ROLLCALL_E_ACTOR && taken[ROLLCALL_FAULT_CRASH] != 0)) {
-        rollcall_world_violate(ballot->world, "calls-are-answered", "%s answered %s", call,
-                               rollcall_status_name(status));
-    }
-    return status == ROLLCALL_OK;
+    return scenario_allowed(ballot->world, status, call);
 }
 
 /* ---- what is told ---- */

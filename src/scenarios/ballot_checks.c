@@ -23,6 +23,7 @@
  *                      refused, lost or given up; to hand it over by who has named who was meant.
  */
 #include "scenarios/ballot_internal.h"
+#include "scenarios/excuse.h"
 
 #include "base/buffer.h"
 
@@ -40,14 +41,9 @@ static const struct rollcall__model *model_of(const struct ballot *ballot)
     return rollcall__net_model(sim_of(ballot)->net);
 }
 
-/* Somebody takes what is not his: a key, or a lease, or it is a token of two. */
 static bool is_meddled(const struct ballot *ballot)
 {
-    const struct rollcall_sim *sim = sim_of(ballot);
-    return sim->faults.taken[ROLLCALL_FAULT_STRANGER] != 0 ||
-           sim->faults.taken[ROLLCALL_FAULT_REVOKE] != 0 ||
-           sim->faults.taken[ROLLCALL_FAULT_REPEAT_ANSWER] != 0 ||
-           (sim->quirks & ROLLCALL__QUIRK_OLD_LEADER_REVOKES) != 0;
+    return scenario_is_meddled(ballot->world);
 }
 
 /* ---- what etcd has ---- */

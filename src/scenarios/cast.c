@@ -1,6 +1,7 @@
 #include "scenarios/cast.h"
 
 #include "scenarios/cast_internal.h"
+#include "scenarios/excuse.h"
 
 #include "sim/sim.h"
 
@@ -20,18 +21,9 @@ uint64_t cast_draw(struct cast *cast, uint64_t below)
     return rollcall_world_random(cast->world, below);
 }
 
-/* A call that must not fail, but for want of memory, or of room, or when actors crash so often
- * that their supervisor gives up: each under a fault of that kind alone. */
 bool cast_allowed(struct cast *cast, enum rollcall_status status, const char *call)
 {
-    const uint64_t *taken = rollcall_world_sim(cast->world)->faults.taken;
-    if (status != ROLLCALL_OK && !(status == ROLLCALL_E_FULL && taken[ROLLCALL_FAULT_FULL] != 0) &&
-        !(status == ROLLCALL_E_NO_MEMORY && taken[ROLLCALL_FAULT_MEMORY] != 0) &&
-        !(status == ROLLCALL_E_ACTOR && taken[ROLLCALL_FAULT_CRASH] != 0)) {
-        rollcall_world_violate(cast->world, "calls-are-answered", "%s answered %s", call,
-                               rollcall_status_name(status));
-    }
-    return status == ROLLCALL_OK;
+    return scenario_allowed(cast->world, status, call);
 }
 
 /* ---- sessions ---- */

@@ -83,6 +83,8 @@ struct estate_key {
     struct estate_holder *holder; /* whose record it holds; NULL: it is a stranger's */
 };
 
+struct estate_spell; /* estate.c */
+
 struct estate {
     struct rollcall_world *world;
     struct rollcall_etcd *host;
@@ -98,6 +100,8 @@ struct estate {
     bool over;             /* all is checked, and the dead are raised to be closed */
     int busy;              /* the owner that waits in a call, and cannot die meanwhile; -1: none */
     int64_t last_death_ms; /* nobody dies after that: what follows a death takes its time */
+    const struct estate_spell *spell; /* of faults; NULL: it is over */
+    int64_t spell_until_ms;
     uint64_t faults_seen;
     uint64_t delays_seen;
     int64_t quiet_ms;  /* since when nothing was in the way of a sentinel */

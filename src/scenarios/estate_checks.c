@@ -15,6 +15,7 @@
  *                            all have closed their connections, nobody has.
  */
 #include "scenarios/estate_internal.h"
+#include "scenarios/excuse.h"
 
 #include "base/buffer.h"
 
@@ -24,8 +25,9 @@
 enum {
     PROMPT_MS = 300,  /* from a death until its keys are gone, without a fault */
     MENDED_MS = 3000, /* with faults, once the last is over; */
-    TOKEN_MS = 5000,  /* and where a token is asked of one member alone, and that request is lost */
-    GAP_MS = 500,     /* from when the key is gone until somebody acts */
+    TOKEN_MS = 5000, /* and where a token is asked of one member alone, and that request is lost; */
+    TOKENS_MS = 2000,   /* with others, which are asked one by one, each by the next try */
+    GAP_MS = 500,       /* from when the key is gone until somebody acts */
     DELAY_MAX_MS = 8000 /* what a delayed message may be on its way */
 };
 
@@ -161,20 +163,12 @@ static void read_history(struct estate *estate)
 
 /* ---- the ledger ---- */
 
-/* Where there was no memory to revoke a lease, and none to say so, it is told as left. */
-static bool is_lost_track_of(const struct estate_holder *holder)
-{
-    return has_taken(holder->estate, ROLLCALL_FAULT_MEMORY) && holder->check.told &&
-           holder->check.state == ROLLCALL_SESSION_STOPPED && holder->check.status == ROLLCALL_OK;
-}
-
 /* Of a session that is open, and under its lease; unless a stranger may have put it: to a session
  * under whose lease somebody else's record is, that lease is not its own any more. */
 static bool is_kept(const struct estate *estate, const struct estate_key *key)
 {
     return !has_taken(estate, ROLLCALL_FAULT_STRANGER) && key->holder != NULL &&
-           key->holder->session != NULL && key->lease_id != 0 && !key->holder->torn &&
-           !is_lost_track_of(key->holder);
+           key->holder->session != NULL && key->lease_id != 0 && !key->holder->torn;
 }
 
 static bool has_lease(const struct rollcall__held_lease *held, size_t count, int64_t lease_id)
@@ -231,11 +225,12 @@ static int64_t mended_ms(const struct estate *estate)
     const struct rollcall_sim *sim = sim_of(estate);
     const bool several =
         rollcall__net_members(sim->net) > 1 && rollcall__reach_knows_all(sim, ESTATE_HOST);
-    return MENDED_MS + (rollcall__net_authenticates(sim->net) && !several ? TOKEN_MS : 0);
+    const int64_t token_ms = several ? TOKENS_MS : TOKEN_MS;
+    return MENDED_MS + (rollcall__net_authenticates(sim->net) ? token_ms : 0);
 }
 
-/* What is in the way for a whole TTL outlasts the sentinel, which tries for so long; but maybe not
- * the lease, which a new leader gives its TTL again. */
+/* What is in the way for two TTLs outlasts the sentinel, which tries for so long: a new leader
+ * gives each lease its TTL again. */
 static void check_key(const struct estate *estate, const struct estate_key *key)
 {
     const bool faulty = rollcall_world_faulty(estate->world);
@@ -245,7 +240,7 @@ static void check_key(const struct estate *estate, const struct estate_key *key)
         return;
     }
     const int64_t due_ms = since_ms + (faulty ? mended_ms(estate) : PROMPT_MS);
-    if (now_ms(estate) > due_ms && due_ms < from_ms + key->holder->ttl_s * 1000) {
+    if (now_ms(estate) > due_ms && due_ms < from_ms + 2 * key->holder->ttl_s * 1000) {
         rollcall_world_violate(estate->world, "keys-go-with-their-owner",
                                "%.*s is there at %" PRId64 " ms, its owner died at %" PRId64
                                ", and nothing is in the way since %" PRId64,
@@ -303,25 +298,28 @@ static uint32_t count_acting(const struct estate *estate)
     return acting;
 }
 
-static bool is_meddled(const struct estate *estate)
-{
-    return has_taken(estate, ROLLCALL_FAULT_STRANGER) || has_taken(estate, ROLLCALL_FAULT_REVOKE) ||
-           has_taken(estate, ROLLCALL_FAULT_REPEAT_ANSWER) ||
-           (sim_of(estate)->quirks & ROLLCALL__QUIRK_OLD_LEADER_REVOKES) != 0;
-}
-
 /* ---- when ---- */
+
+/* All but those that are in no sentinel's way. */
+static uint64_t count_faults(const struct estate *estate)
+{
+    const uint64_t *taken = sim_of(estate)->faults.taken;
+    uint64_t faults = 0;
+    for (int i = 0; i < ROLLCALL_FAULT_COUNT; i++) {
+        faults += taken[i];
+    }
+    return faults - taken[ROLLCALL_FAULT_COMPACT] - taken[ROLLCALL_FAULT_REVOKE] -
+           taken[ROLLCALL_FAULT_STRANGER] - taken[ROLLCALL_FAULT_WALL] -
+           taken[ROLLCALL_FAULT_MUTE] - taken[ROLLCALL_FAULT_REPEAT_ANSWER];
+}
 
 /* What may be in a sentinel's way: a fault, and what lasts of one. */
 static void watch_trouble(struct estate *estate)
 {
     const struct rollcall_sim *sim = sim_of(estate);
-    uint64_t faults = 0;
+    const uint64_t faults = count_faults(estate);
     bool trouble = sim->frozen_until_ms[2 * ESTATE_HOST] > sim->now_ms ||
                    rollcall__model_leader(model_of(estate)) < 0;
-    for (int i = 0; i < ROLLCALL_FAULT_COUNT; i++) {
-        faults += sim->faults.taken[i];
-    }
     for (uint32_t i = 0; i < rollcall__net_members(sim->net); i++) {
         trouble |= !rollcall__net_member_up(sim->net, i);
     }
@@ -342,7 +340,7 @@ void estate_check_step(struct estate *estate)
     if (acting > 0) {
         estate->acted_ms = now_ms(estate);
     }
-    if (acting > 1 && !is_meddled(estate)) {
+    if (acting > 1 && !scenario_is_meddled(estate->world)) {
         rollcall_world_violate(estate->world, "one-acts", "%u believe that they act", acting);
     }
 }

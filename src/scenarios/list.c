@@ -49,6 +49,22 @@ static const struct rollcall_fault_weight OUTAGES[] = {
     {ROLLCALL_FAULT_REPEAT_ANSWER, 3}, {ROLLCALL_FAULT_CRASH, 3},       {ROLLCALL_FAULT_FULL, 3},
     {ROLLCALL_FAULT_MEMORY, 3},        {ROLLCALL_FAULT_COUNT, 0}};
 
+/* Mostly what is in a sentinel's way, or makes a lease live for longer, and few of them at once:
+ * each excuses what is late for a while, and a stranger nearly everything. */
+static const struct rollcall_fault_weight HINDRANCES[] = {
+    {ROLLCALL_FAULT_LEADER, 40},        {ROLLCALL_FAULT_STALL, 30},
+    {ROLLCALL_FAULT_UNREACH, 25},       {ROLLCALL_FAULT_LOSE_REQUEST, 35},
+    {ROLLCALL_FAULT_LOSE_ANSWER, 35},   {ROLLCALL_FAULT_KILL, 80},
+    {ROLLCALL_FAULT_MEMORY, 35},        {ROLLCALL_FAULT_ISOLATE, 20},
+    {ROLLCALL_FAULT_CUT, 15},           {ROLLCALL_FAULT_TOKEN, 15},
+    {ROLLCALL_FAULT_CRASH, 40},         {ROLLCALL_FAULT_FULL, 15},
+    {ROLLCALL_FAULT_PAUSE, 10},         {ROLLCALL_FAULT_DELAY, 8},
+    {ROLLCALL_FAULT_SUSPEND, 5},        {ROLLCALL_FAULT_WALL, 5},
+    {ROLLCALL_FAULT_COMPACT, 5},        {ROLLCALL_FAULT_REVOKE, 10},
+    {ROLLCALL_FAULT_STRANGER, 10},      {ROLLCALL_FAULT_MUTE, 5},
+    {ROLLCALL_FAULT_REPEAT_REQUEST, 5}, {ROLLCALL_FAULT_REPEAT_ANSWER, 5},
+    {ROLLCALL_FAULT_COUNT, 0}};
+
 static void act(struct rollcall_world *world, void *state)
 {
     (void)world;
@@ -112,8 +128,9 @@ static const struct rollcall_scenario SCENARIOS[] = {
                       .about = "processes die without a farewell, and sentinels revoke what they "
                                "held",
                       .workers = 8, .state_size_bytes = sizeof(struct estate), .mortal = MORTAL,
-                      .begin = estate_begin, .act = estate_act, .check = estate_check,
-                      .settled = estate_settled, .heal = estate_heal, .end = estate_end),
+                      .faults = HINDRANCES, .outages = true, .begin = estate_begin,
+                      .act = estate_act, .check = estate_check, .settled = estate_settled,
+                      .heal = estate_heal, .end = estate_end),
 };
 
 const struct rollcall_scenario *rollcall_scenario_at(size_t index)

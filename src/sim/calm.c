@@ -39,7 +39,7 @@ static void observe_faults(struct rollcall__calm *calm, const struct rollcall_si
     calm->rough_seen = rough;
     calm->rough_until_ms = later(calm->rough_until_ms, sim->now_ms + ROUGH_MS);
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
-        if (sim->frozen_until_ms[i] != INT64_MAX) { /* who is dead is waited for by nobody */
+        if (!rollcall__sim_is_dead(sim, i / 2)) { /* who is dead is waited for by nobody */
             calm->rough_until_ms = later(calm->rough_until_ms, sim->frozen_until_ms[i] + ROUGH_MS);
         }
     }

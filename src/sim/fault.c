@@ -63,6 +63,12 @@ void rollcall__fault_plan_draw(struct rollcall__fault_plan *plan, uint64_t seed,
     }
 }
 
+/* Of 2^64. */
+static uint64_t threshold(double rate)
+{
+    return rate >= 1 ? UINT64_MAX : (uint64_t)(rate * 0x1p64);
+}
+
 void rollcall__faults_init(struct rollcall__faults *faults, uint64_t seed,
                            const struct rollcall__fault_plan *plan)
 {
@@ -75,8 +81,14 @@ void rollcall__faults_init(struct rollcall__faults *faults, uint64_t seed,
     memset(faults->taken, 0, sizeof faults->taken);
     memset(faults->draws, 0, sizeof faults->draws);
     for (size_t i = 0; i < ROLLCALL_FAULT_COUNT; i++) {
-        const double rate = plan->scripted ? 0 : plan->rates[i];
-        faults->thresholds[i] = rate >= 1 ? UINT64_MAX : (uint64_t)(rate * 0x1p64);
+        faults->thresholds[i] = plan->scripted ? 0 : threshold(plan->rates[i]);
+    }
+}
+
+void rollcall__fault_worsen(struct rollcall__faults *faults, enum rollcall_fault fault, double rate)
+{
+    if (faults->thresholds[fault] != 0) {
+        faults->thresholds[fault] = threshold(rate < 0 ? faults->plan.rates[fault] : rate);
     }
 }
 

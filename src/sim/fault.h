@@ -61,6 +61,11 @@ struct rollcall__faults {
 void rollcall__faults_init(struct rollcall__faults *faults, uint64_t seed,
                            const struct rollcall__fault_plan *plan);
 
+/* From now on at that rate, if it happens at all; a script is kept to.  rate: 0 .. 1; below 0: as
+ * the plan has it. */
+void rollcall__fault_worsen(struct rollcall__faults *faults, enum rollcall_fault fault,
+                            double rate);
+
 /* Counts an opportunity; true: the fault happens now. */
 bool rollcall__fault(struct rollcall__faults *faults, enum rollcall_fault fault);
 /* How: a number in 0 .. below-1 for the fault that happens, another one each time. */

@@ -262,7 +262,7 @@ static void heal(struct rollcall_world *world)
     const uint64_t steps_max = sim->steps + steps_allowed;
     for (uint32_t i = 0; i < sim->rt.worker_count; i++) {
         int64_t *frozen_ms = &sim->frozen_until_ms[i];
-        if (*frozen_ms > sim->now_ms && *frozen_ms != INT64_MAX) { /* who is dead stays so */
+        if (*frozen_ms > sim->now_ms && !rollcall__sim_is_dead(sim, i / 2)) {
             *frozen_ms = sim->now_ms;
         }
     }

@@ -246,6 +246,55 @@ TEST(lease_keeper, tells_that_etcd_refuses_to_delete_a_key_and_tries_again)
     }
 }
 
+TEST(lease_keeper, says_again_what_etcd_refused_to_whoever_did_not_hear_it)
+{
+    static const int REFUSED[] = {WITHDRAW, REVOKE};
+    for (int i = 0; i < 2; i++) {
+        while (world_next(SEEDS)) {
+            struct bench b;
+            open(&b);
+            enter(&b, 0);
+            if (REFUSED[i] == WITHDRAW) {
+                enter(&b, 1);
+            }
+            b.steps.plan[REFUSED[i]].status = ROLLCALL_E_DENIED;
+            steps_from_now(&b.steps, REFUSED[i], FAKE_ETCD_REFUSE, 1);
+            leave(&b, 0);
+            world_settle(&b.world);
+            forget_all(&b); /* it crashed on the answer */
+            leave(&b, 0);
+            world_settle(&b.world);
+            CHECK_INT(told(&b, 0, USER_LEFT), 1);
+            CHECK_INT(left(&b, 0), ROLLCALL_E_DENIED);
+            end(&b, 0);
+            world_run(&b.world, 10000);
+            if (REFUSED[i] == WITHDRAW) {
+                CHECK(stored(&b, 0) == NULL);
+            }
+            close_bench(&b);
+        }
+    }
+}
+
+TEST(lease_keeper, gives_the_key_of_one_whose_key_is_not_withdrawn_yet_under_another_lease)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open(&b);
+        enter(&b, 0);
+        enter(&b, 1);
+        steps_from_now(&b.steps, WITHDRAW, FAKE_ETCD_SILENT, 1);
+        const int64_t before = leased(&b, 1).lease_id;
+        end(&b, 1);
+        world_settle(&b.world);
+        b.users[2].server_id = b.users[1].server_id;
+        ask(&b, 2);
+        world_settle(&b.world);
+        CHECK(stored(&b, 1) != NULL && leased(&b, 2).lease_id != before);
+        close_bench(&b);
+    }
+}
+
 /* ---- who ends without a word ---- */
 
 TEST(lease_keeper, takes_away_the_key_of_one_who_ended_without_a_word)
@@ -443,7 +492,8 @@ TEST(lease_keeper, that_crashes_while_one_leaves_takes_its_key_away_all_the_same
     while (world_next(SEEDS)) {
         struct bench b;
         open(&b);
-        enter_all(&b);
+        enter(&b, 0);
+        enter(&b, 1);
         steps_from_now(&b.steps, WITHDRAW, FAKE_ETCD_SILENT, 1);
         leave(&b, 1);
         world_settle(&b.world);

@@ -295,6 +295,34 @@ TEST(session, who_gives_up_as_it_is_asked_to_leave_says_whether_its_lease_stays)
     CHECK(crossed > 0);
 }
 
+TEST(session, who_gives_up_as_it_is_asked_to_leave_revokes_until_etcd_answers)
+{
+    size_t again = 0;
+    for (int moment = 0; moment < 60; moment++) {
+        while (world_next(10)) {
+            struct bench b;
+            open(&b, &(struct session_choice){0});
+            b.steps.plan[CLAIM].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[CLAIM].status = ROLLCALL_E_REJECTED;
+            b.steps.plan[REVOKE].fate = FAKE_ETCD_REFUSE;
+            b.steps.plan[REVOKE].status = ROLLCALL_E_UNAVAILABLE;
+            b.steps.plan[REVOKE].last = 1;
+            for (int i = 0; i < moment; i++) {
+                rollcall_sim_step(b.world.sim);
+            }
+            say(&b, SESSION_LEAVE);
+            world_run(&b.world, 5000);
+            if (last_event(&b)->state == ROLLCALL_SESSION_STOPPED) {
+                CHECK_INT(last_event(&b)->status, ROLLCALL_OK);
+                CHECK_INT(fake_etcd_leases_alive(b.etcd), 0);
+                again += b.etcd->revokes != 0;
+            }
+            close_bench(&b);
+        }
+    }
+    CHECK(again > 0);
+}
+
 /* ---- restarting ---- */
 
 TEST(session, a_restart_registers_again_with_the_same_id_after_every_end)
