@@ -65,7 +65,8 @@ static const struct rollcall_cell TABLE[STATE_COUNT][REGISTRATION_COUNT] = {
     [EVICTING]  [REGISTRATION_ANSWER]    = {on_evicted,      ROLLCALL_TO(CLAIMING) | OUT},
     [EVICTING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
-    [YIELDING]  [REGISTRATION_ANSWER]    = {registration_on_yielded, YIELDED | OUT},
+    [YIELDING]  [REGISTRATION_ANSWER]    = {registration_on_yielded,
+                                            YIELDED | ROLLCALL_TO(GRANTING) | OUT},
     [YIELDING]  [REGISTRATION_LEAVE]     = {registration_on_leave_later, 0},
 
     [WAITING]   [REGISTRATION_ANSWER]    = {rollcall_ignore, 0}, /* of a restart that is over */
@@ -387,6 +388,9 @@ static int begin(struct rollcall_context *cx, struct registration *re)
     struct registration_handover *held = re->held;
     if (held->server_id == 0) {
         return registration_ask_allocate(cx, re);
+    }
+    if (held->yielding) {
+        return registration_ask_yield(cx, re);
     }
     return held->granted ? registration_ask_claim(cx, re) : registration_ask_grant(cx, re);
 }

@@ -27,7 +27,8 @@ struct registration_handover {
     int64_t granted_sent_ms; /* of the try that was granted; of the first while that is unknown */
     int64_t ttl_s;           /* as granted, or as asked for when the answer was lost */
     bool granted;
-    bool shares;           /* the lease_keeper was asked, and has us for a user */
+    bool yielding; /* etcd was asked to revoke the lease, and has not answered: it may do so yet */
+    bool shares;   /* the lease_keeper was asked, and has us for a user */
     int64_t dead_lease_id; /* of the shared lease that etcd said is gone; 0: none */
     int64_t created;       /* the key is put, with this create revision; 0: not as far as we know */
     uint32_t unanswered;   /* claims under this lease of which it is not known what they did */
@@ -49,7 +50,7 @@ struct registration {
     struct registration_handover *held;
     uint64_t asked;
     bool skip_id;           /* YIELDING: go on with another server ID */
-    int64_t rival_revision; /* at which the key was a rival's */
+    int64_t rival_revision; /* at which the key was a rival's; 0: a crash forgot it */
     uint64_t watch_id;      /* of the watch that WAITING has open; 0: none */
     uint64_t watches;       /* that there were: no two have one ID */
     int64_t retry_at_ms;    /* WAITING: when it asks, whatever it hears */
@@ -79,6 +80,8 @@ bool registration_accept(struct rollcall_context *cx, struct registration *re,
  * another ID.  Returns the next state. */
 int registration_yield_to(struct rollcall_context *cx, struct registration *re,
                           const struct transport_kv *rival, int64_t revision);
+/* Revokes the lease that found the key taken.  Returns the next state. */
+int registration_ask_yield(struct rollcall_context *cx, struct registration *re);
 /* WAITING is over: no watch of it is left open. */
 void registration_stop_waiting(struct rollcall_context *cx, struct registration *re);
 /* What came back was for a watch, and no request. */

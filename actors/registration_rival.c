@@ -61,6 +61,10 @@ static int wait_for_rival(struct rollcall_context *cx, struct registration *re)
     if (!re->config->share_lease) {
         re->held->lease_id = 0;
         re->held->granted = false;
+        re->held->yielding = false;
+    }
+    if (re->rival_revision == 0) {
+        return registration_ask_grant(cx, re); /* it looks again */
     }
     if (re->skip_id) { /* the id key was set back: the next ID may be free */
         re->held->skipped_ids++;
@@ -89,6 +93,14 @@ int registration_yield_to(struct rollcall_context *cx, struct registration *re,
     if (re->config->share_lease) {
         return wait_for_rival(cx, re); /* others use it: it is not ours to revoke */
     }
+    return registration_ask_yield(cx, re);
+}
+
+/* From here on the lease is nothing to claim with: however long the answer is away, etcd may revoke
+ * it then. */
+int registration_ask_yield(struct rollcall_context *cx, struct registration *re)
+{
+    re->held->yielding = true;
     return registration_ask(
         cx, re, transport_request_lease(TRANSPORT_LEASE_REVOKE, re->held->lease_id, 0), YIELDING);
 }

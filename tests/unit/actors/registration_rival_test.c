@@ -68,6 +68,25 @@ TEST(registration_rival, a_rival_that_stays_is_finally_E_RIVAL)
     }
 }
 
+/* Its answer may be away for longer than we wait for it, and it is done all the same. */
+TEST(registration_rival, a_lease_that_is_being_revoked_claims_nothing)
+{
+    while (world_next(SEEDS)) {
+        struct bench b;
+        open_behind_a_rival(&b, 0);
+        b.steps.plan[REVOKE].fate = FAKE_ETCD_REFUSE;
+        b.steps.plan[REVOKE].status = ROLLCALL_E_TIMEOUT;
+        b.steps.plan[REVOKE].last = 1;
+        world_settle(&b.world);
+        fake_etcd_delete(b.etcd, EXCLUSIVE_KEY);
+        world_run(&b.world, 5000);
+        CHECK_STATE(&b.world, b.registration, "HELD");
+        CHECK(membership(&b)->lease_id != b.steps.granted[0]);
+        CHECK_INT(fake_etcd_leases_alive(b.etcd), 1);
+        close_bench(&b);
+    }
+}
+
 /* ---- hearing ---- */
 
 TEST(registration_rival, a_key_that_is_freed_is_claimed_at_once)
