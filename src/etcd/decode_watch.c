@@ -175,20 +175,20 @@ static bool read_header(struct reader reader, int64_t *revision)
     return !reader.broken;
 }
 
-static inline bool take_tag(struct reader *reader, uint8_t number, enum wire_type type)
+static inline bool take_tag(struct reader *reader, uint32_t number, enum wire_type type)
 {
-    const bool is_next =
-        reader->at < reader->end && *reader->at == (uint8_t)(number << 3 | (unsigned)type);
+    const uint32_t tag = number << 3 | (uint32_t)type;
+    const bool is_next = reader->at < reader->end && *reader->at == tag;
     reader->at += is_next;
     return is_next;
 }
 
-static inline int64_t take_number(struct reader *reader, uint8_t number)
+static inline int64_t take_number(struct reader *reader, uint32_t number)
 {
     return take_tag(reader, number, VARINT) ? (int64_t)read_varint(reader, VARINT_BYTES) : 0;
 }
 
-static inline struct rollcall_bytes take_bytes(struct reader *reader, uint8_t number)
+static inline struct rollcall_bytes take_bytes(struct reader *reader, uint32_t number)
 {
     return take_tag(reader, number, BYTES) ? read_bytes(reader, read_varint(reader, TAG_BYTES))
                                            : (struct rollcall_bytes){NULL, 0};
